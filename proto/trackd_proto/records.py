@@ -1,0 +1,218 @@
+"""What the payload of each frame holds: MessagePack, encoded once on the caller's thread.
+
+Every record is a `msgspec.Struct` in array form (fields by position; new ones are
+only ever added at the end, with a default, so that old journals stay readable).
+Times: `time_s` is seconds since 1970 (wall clock), `runtime_s` seconds since `init`
+(monotonic). Numbers that MessagePack cannot hold (integers beyond 64 bits) are
+floats by the time they get here; NaN and infinities are plain floats.
+
+A journal starts with one `Start` (sequence number 1) and, after an orderly end,
+closes with one `Exit`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+#: A JSON-like value: None, bool, int, float, str, list or dict with text keys.
+Value = Any
+
+
+class Kind(enum.IntEnum):
+    """Kind byte of a frame."""
+
+    START = 1
+    ROW = 2
+    CONFIG = 3
+    SUMMARY = 4
+    METRIC = 5
+    RUN = 6
+    CONSOLE = 7
+    FILE = 8
+    EXIT = 9
+    STATS = 10
+    ALERT = 11
+    PREEMPTING = 12
+    GAP = 13
+
+
+class Start(msgspec.Struct, array_like=True, frozen=True):
+    """First record of a writer: who it is and how its run was set up.
+
+    Written by the SDK at `init`; read by the agent, by recovery, export and sync. Holds no secret.
+    """
+
+    run_id: str
+    project: str
+    entity: str  # empty: the upstream's default
+    label: str  # empty: unlabelled
+    mode: str  # online, offline, shared
+    run_dir: str
+    time_s: float
+    pid: int
+    sdk_version: str
+    python_version: str
+    host: str
+    program: str
+    name: str | None = None
+    group: str | None = None
+    job_type: str | None = None
+    tags: list[str] = msgspec.field(default_factory=list[str])
+    notes: str | None = None
+    config: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
+    base_url: str = ""  # empty: the agent's default upstream
+    primary: bool = True  # x_primary: uploads the run's own files (config.yaml, …)
+    update_finish_state: bool = True  # x_update_finish_state: may set the final state
+    #: Settings that the agent acts on (x_stats_*, x_disable_stats, x_file_stream_*, …), as given.
+    settings: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
+    #: Producer of the process from which this one was forked; 0: not a forked child.
+    parent_producer: int = 0
+    #: Step of the first row (a forked child goes on where its parent was).
+    first_step: int = 0
+
+
+class Row(msgspec.Struct, array_like=True):
+    """One `log()` call."""
+
+    time_s: float
+    runtime_s: float
+    data: dict[str, Value]
+    step: int | None = None
+    commit: bool | None = None
+
+
+class ConfigUpdate(msgspec.Struct, array_like=True, frozen=True):
+    """A change of the configuration: values by path, then removed paths."""
+
+    set: list[tuple[list[str], Value]]
+    remove: list[list[str]] = msgspec.field(default_factory=list[list[str]])
+
+
+class SummaryUpdate(msgspec.Struct, array_like=True, frozen=True):
+    """Explicit writes to `run.summary`: values by path, then removed paths."""
+
+    set: list[tuple[list[str], Value]]
+    remove: list[list[str]] = msgspec.field(default_factory=list[list[str]])
+
+
+class MetricDefinition(msgspec.Struct, array_like=True, frozen=True):
+    """One `define_metric()` call, as given."""
+
+    name: str  # may end in `*`
+    step_metric: str | None = None
+    step_sync: bool | None = None
+    hidden: bool | None = None
+    summary: list[str] | None = None  # of min max mean last first none
+    overwrite: bool = False
+
+
+class RunUpdate(msgspec.Struct, array_like=True, frozen=True):
+    """Changed facts of the run; None leaves a fact as it is."""
+
+    name: str | None = None
+    notes: str | None = None
+    tags: list[str] | None = None
+    add_tags: list[str] | None = None
+
+
+class ConsoleOutput(msgspec.Struct, array_like=True, frozen=True):
+    """Text written to the terminal, raw (escape sequences and carriage returns included)."""
+
+    time_s: float
+    stream: int  # 1 stdout, 2 stderr
+    text: str
+
+
+class FileSaved(msgspec.Struct, array_like=True, frozen=True):
+    """A file of the run: `path` is relative to the run's files folder, with forward slashes."""
+
+    path: str
+    policy: str  # now, end, live
+
+
+class Exit(msgspec.Struct, array_like=True, frozen=True):
+    """Last record of a writer."""
+
+    exit_code: int
+    time_s: float
+    runtime_s: float
+
+
+class Stats(msgspec.Struct, array_like=True, frozen=True):
+    """One sample of the system monitor for one writer; keys without `system.` and label."""
+
+    time_s: float
+    values: dict[str, float]
+
+
+class Alert(msgspec.Struct, array_like=True, frozen=True):
+    """One `run.alert()` call."""
+
+    title: str
+    text: str
+    level: str  # INFO, WARN, ERROR
+    wait_ms: int
+
+
+class Preempting(msgspec.Struct, array_like=True, frozen=True):
+    """One `run.mark_preempting()` call."""
+
+    time_s: float
+
+
+class Gap(msgspec.Struct, array_like=True, frozen=True):
+    """Records that were never stored: by policy, or because no space was left."""
+
+    count: int
+    reason: str
+
+
+RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
+    Kind.START: Start,
+    Kind.ROW: Row,
+    Kind.CONFIG: ConfigUpdate,
+    Kind.SUMMARY: SummaryUpdate,
+    Kind.METRIC: MetricDefinition,
+    Kind.RUN: RunUpdate,
+    Kind.CONSOLE: ConsoleOutput,
+    Kind.FILE: FileSaved,
+    Kind.EXIT: Exit,
+    Kind.STATS: Stats,
+    Kind.ALERT: Alert,
+    Kind.PREEMPTING: Preempting,
+    Kind.GAP: Gap,
+}
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODERS = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in RECORD_TYPES.items()}
+
+#: Decodes the payload of a ROW frame; the hot path of the agent.
+decode_row = msgspec.msgpack.Decoder(Row).decode
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """Return the payload of a record.
+
+    Raises:
+        TypeError: a value is not of a JSON-like type.
+        OverflowError: an integer beyond 64 bits.
+        UnicodeEncodeError: a text with a lone surrogate.
+    """
+    return _ENCODER.encode(record)
+
+
+def decode(kind: int, payload: bytes | memoryview) -> msgspec.Struct:
+    """Return the record in a payload.
+
+    Raises:
+        ValueError: the kind is unknown, or the payload is not such a record
+            (`msgspec.DecodeError` and `msgspec.ValidationError` are ValueErrors).
+    """
+    try:
+        decoder = _DECODERS[Kind(kind)]
+    except KeyError as error:  # pragma: no cover - Kind() raises first
+        raise ValueError(f"unknown record kind {kind}") from error
+    return decoder.decode(payload)
