@@ -1,0 +1,93 @@
+"""Sends what one writer has to say to one server, strictly one request after another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from trackd_agent.filestream.body import Request, drop_long_lines, requests_of
+from trackd_agent.upstream import RequestFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trackd_agent.filestream.body import FileStreamConfig, Offsets, Outgoing
+    from trackd_agent.upstream import Courier, RunPath
+
+log = structlog.get_logger()
+
+
+class FileStream:
+    """The stream of one writer.
+
+    Args:
+        courier: the run's way to the server.
+        path: the run there.
+        headers: what tells the server whose lines these are.
+        offsets: where the next lines go; moved on by `send`.
+        config: limits.
+    """
+
+    def __init__(
+        self,
+        courier: Courier,
+        path: RunPath,
+        headers: Mapping[str, str],
+        offsets: Offsets,
+        config: FileStreamConfig,
+    ) -> None:
+        self.offsets = offsets
+        self.stop_requested = False
+        self.dropped = 0
+        self._courier = courier
+        self._path = path
+        self._headers = headers
+        self._config = config
+
+    async def send(self, outgoing: Outgoing) -> None:
+        """Deliver everything; return when the server has acknowledged it.
+
+        Lines that are too long for the protocol or, alone, for the server are dropped and
+        counted in `dropped`.
+        """
+        self.dropped += drop_long_lines(outgoing, self._config.max_line_bytes)
+        for request in requests_of(outgoing, self.offsets, self._config.max_request_bytes):
+            await self._deliver(request)
+
+    async def heartbeat(self) -> None:
+        """Tell the server that the writer lives."""
+        await self._deliver(Request())
+
+    async def _deliver(self, request: Request) -> None:
+        """Send one request, in halves if the server finds it too large."""
+        waiting = [request]
+        while waiting:
+            part = waiting.pop()
+            body = part.encode()
+
+            async def attempt(body: bytes = body) -> dict[str, object]:
+                return await self._courier.upstream.file_stream(self._path, body, self._headers)
+
+            try:
+                answer = await self._courier.deliver(attempt)
+            except RequestFailed as failure:
+                if part.line_count > 1:
+                    first, second = part.halves()
+                    waiting += [second, first]
+                else:
+                    waiting.append(self._without_line(part, failure))
+            else:
+                self.stop_requested = bool(answer.get("stopped"))
+
+    def _without_line(self, part: Request, failure: RequestFailed) -> Request:
+        """Count a single line that the server refuses for its size; return what is left to say.
+
+        Its number stays empty, so that a replay gives all other lines the same numbers.
+        """
+        if not part.line_count:
+            raise failure  # not even a heartbeat: no size helps
+        self.dropped += part.line_count
+        log.warning("line_refused_by_server", files=list(part.files), problem=failure.problem)
+        return replace(part, files={})

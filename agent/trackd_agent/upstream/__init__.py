@@ -1,0 +1,29 @@
+"""HTTP client of the W&B protocol: GraphQL, file_stream, PUT of files, credentials, retry classes.
+
+Owns connections, authentication, the rule what counts as acknowledged, and how long to wait
+after which failure. Must not know what a run or a row is. Called by `transfer`, `filestream`,
+`artifacts` and `runs`.
+"""
+
+from trackd_agent.upstream.client import RunPath, Upstream
+from trackd_agent.upstream.config import UpstreamConfig
+from trackd_agent.upstream.credentials import Credentials
+from trackd_agent.upstream.failures import RequestFailed, RetryClass
+from trackd_agent.upstream.patience import Courier, Patience, Wake
+from trackd_agent.upstream.pool import Endpoint, StaticEndpoint, UpstreamPool, UpstreamState
+
+__all__ = [
+    "Courier",
+    "Credentials",
+    "Endpoint",
+    "Patience",
+    "RequestFailed",
+    "RetryClass",
+    "RunPath",
+    "StaticEndpoint",
+    "Upstream",
+    "UpstreamConfig",
+    "UpstreamPool",
+    "UpstreamState",
+    "Wake",
+]

@@ -1,0 +1,266 @@
+"""One server, one attempt at a time: every method either returns an acknowledgement or raises."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+
+from trackd_agent.upstream.failures import (
+    RequestFailed,
+    RetryClass,
+    parse_retry_after,
+    retry_class_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from trackd_agent.upstream.config import UpstreamConfig
+    from trackd_agent.upstream.pool import Endpoint
+    from trackd_proto.wandb_http.operations import Operation
+
+USER_AGENT = "trackd-agent"
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_MAX_PROBLEM_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class RunPath:
+    """Where a run lives on a server, by the server's own names."""
+
+    entity: str
+    project: str
+    run: str
+
+    @property
+    def url_path(self) -> str:
+        """The path in addresses, each part quoted."""
+        return "/".join(quote(part, safe="") for part in (self.entity, self.project, self.run))
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened on the way to one server since the agent started."""
+
+    requests_ok: int = 0
+    requests_failed: int = 0
+    bytes_sent: int = 0
+
+
+class Upstream:
+    """Client of one server.
+
+    The API key goes to addresses below the server's own base address only; addresses that a
+    server hands out for files carry their own authority.
+    """
+
+    def __init__(self, name: str, endpoint: Endpoint, config: UpstreamConfig) -> None:
+        self.name = name
+        self.config = config
+        self.base_url = ""
+        self.counters = Counters()
+        self.problem = ""
+        self.unauthorized = False
+        self._endpoint = endpoint
+        self._clients: dict[bool, httpx.AsyncClient] = {}
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine."""
+        return _is_loopback(self.base_url)
+
+    @property
+    def interval_s(self) -> float:
+        """Time between two file_stream requests of one writer."""
+        return self.config.local_interval_s if self.is_local else self.config.remote_interval_s
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+    async def graphql(
+        self,
+        operation: Operation,
+        variables: Mapping[str, object],
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Run one operation and return its `data`.
+
+        Raises:
+            RequestFailed: it was not acknowledged.
+        """
+        body = msgspec.json.encode(
+            {"query": operation.text, "variables": variables, "operationName": operation.name}
+        )
+        answer = await self._post_json(
+            "/graphql", body, headers or {}, timeout_s=self.config.graphql_timeout_s
+        )
+        errors = answer.get("errors")
+        data = answer.get("data")
+        if errors or not isinstance(data, dict):
+            problem = f"{operation.name}: {_error_text(answer) or 'answer without data'}"
+            self._note_failure(problem)
+            raise RequestFailed(RetryClass.TRANSIENT, problem, status=200)
+        return cast("dict[str, Any]", data)
+
+    async def file_stream(
+        self, path: RunPath, body: bytes, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Send one file_stream request and return the server's answer.
+
+        Raises:
+            RequestFailed: it was not acknowledged.
+        """
+        sent = dict(headers)
+        if self.config.gzip and len(body) > 1024:
+            body = gzip.compress(body, compresslevel=1)
+            sent["Content-Encoding"] = "gzip"
+        return await self._post_json(
+            f"/files/{path.url_path}/file_stream",
+            body,
+            sent,
+            timeout_s=self.config.file_stream_timeout_s,
+        )
+
+    async def put(
+        self, url: str, headers: Mapping[str, str], size_bytes: int, chunks: AsyncIterator[bytes]
+    ) -> None:
+        """Send a file to an address that the server handed out.
+
+        Raises:
+            RequestFailed: the server did not take it.
+        """
+        sent = {**headers, "Content-Length": str(size_bytes), "User-Agent": USER_AGENT}
+        timeout = self._timeout(self.config.transfer_timeout_s)
+        try:
+            response = await self._client(url).put(
+                url, headers=sent, content=chunks, timeout=timeout
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable("file upload", error) from error
+        self.counters.bytes_sent += size_bytes
+        if not response.is_success:
+            raise self._refused("file upload", response)
+        self._note_success()
+
+    async def _post_json(
+        self, path: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float
+    ) -> dict[str, Any]:
+        base_url, api_key = await self._endpoint.resolve()
+        self.base_url = base_url.rstrip("/")
+        url = self.base_url + path
+        sent = {"Content-Type": "application/json", "User-Agent": USER_AGENT, **headers}
+        if api_key:
+            token = base64.b64encode(f"api:{api_key}".encode()).decode()
+            sent["Authorization"] = f"Basic {token}"
+        what = path.rsplit("/", 1)[-1]
+        try:
+            response = await self._client(url).post(
+                url, content=body, headers=sent, timeout=self._timeout(timeout_s)
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(what, error) from error
+        self.counters.bytes_sent += len(body)
+        if not response.is_success:
+            raise self._refused(what, response)
+        answer = _acknowledgement(response)
+        if answer is None:
+            problem = f"{what}: HTTP {response.status_code} whose body is not a JSON object"
+            self._note_failure(problem)
+            raise RequestFailed(RetryClass.TRANSIENT, problem, status=response.status_code)
+        self._note_success()
+        return answer
+
+    def _unreachable(self, what: str, error: Exception) -> RequestFailed:
+        problem = f"{what}: {type(error).__name__}: {error}"[:_MAX_PROBLEM_CHARS]
+        self._note_failure(problem)
+        return RequestFailed(RetryClass.TRANSIENT, problem)
+
+    def _refused(self, what: str, response: httpx.Response) -> RequestFailed:
+        status = response.status_code
+        text = _error_text(_json_object(response.content)) or response.reason_phrase
+        problem = f"{what}: HTTP {status} {text}"[:_MAX_PROBLEM_CHARS]
+        self._note_failure(problem)
+        retry_class = retry_class_of(status)
+        self.unauthorized = retry_class is RetryClass.CREDENTIALS
+        return RequestFailed(
+            retry_class,
+            problem,
+            status=status,
+            retry_after_s=parse_retry_after(response.headers.get("Retry-After")),
+        )
+
+    def _note_success(self) -> None:
+        self.counters.requests_ok += 1
+        self.problem = ""
+        self.unauthorized = False
+
+    def _note_failure(self, problem: str) -> None:
+        self.counters.requests_failed += 1
+        self.problem = problem
+
+    def _timeout(self, read_s: float) -> httpx.Timeout:
+        return httpx.Timeout(read_s, connect=self.config.connect_timeout_s)
+
+    def _client(self, url: str) -> httpx.AsyncClient:
+        """Return the client for an address.
+
+        A server on this machine is never reached through a proxy, and plain HTTP needs no
+        certificates: loading them costs 30 ms and several MiB.
+        """
+        parts = urlsplit(url)
+        plain = parts.scheme == "http" and _is_loopback(url)
+        client = self._clients.get(plain)
+        if client is None:
+            limits = httpx.Limits(
+                max_connections=self.config.max_connections,
+                max_keepalive_connections=self.config.max_connections,
+                keepalive_expiry=30.0,
+            )
+            client = httpx.AsyncClient(limits=limits, trust_env=not plain, verify=not plain)
+            self._clients[plain] = client
+        return client
+
+
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def _acknowledgement(response: httpx.Response) -> dict[str, Any] | None:
+    """Return the body of a 2xx as JSON object; None: this is no acknowledgement."""
+    if response.status_code == 204 and not response.content:
+        return {}
+    return _json_object(response.content)
+
+
+def _json_object(content: bytes) -> dict[str, Any] | None:
+    try:
+        parsed: object = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else None
+
+
+def _error_text(answer: dict[str, Any] | None) -> str:
+    """Return the messages in an error answer, joined."""
+    if answer is None:
+        return ""
+    errors: object = answer.get("errors") or answer.get("error") or answer.get("message") or []
+    if not isinstance(errors, list):
+        return str(errors)
+    texts: list[str] = []
+    for item in cast("list[object]", errors):
+        if isinstance(item, dict):
+            message: object = cast("dict[str, object]", item).get("message")
+            texts.append(str(message or "unnamed error"))
+        else:
+            texts.append(str(item))
+    return "; ".join(texts)

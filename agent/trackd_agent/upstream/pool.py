@@ -1,0 +1,121 @@
+"""The servers in use: one client each, shared by all runs that go there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from trackd_agent.upstream.client import Upstream
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from trackd_agent.upstream.config import UpstreamConfig
+    from trackd_agent.upstream.credentials import Credentials
+
+
+class Endpoint(Protocol):
+    """Where a server is, and the key for it."""
+
+    async def resolve(self) -> tuple[str, str]:
+        """Return the base address and the API key; wait while a server of ours starts."""
+        ...
+
+
+class StaticEndpoint:
+    """A server with a fixed address; the key comes from the credentials at each request."""
+
+    def __init__(self, base_url: str, credentials: Credentials) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._credentials = credentials
+
+    async def resolve(self) -> tuple[str, str]:
+        """Return the address and the key known now."""
+        return self._base_url, self._credentials.get(self._base_url)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamState:
+    """State of one server, for people (fields as in `trackd.v1.UpstreamStatus`)."""
+
+    name: str
+    base_url: str
+    state: str
+    problem: str
+    requests_ok: int
+    requests_failed: int
+    bytes_sent: int
+
+
+class UpstreamPool:
+    """Async context manager that owns the clients.
+
+    Args:
+        config: timeouts and waits.
+        credentials: keys by address.
+        default: the server of runs that name none.
+        default_name: its name in the status.
+    """
+
+    def __init__(
+        self,
+        config: UpstreamConfig,
+        credentials: Credentials,
+        default: Endpoint,
+        default_name: str = "embedded",
+    ) -> None:
+        self.config = config
+        self.credentials = credentials
+        self._default = default
+        self._default_name = default_name
+        self._upstreams: dict[str, Upstream] = {}
+
+    async def __aenter__(self) -> UpstreamPool:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for upstream in self._upstreams.values():
+            await upstream.aclose()
+        self._upstreams.clear()
+
+    def get(self, base_url: str) -> Upstream:
+        """Return the client of a server; the empty address means the default one."""
+        address = base_url.rstrip("/")
+        upstream = self._upstreams.get(address)
+        if upstream is None:
+            if address:
+                endpoint = StaticEndpoint(address, self.credentials)
+                upstream = Upstream(address, endpoint, self.config)
+                upstream.base_url = address
+            else:
+                upstream = Upstream(self._default_name, self._default, self.config)
+            self._upstreams[address] = upstream
+        return upstream
+
+    def status(self) -> list[UpstreamState]:
+        """Return the state of each server in use."""
+        return [_state_of(upstream) for upstream in self._upstreams.values()]
+
+
+def _state_of(upstream: Upstream) -> UpstreamState:
+    if upstream.unauthorized:
+        state = "unauthorized"
+    elif upstream.problem:
+        state = "unreachable"
+    else:
+        state = "ready" if upstream.counters.requests_ok else "starting"
+    counters = upstream.counters
+    return UpstreamState(
+        name=upstream.name,
+        base_url=upstream.base_url,
+        state=state,
+        problem=upstream.problem,
+        requests_ok=counters.requests_ok,
+        requests_failed=counters.requests_failed,
+        bytes_sent=counters.bytes_sent,
+    )
