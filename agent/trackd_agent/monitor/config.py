@@ -1,0 +1,24 @@
+"""What a user can set about the monitor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class MonitorConfig(BaseModel):
+    """Settings of system metrics, for the whole node."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(default=True, description="Sample system metrics at all.")
+    collectors: dict[str, bool] = Field(
+        default_factory=dict[str, bool],
+        description="Collectors to switch on or off, by name; the others keep their default.",
+    )
+    deadline_s: float = Field(
+        default=2.0, gt=0, description="How long a tick waits for one collector, in seconds."
+    )
+    proc_root: Path = Field(default=Path("/proc"), description="Where procfs is mounted.")
+    sys_root: Path = Field(default=Path("/sys"), description="Where sysfs is mounted.")

@@ -1,0 +1,51 @@
+"""Reading the machine: the only I/O of the monitor, made of blocking calls for worker threads.
+
+A reader returns facts and knows no key, no subject and no tick. Parsing is a pure function of
+text, apart from reading. The roots of /proc and /sys are given, so that all of it runs on
+fixture trees. Only collectors and the sampler call this package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trackd_agent.monitor.readers.cgroup import CgroupReader
+from trackd_agent.monitor.readers.host import HostReader
+from trackd_agent.monitor.readers.process import ProcessReader
+from trackd_agent.monitor.subject import Target
+
+if TYPE_CHECKING:
+    from trackd_agent.monitor.config import MonitorConfig
+    from trackd_agent.monitor.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """All readers, as collectors get them."""
+
+    host: HostReader
+    process: ProcessReader
+    cgroup: CgroupReader
+
+    @classmethod
+    def of(cls, config: MonitorConfig) -> Readers:
+        """Return readers below the configured roots."""
+        return cls(
+            host=HostReader(config.sys_root),
+            process=ProcessReader(config.proc_root),
+            cgroup=CgroupReader(config.proc_root),
+        )
+
+    def target(self, subject: Subject) -> Target:
+        """Return the subject with the facts that hold until its end."""
+        cgroup = self.cgroup.find(subject.pid) if subject.use_cgroup else None
+        limits = [float(self.host.affinity(subject.pid) or 0), cgroup.cpu_limit if cgroup else 0.0]
+        return Target(
+            subject=subject,
+            process=self.process.identify(subject.pid),
+            cgroup=cgroup,
+            cpu_capacity=min(
+                (limit for limit in limits if limit > 0), default=float(self.host.physical_cpus)
+            ),
+        )

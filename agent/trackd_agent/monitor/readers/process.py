@@ -1,0 +1,116 @@
+"""One process and its descendants, from `/proc/<pid>/stat` and `/proc/<pid>/task/*/children`.
+
+Read here and not with psutil, because one file holds everything that is asked for (psutil reads
+three, five times as long), and because the walk down does not look at the machine's other
+processes (psutil's does: 0.6 ms instead of 0.01).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Descendants that a tree may have before the rest is left out (a fork bomb must not stop us).
+MAX_TREE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A process that cannot be mistaken for a later one with the same number."""
+
+    pid: int
+    start_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """The figures of one process, or the sum of several."""
+
+    cpu_s: float  # own CPU time
+    reaped_cpu_s: float  # CPU time of children that ended and were waited for
+    threads: int
+    rss_bytes: int
+
+
+class ProcessReader:
+    """Reads figures of processes below a procfs root."""
+
+    def __init__(self, proc_root: Path) -> None:
+        self._root = str(proc_root)
+
+    def identify(self, pid: int) -> ProcessId | None:
+        """Return the identity of the process that has this pid now, None if there is none."""
+        text = self._stat_text(pid)
+        return ProcessId(pid, parse_stat(text)[0]) if text else None
+
+    def read(self, process: ProcessId) -> ProcessStat | None:
+        """Return the figures of a process, None if it ended."""
+        text = self._stat_text(process.pid)
+        if not text:
+            return None
+        start_ticks, stat = parse_stat(text)
+        return stat if start_ticks == process.start_ticks else None
+
+    def read_tree(self, process: ProcessId) -> ProcessStat | None:
+        """Return the sum over a process and its descendants, None if the process itself ended."""
+        if (own := self.read(process)) is None:
+            return None
+        members = [own]
+        texts = map(self._stat_text, self._descendants(process.pid))
+        members.extend(parse_stat(text)[1] for text in texts if text)
+        return ProcessStat(
+            # With the reaped children a tree's CPU time does not fall when one of them ends.
+            cpu_s=sum(member.cpu_s + member.reaped_cpu_s for member in members),
+            reaped_cpu_s=0.0,
+            threads=sum(member.threads for member in members),
+            rss_bytes=sum(member.rss_bytes for member in members),
+        )
+
+    def _descendants(self, pid: int) -> list[int]:
+        found = [pid]
+        for parent in found:  # grows while it is walked
+            found.extend(self._children(parent))
+            if len(found) > MAX_TREE:
+                break
+        return found[1 : MAX_TREE + 1]
+
+    def _children(self, pid: int) -> list[int]:
+        children: list[int] = []
+        try:
+            for thread in os.listdir(f"{self._root}/{pid}/task"):  # noqa: PTH208 (hot, and text)
+                text = self._text(f"{self._root}/{pid}/task/{thread}/children")
+                children.extend(int(word) for word in text.split())
+        except OSError:
+            pass  # ended meanwhile: it has no children of its own any more
+        return children
+
+    def _stat_text(self, pid: int) -> str:
+        try:
+            return self._text(f"{self._root}/{pid}/stat")
+        except OSError:  # it ended; or procfs hides the processes of other users
+            return ""
+
+    @staticmethod
+    def _text(path: str) -> str:
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 (hot)
+            return file.read()
+
+
+def parse_stat(text: str) -> tuple[int, ProcessStat]:
+    """Return start time (clock ticks after boot) and figures of a `/proc/<pid>/stat` line.
+
+    The name of the program is in parentheses and may hold spaces and parentheses itself: fields
+    are counted from the last one. Numbering as in proc(5), where the state is field 3.
+    """
+    fields = text[text.rindex(")") + 2 :].split()
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    return int(fields[22 - 3]), ProcessStat(
+        cpu_s=(int(fields[14 - 3]) + int(fields[15 - 3])) * tick_s,
+        reaped_cpu_s=(int(fields[16 - 3]) + int(fields[17 - 3])) * tick_s,
+        threads=int(fields[20 - 3]),
+        rss_bytes=int(fields[24 - 3]) * os.sysconf("SC_PAGE_SIZE"),
+    )

@@ -1,0 +1,145 @@
+"""Running one collector: in a worker thread, under a deadline, with failures counted.
+
+A collector that hangs (a network file system that does not answer) costs one deadline: its
+thread is left behind, and until that returns the collector is skipped, so threads never pile up.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from trackd_agent.monitor.contract import Collector, NoDataError, Readings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trackd_agent.monitor.contract import Registration
+    from trackd_agent.monitor.readers import Readers
+    from trackd_agent.monitor.subject import Target
+
+_log = structlog.get_logger()
+#: Failures after the first are logged each time their number reaches a power of this.
+_LOG_BASE = 10
+#: Distinct problems that are remembered (and so logged) for one collector.
+_MAX_PROBLEMS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorState:
+    """How a collector has done so far: the monitor's own metrics."""
+
+    name: str
+    ticks: int = 0  # how often it ran, or should have
+    failures: int = 0  # ticks that ended in an error, deadlines included
+    timeouts: int = 0  # ticks that met the deadline, or found the last one still running
+    no_data: bool = False  # the last tick found nothing to read on this machine
+    success: bool = True  # the last tick gave readings, or had none to give
+    last_duration_s: float = 0.0
+    total_duration_s: float = 0.0
+    last_error: str = ""
+
+
+class CollectorRunner:
+    """One collector and the policy around it."""
+
+    def __init__(
+        self, registration: Registration, readers: Readers, limiter: anyio.CapacityLimiter
+    ) -> None:
+        self.state = CollectorState(registration.name)
+        self._registration = registration
+        self._readers = readers
+        self._limiter = limiter
+        self._collector: Collector | None = None
+        self._running = False
+        self._problems: set[str] = set()
+
+    async def tick(self, targets: Sequence[Target], deadline_s: float) -> Readings:
+        """Return the collector's readings, empty where it has none; only cancellation raises."""
+        self.state = replace(self.state, ticks=self.state.ticks + 1)
+        if self._running:
+            self._timed_out("the previous tick has not come back")
+            return Readings()
+        started_s = time.monotonic()
+        try:
+            readings = await self._in_thread(targets, deadline_s)
+            self.state = replace(self.state, success=True, no_data=False, last_error="")
+        except NoDataError as reason:
+            self._no_data(reason)
+            readings = Readings()
+        except TimeoutError:
+            self._timed_out(f"no answer within {deadline_s:g} s")
+            readings = Readings()
+        except Exception as error:  # noqa: BLE001 (seam: a broken collector must not stop others)
+            self._failed(error)
+            readings = Readings()
+        duration_s = time.monotonic() - started_s
+        self.state = replace(
+            self.state,
+            last_duration_s=duration_s,
+            total_duration_s=self.state.total_duration_s + duration_s,
+        )
+        self._log_problems(readings)
+        return readings
+
+    async def _in_thread(self, targets: Sequence[Target], deadline_s: float) -> Readings:
+        self._running = True
+        with anyio.fail_after(deadline_s):
+            return await to_thread.run_sync(
+                self._collect, targets, abandon_on_cancel=True, limiter=self._limiter
+            )
+
+    def _collect(self, targets: Sequence[Target]) -> Readings:
+        try:
+            if self._collector is None:
+                self._collector = self._registration.make(self._readers)
+            return self._collector.collect(targets)
+        finally:
+            self._running = False  # also when nobody waits any more
+
+    def _no_data(self, reason: NoDataError) -> None:
+        if not self.state.no_data:
+            _log.debug("collector_no_data", collector=self.state.name, reason=str(reason))
+        self.state = replace(self.state, success=True, no_data=True, last_error="")
+
+    def _failed(self, error: Exception) -> None:
+        self._count_failure(f"{type(error).__name__}: {error}")
+        if _is_power(self.state.failures):
+            failures = self.state.failures
+            _log.warning(
+                "collector_failed",
+                collector=self.state.name,
+                failures=failures,
+                exc_info=error,
+            )
+
+    def _timed_out(self, why: str) -> None:
+        self._count_failure(why)
+        self.state = replace(self.state, timeouts=self.state.timeouts + 1)
+        if _is_power(self.state.timeouts):
+            timeouts = self.state.timeouts
+            _log.warning(
+                "collector_timed_out", collector=self.state.name, why=why, timeouts=timeouts
+            )
+
+    def _count_failure(self, why: str) -> None:
+        self.state = replace(
+            self.state, success=False, failures=self.state.failures + 1, last_error=why
+        )
+
+    def _log_problems(self, readings: Readings) -> None:
+        for problem in readings.problems:
+            if problem not in self._problems and len(self._problems) < _MAX_PROBLEMS:
+                self._problems.add(problem)
+                _log.warning("collector_problem", collector=self.state.name, problem=problem)
+
+
+def _is_power(count: int) -> bool:
+    while count % _LOG_BASE == 0:
+        count //= _LOG_BASE
+    return count == 1

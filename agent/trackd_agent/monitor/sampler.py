@@ -1,0 +1,193 @@
+"""The sampler: when to read, for whom, and what each of them gets.
+
+Ticks lie on a grid: a subject with interval `i` is due at multiples of `i` on the monitor's own
+clock, so all subjects with the same interval are served by one tick and nothing drifts. The
+first sample comes at once; the second at the first grid point at least half an interval later.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from trackd_agent.monitor.contract import Readings
+from trackd_agent.monitor.readers import Readers
+from trackd_agent.monitor.registry import choose, discover
+from trackd_agent.monitor.runner import CollectorRunner, CollectorState
+from trackd_agent.monitor.series import Series
+from trackd_agent.monitor.subject import MIN_INTERVAL_S, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+
+    from anyio.abc import TaskGroup
+
+    from trackd_agent.monitor.config import MonitorConfig
+    from trackd_agent.monitor.contract import Registration
+    from trackd_agent.monitor.subject import Subject
+
+    #: Takes wall-clock time (seconds since 1970) and values by key, on the event loop.
+    Sink = Callable[[float, dict[str, float]], None]
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """A subscription as the sampler sees it."""
+
+    subject: Subject
+    sink: Sink
+    due_s: float
+    series: Series = field(default_factory=Series)
+    target: Target | None = None  # found at the first sample
+
+
+class Subscription:
+    """A subject's place in the sampler; the subscriber cancels it when the rank ends."""
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self._cancel = cancel
+
+    def cancel(self) -> None:
+        """Stop sampling for this subject; again is harmless."""
+        self._cancel()
+
+
+class Monitor:
+    """Samples the node for everybody who subscribed; an async context manager."""
+
+    def __init__(
+        self,
+        config: MonitorConfig,
+        registrations: Sequence[Registration] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare the collectors that the configuration asks for.
+
+        Args:
+            config: Settings of the node.
+            registrations: Collectors to choose from; all that there are by default.
+            clock: Monotonic seconds.
+
+        Raises:
+            ValueError: The configuration names an unknown collector.
+        """
+        self._config = config
+        self._clock = clock
+        self._epoch_s = clock()
+        self._readers = Readers.of(config)
+        known = discover() if registrations is None else list(registrations)
+        chosen = choose(known, config.collectors) if config.enabled else []
+        limiter = anyio.CapacityLimiter(max(1, len(chosen)))
+        self._runners = [CollectorRunner(each, self._readers, limiter) for each in chosen]
+        self._watches: list[_Watch] = []
+        self._changed = anyio.Event()
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        if self._runners:
+            self._tasks.start_soon(self._run, name="monitor")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if self._tasks is None:
+            return None
+        self._tasks.cancel_scope.cancel()
+        return await self._tasks.__aexit__(kind, error, traceback)
+
+    def subscribe(self, subject: Subject, sink: Sink) -> Subscription:
+        """Sample a subject from now on; `sink` is called on the event loop after each sample.
+
+        Raises:
+            ValueError: The interval is too short.
+        """
+        if not subject.interval_s >= MIN_INTERVAL_S:
+            raise ValueError(
+                f"interval_s: {subject.interval_s} is below the minimum of {MIN_INTERVAL_S} s"
+            )
+        watch = _Watch(subject, sink, due_s=self._clock())
+        self._watches.append(watch)
+        self._changed.set()
+
+        def cancel() -> None:
+            if watch in self._watches:
+                self._watches.remove(watch)
+
+        return Subscription(cancel)
+
+    def status(self) -> list[CollectorState]:
+        """Return how each collector has done so far."""
+        return [runner.state for runner in self._runners]
+
+    async def _run(self) -> None:
+        while True:
+            self._changed = anyio.Event()
+            next_due_s = min((watch.due_s for watch in self._watches), default=math.inf)
+            with anyio.move_on_after(max(0.0, next_due_s - self._clock())):
+                await self._changed.wait()
+            now_s = self._clock()
+            if due := [watch for watch in self._watches if watch.due_s <= now_s]:
+                await self._tick(due)
+
+    async def _tick(self, due: list[_Watch]) -> None:
+        """Read once for all that are due, and hand each its values."""
+        for watch in due:
+            watch.due_s = self._next_due_s(watch.subject.interval_s)
+        targets = await to_thread.run_sync(self._find_targets, due)
+        time_s = time.time()
+        found = {runner: Readings() for runner in self._runners}  # keeps the order of keys
+        async with anyio.create_task_group() as tasks:
+            for runner in self._runners:
+                tasks.start_soon(self._collect, runner, targets, found)
+        for watch in due:
+            if watch in self._watches:  # not cancelled meanwhile
+                self._deliver(watch, time_s, found.values())
+
+    async def _collect(
+        self,
+        runner: CollectorRunner,
+        targets: Sequence[Target],
+        found: dict[CollectorRunner, Readings],
+    ) -> None:
+        found[runner] = await runner.tick(targets, self._config.deadline_s)
+
+    def _find_targets(self, due: list[_Watch]) -> list[Target]:
+        targets: list[Target] = []
+        for watch in due:
+            if watch.target is None:
+                watch.target = self._readers.target(watch.subject)
+            targets.append(watch.target)
+        return targets
+
+    def _deliver(self, watch: _Watch, time_s: float, found: Iterable[Readings]) -> None:
+        key = watch.subject.key
+        readings = (
+            reading for each in found for reading in (*each.shared, *each.by_subject.get(key, ()))
+        )
+        if not (values := watch.series.values(readings)):
+            return
+        try:
+            watch.sink(time_s, values)
+        except Exception:  # noqa: BLE001
+            # Seam: a subscriber that cannot take its sample (a full disk) must not stop the rest.
+            _log.exception("stats_not_taken", subject=key)
+
+    def _next_due_s(self, interval_s: float) -> float:
+        """Return the first point of the interval's grid at least half an interval from now."""
+        since_epoch_s = self._clock() - self._epoch_s
+        return self._epoch_s + math.ceil(since_epoch_s / interval_s + 0.5) * interval_s
