@@ -1,0 +1,330 @@
+"""The state machine of one writer: frames in, lines for the file stream out.
+
+Synchronous and without a clock: what comes out depends on the frames alone, so a state
+restored from a snapshot and fed the frames behind it gives the same bytes again. A payload
+that cannot be used is counted in `dropped` and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from trackd_agent.runs import tree
+from trackd_agent.runs.config_tree import ConfigTree
+from trackd_agent.runs.console import Console
+from trackd_agent.runs.metrics import MetricDefinitions, metric_path
+from trackd_agent.runs.rows import RowMerger, StepWentBack
+from trackd_agent.runs.summary import Summary
+from trackd_agent.runs.updates import Notice, Updates
+from trackd_proto import records
+from trackd_proto.records import Kind, Start, decode_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackd_proto.frames import Frame
+
+#: The protocol's limit for one line; `x_file_stream_max_line_bytes` lowers it.
+MAX_LINE_BYTES = 10 * 1024 * 1024 - 100 * 1024
+_SNAPSHOT_VERSION = 1
+_WHOLE_MAPPING_EXT = 1
+_BAD_PAYLOAD_ERRORS = (ValueError, TypeError, OverflowError, RecursionError)
+
+
+class Facts(msgspec.Struct):
+    """What a run is called; the last value counts."""
+
+    name: str | None
+    notes: str | None
+    tags: list[str]
+    group: str | None
+    job_type: str | None
+
+
+class WriterState:
+    """State of one writer.
+
+    Args:
+        start: the writer's first record.
+
+    Attributes:
+        facts: name, notes, tags, group and job type as last set.
+        metrics: the metric definitions.
+        exit: the exit record, once there is one.
+        dropped: records that left no trace, by reason.
+        runtime_s: latest runtime seen.
+    """
+
+    def __init__(self, start: Start) -> None:
+        self.start = start
+        self.facts = Facts(start.name, start.notes, list(start.tags), start.group, start.job_type)
+        self.metrics = MetricDefinitions()
+        self.exit: records.Exit | None = None
+        self.dropped: dict[str, int] = {}
+        self.runtime_s = 0.0
+        self._rows = RowMerger(start.first_step)
+        self._summary = Summary()
+        self._config = ConfigTree(start.config)
+        self._console = Console(start.label)
+        self._updates = Updates(config_changed=True, facts_changed=True)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Derive what is not part of the state."""
+        limit = self.start.settings.get("x_file_stream_max_line_bytes")
+        self._max_line_bytes = limit if isinstance(limit, int) and limit > 0 else MAX_LINE_BYTES
+        label = self.start.label
+        self._event_suffix = f"/l:{label}" if label else ""
+        self._appliers: dict[int, Callable[[Any], None]] = {
+            Kind.CONFIG: self._apply_config,
+            Kind.SUMMARY: self._apply_summary,
+            Kind.METRIC: self._apply_metric,
+            Kind.RUN: self._apply_run,
+            Kind.CONSOLE: self._apply_console,
+            Kind.FILE: lambda record: self._updates.files.append(record),
+            Kind.EXIT: self._apply_exit,
+            Kind.STATS: self._apply_stats,
+            Kind.ALERT: lambda record: self._updates.alerts.append(record),
+            Kind.PREEMPTING: self._apply_preempting,
+            Kind.GAP: self._apply_gap,
+        }
+
+    @property
+    def step(self) -> int:
+        """Number of the open step."""
+        return self._rows.step
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration: plain values, with `_wandb` only where a script set part of it."""
+        return self._config.value()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The summary as rows closed so far make it."""
+        return self._summary.value()
+
+    @property
+    def pending_bytes(self) -> int:
+        """About the size of the lines that wait to be taken."""
+        return self._updates.pending_bytes
+
+    def apply(self, frame: Frame) -> None:
+        """Take one frame of the writer, or of the agent about it."""
+        try:
+            if frame.kind == Kind.ROW:
+                self._apply_row(decode_row(frame.payload))
+            elif frame.kind != Kind.START:
+                record = records.decode(frame.kind, frame.payload)
+                self._appliers[frame.kind](record)
+        except _BAD_PAYLOAD_ERRORS:
+            self._count("bad_payload")
+
+    def take(self) -> Updates:
+        """Return what changed since the last call."""
+        updates, self._updates = self._updates, Updates()
+        updates.console = self._console.take()
+        if self._summary.changed:
+            self._summary.changed = False
+            text = self._encode_summary()
+            if len(text) <= self._max_line_bytes:
+                updates.summary = text
+                updates.pending_bytes += len(text)
+            else:
+                self._count("summary_too_long")
+        return updates
+
+    def _apply_row(self, row: records.Row) -> None:
+        self.runtime_s = row.runtime_s
+        data = self._rows.take_whole(row)
+        if data is not None:
+            self._emit(data, flat=True)
+            return
+        try:
+            closed = self._rows.add(row)
+        except StepWentBack as error:
+            self._count("step_went_back")
+            self._warn_now_and_then(
+                "step_went_back",
+                f"log() with step {error.step}, which is less than the current step"
+                f" {error.open_step}: steps must not decrease, so this data is dropped",
+            )
+            return
+        for data in closed:
+            self._emit(data, flat=False)
+
+    def _emit(self, data: tree.Tree, *, flat: bool) -> None:
+        if self.metrics:
+            for path, definition in self.metrics.prepare(data, flat=flat):
+                self._summary.configure(path, definition.kinds, none=definition.no_summary)
+        line = encode_json(data)
+        if len(line) > self._max_line_bytes:
+            self._count("line_too_long")
+            self._warn_now_and_then(
+                "line_too_long",
+                f"the row of step {data['_step']} takes {len(line)} bytes, more than the limit of"
+                f" {self._max_line_bytes}: it is dropped; log less at once, or save a file",
+            )
+            return
+        if flat:
+            self._summary.take_plain_row(data)
+        else:
+            self._summary.take_row(data)
+        self._updates.history.append(line)
+        self._updates.pending_bytes += len(line)
+
+    def _apply_config(self, record: records.ConfigUpdate) -> None:
+        self._config.update(record)
+        self._updates.config_changed = True
+
+    def _apply_summary(self, record: records.SummaryUpdate) -> None:
+        self._summary.update(record)
+
+    def _apply_metric(self, record: records.MetricDefinition) -> None:
+        definition = self.metrics.define(record)
+        if not record.name.endswith("*"):
+            path = metric_path(record.name)
+            self._summary.configure(path, definition.kinds, none=definition.no_summary)
+        self._updates.config_changed = True
+
+    def _apply_run(self, record: records.RunUpdate) -> None:
+        facts = self.facts
+        if record.name is not None:
+            facts.name = record.name
+        if record.notes is not None:
+            facts.notes = record.notes
+        if record.tags is not None:
+            facts.tags = list(record.tags)
+        facts.tags += [tag for tag in record.add_tags or () if tag not in facts.tags]
+        self._updates.facts_changed = True
+
+    def _apply_console(self, record: records.ConsoleOutput) -> None:
+        self._updates.pending_bytes += self._console.write(record)
+
+    def _apply_stats(self, record: records.Stats) -> None:
+        event: dict[str, Any] = {
+            f"system.{key}{self._event_suffix}": value for key, value in record.values.items()
+        }
+        event["_wandb"] = True
+        event["_timestamp"] = record.time_s
+        event["_runtime"] = record.time_s - self.start.time_s
+        line = encode_json(event)
+        self._updates.events.append(line)
+        self._updates.pending_bytes += len(line)
+
+    def _apply_preempting(self, _record: records.Preempting) -> None:
+        self._updates.preempting = True
+
+    def _apply_exit(self, record: records.Exit) -> None:
+        for data in self._rows.close():
+            self._emit(data, flat=False)
+        self.runtime_s = max(self.runtime_s, record.runtime_s)
+        self.exit = self._updates.exit = record
+        self._summary.put(("_runtime",), int(self.runtime_s))
+
+    def _apply_gap(self, record: records.Gap) -> None:
+        self._count(record.reason, record.count)
+        self._updates.notices.append(
+            Notice("warning", f"{record.count} records were not stored: {record.reason}")
+        )
+
+    def _count(self, reason: str, count: int = 1) -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def _warn_now_and_then(self, reason: str, text: str) -> None:
+        """Warn at the 1st, 10th, 100th … case, so that a loop of them floods no terminal."""
+        count = self.dropped[reason]
+        if str(count).rstrip("0") == "1":
+            more = f" ({count} so far)" if count > 1 else ""
+            self._updates.notices.append(Notice("warning", text + more))
+
+    def _encode_summary(self) -> str:
+        value = self.summary
+        value["_wandb"] = {**value.get("_wandb", {}), "runtime": int(self.runtime_s)}
+        return encode_json(value)
+
+    def snapshot(self) -> bytes:
+        """Return the whole state; its size does not depend on how much was logged."""
+        return _SNAPSHOT_ENCODER.encode(
+            [
+                _SNAPSHOT_VERSION,
+                self.start,
+                self.facts,
+                self.metrics.to_state(),
+                self.exit,
+                self.dropped,
+                self.runtime_s,
+                self._rows.to_state(),
+                [self._summary.changed, self._summary.to_state()],
+                self._config.to_state(),
+                self._console.to_state(),
+                self._updates,
+            ]
+        )
+
+    @classmethod
+    def restore(cls, data: bytes) -> WriterState:
+        """Return the state as it was.
+
+        Raises:
+            ValueError: the bytes are no snapshot of this version.
+        """
+        version, start, facts, metrics, exit_, dropped, runtime_s, *parts = (
+            _SNAPSHOT_DECODER.decode(data)
+        )
+        if version != _SNAPSHOT_VERSION:
+            raise ValueError(f"snapshot of version {version}, expected {_SNAPSHOT_VERSION}")
+        rows, summary, config, console, updates = parts
+        state = cls(msgspec.convert(start, Start))
+        state.facts = msgspec.convert(facts, Facts)
+        state.metrics = MetricDefinitions.from_state(metrics)
+        state.exit = msgspec.convert(exit_, records.Exit | None)
+        state.dropped = dropped
+        state.runtime_s = runtime_s
+        state._rows = RowMerger.from_state(rows)
+        state._summary = Summary.from_state(summary[1])
+        state._summary.changed = summary[0]
+        state._config = ConfigTree.from_state(config)
+        state._console = Console.from_state(console)
+        state._updates = msgspec.convert(updates, Updates)
+        return state
+
+
+def encode_json(value: dict[str, Any]) -> str:
+    """Return JSON with the tokens `NaN` and `Infinity` of Python's json module.
+
+    msgspec writes NaN as null; only texts that hold a null are looked at again.
+
+    Raises:
+        TypeError: a value that JSON cannot hold.
+    """
+    raw = _encode_json(value)
+    if b"null" in raw:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_to_builtin)
+    return raw.decode()
+
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+def _to_builtin(value: object) -> Any:
+    return msgspec.to_builtins(value)
+
+
+def _wrap(value: object) -> object:
+    if isinstance(value, tree.WholeMapping):
+        return msgspec.msgpack.Ext(_WHOLE_MAPPING_EXT, _SNAPSHOT_ENCODER.encode(value.value))
+    raise TypeError(f"a state never holds {type(value).__name__}")
+
+
+def _unwrap(code: int, data: memoryview) -> object:
+    if code == _WHOLE_MAPPING_EXT:
+        return tree.WholeMapping(cast("dict[str, Any]", _SNAPSHOT_DECODER.decode(data)))
+    return msgspec.msgpack.Ext(code, bytes(data))
+
+
+_SNAPSHOT_ENCODER = msgspec.msgpack.Encoder(enc_hook=_wrap)
+_SNAPSHOT_DECODER = msgspec.msgpack.Decoder(ext_hook=_unwrap)
