@@ -139,6 +139,7 @@ class Exit(msgspec.Struct, array_like=True, frozen=True):
     exit_code: int
     time_s: float
     runtime_s: float
+    crashed: bool = False  # written by the agent for a writer that died without an exit record
 
 
 class Stats(msgspec.Struct, array_like=True, frozen=True):

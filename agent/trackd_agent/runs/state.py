@@ -221,6 +221,8 @@ class WriterState:
     def _apply_exit(self, record: records.Exit) -> None:
         for data in self._rows.close():
             self._emit(data, flat=False)
+        if record.crashed and self.exit is not None:
+            return  # what the writer said itself counts
         self.runtime_s = max(self.runtime_s, record.runtime_s)
         self.exit = self._updates.exit = record
         self._summary.put(("_runtime",), int(self.runtime_s))

@@ -97,6 +97,5 @@ def lookup(tree: Tree, path: Sequence[str]) -> object:
 def plain(value: Any) -> Any:
     """Return a copy in which every `WholeMapping` is an ordinary mapping again."""
     if isinstance(value, dict):
-        subtree = cast("Tree", value)
-        return {name: plain(child) for name, child in subtree.items()}
+        return {name: plain(child) for name, child in value.items()}
     return value.value if isinstance(value, WholeMapping) else value
