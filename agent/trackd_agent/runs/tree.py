@@ -86,7 +86,7 @@ def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 def lookup(tree: Tree, path: Sequence[str]) -> object:
     """Return the leaf or subtree at `path`, or None."""
-    node: object = tree
+    node: Any = tree
     for name in path:
         if type(node) is not dict:
             return None
@@ -97,5 +97,5 @@ def lookup(tree: Tree, path: Sequence[str]) -> object:
 def plain(value: Any) -> Any:
     """Return a copy in which every `WholeMapping` is an ordinary mapping again."""
     if isinstance(value, dict):
-        return {name: plain(child) for name, child in value.items()}
+        return {name: plain(child) for name, child in cast("Tree", value).items()}
     return value.value if isinstance(value, WholeMapping) else value
