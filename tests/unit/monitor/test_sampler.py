@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from trackd_agent.monitor import Monitor, MonitorConfig, Subject
+from trackd_agent.monitor.contract import NoDataError, Readings, Registration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trackd_agent.monitor.readers import Readers
+    from trackd_agent.monitor.subject import Target
+
+Values = dict[str, float]
+
+
+class Scripted:
+    """A collector that counts its ticks and does what it is told."""
+
+    def __init__(self, act: Callable[[int, Readings], None]) -> None:
+        self.act = act
+        self.seen: list[list[str]] = []
+
+    def collect(self, targets: Sequence[Target]) -> Readings:
+        self.seen.append([target.key for target in targets])
+        found = Readings()
+        self.act(len(self.seen), found)
+        return found
+
+    def registration(self, name: str) -> Registration:
+        def make(readers: Readers) -> Scripted:
+            del readers
+            return self
+
+        return Registration(name, make)
+
+
+def counting(name: str = "count") -> Scripted:
+    return Scripted(lambda tick, found: found.since_first(name, tick))
+
+
+class Inbox:
+    """Takes the samples of several subjects."""
+
+    def __init__(self) -> None:
+        self.samples: dict[str, list[Values]] = defaultdict(list)
+        self._arrived = anyio.Event()
+
+    def sink(self, key: str) -> Callable[[float, Values], None]:
+        def take(time_s: float, values: Values) -> None:
+            assert time_s > 1.7e9
+            self.samples[key].append(values)
+            self._arrived.set()
+
+        return take
+
+    async def wait(self, key: str, count: int) -> list[Values]:
+        with anyio.fail_after(10):
+            while len(self.samples[key]) < count:
+                self._arrived = anyio.Event()
+                await self._arrived.wait()
+        return self.samples[key]
+
+
+def subject(key: str, interval_s: float = 0.1) -> Subject:
+    return Subject(key, os.getpid(), interval_s)
+
+
+async def test_the_first_sample_comes_at_once_and_later_ones_by_interval() -> None:
+    inbox = Inbox()
+    async with Monitor(MonitorConfig(), [counting().registration("a")]) as monitor:
+        monitor.subscribe(subject("slow", 3600), inbox.sink("slow"))
+        monitor.subscribe(subject("fast", 0.1), inbox.sink("fast"))
+        samples = await inbox.wait("fast", 4)
+    assert [sample["count"] for sample in samples] == [0, 1, 2, 3]
+    assert len(inbox.samples["slow"]) == 1
+
+
+async def test_subjects_that_joined_at_different_times_share_each_later_tick() -> None:
+    scripted, inbox = counting(), Inbox()
+    async with Monitor(MonitorConfig(), [scripted.registration("a")]) as monitor:
+        for name in "abcd":
+            monitor.subscribe(subject(name, 0.2), inbox.sink(name))
+            await anyio.sleep(0.013)
+        await inbox.wait("d", 4)
+    shared = [keys for keys in scripted.seen if len(keys) > 1]
+    assert shared
+    assert all(sorted(keys) == list("abcd") for keys in scripted.seen[-2:])
+
+
+async def test_a_broken_collector_is_counted_and_stops_nobody() -> None:
+    def fail(tick: int, found: Readings) -> None:
+        raise RuntimeError(f"no such register {tick}")
+
+    inbox, broken = Inbox(), Scripted(fail)
+    registrations = [broken.registration("broken"), counting().registration("good")]
+    with capture_logs() as logs:
+        async with Monitor(MonitorConfig(), registrations) as monitor:
+            monitor.subscribe(subject("a"), inbox.sink("a"))
+            await inbox.wait("a", 3)
+            states = {state.name: state for state in monitor.status()}
+    assert states["broken"].failures >= 3
+    assert not states["broken"].success
+    assert states["broken"].last_error.startswith("RuntimeError: no such register")
+    assert states["good"].failures == 0
+    assert states["good"].success
+    assert [log["event"] for log in logs] == ["collector_failed"]
+
+
+async def test_a_collector_that_cannot_be_made_is_a_broken_one() -> None:
+    def make(readers: Readers) -> Scripted:
+        raise OSError("library is missing a symbol")
+
+    inbox = Inbox()
+    registrations = [Registration("x", make), counting().registration("good")]
+    async with Monitor(MonitorConfig(), registrations) as monitor:
+        monitor.subscribe(subject("a"), inbox.sink("a"))
+        await inbox.wait("a", 2)
+        assert monitor.status()[0].failures >= 1
+
+
+async def test_missing_hardware_is_said_once_at_debug_level_and_is_no_failure() -> None:
+    def nothing(tick: int, found: Readings) -> None:
+        raise NoDataError("no such device")
+
+    inbox = Inbox()
+    registrations = [Scripted(nothing).registration("gpu"), counting().registration("good")]
+    with capture_logs() as logs:
+        async with Monitor(MonitorConfig(), registrations) as monitor:
+            monitor.subscribe(subject("a"), inbox.sink("a"))
+            await inbox.wait("a", 3)
+            state = monitor.status()[0]
+    assert (state.no_data, state.success, state.failures) == (True, True, 0)
+    assert [(log["event"], log["log_level"]) for log in logs] == [("collector_no_data", "debug")]
+
+
+async def test_a_hanging_collector_costs_one_deadline_and_one_thread() -> None:
+    release = threading.Event()
+
+    def hang(tick: int, found: Readings) -> None:
+        release.wait(20)
+
+    hanging = Scripted(hang)
+    inbox = Inbox()
+    registrations = [hanging.registration("nfs"), counting().registration("good")]
+    try:
+        async with Monitor(MonitorConfig(deadline_s=0.2), registrations) as monitor:
+            monitor.subscribe(subject("a"), inbox.sink("a"))
+            await inbox.wait("a", 4)
+            state = monitor.status()[0]
+            assert len(hanging.seen) == 1
+            assert state.timeouts >= 3
+            assert state.last_error == "the previous tick has not come back"
+            release.set()
+            with anyio.fail_after(10):
+                while not monitor.status()[0].success:
+                    await anyio.sleep(0.02)
+    finally:
+        release.set()
+
+
+async def test_a_subscriber_that_fails_does_not_stop_the_others() -> None:
+    def refuse(time_s: float, values: Values) -> None:
+        raise OSError("no space left on device")
+
+    inbox = Inbox()
+    async with Monitor(MonitorConfig(), [counting().registration("a")]) as monitor:
+        monitor.subscribe(subject("full"), refuse)
+        monitor.subscribe(subject("a"), inbox.sink("a"))
+        assert len(await inbox.wait("a", 3)) >= 3
+
+
+async def test_nothing_arrives_after_cancelling_and_again_is_harmless() -> None:
+    scripted, inbox = counting(), Inbox()
+    async with Monitor(MonitorConfig(), [scripted.registration("a")]) as monitor:
+        subscription = monitor.subscribe(subject("a"), inbox.sink("a"))
+        monitor.subscribe(subject("b"), inbox.sink("b"))
+        await inbox.wait("a", 1)
+        subscription.cancel()
+        subscription.cancel()
+        before = len(inbox.samples["a"])
+        await inbox.wait("b", 3)
+    assert len(inbox.samples["a"]) == before
+    assert scripted.seen[-1] == ["b"]
+
+
+async def test_without_subscribers_nothing_is_read() -> None:
+    scripted = counting()
+    async with Monitor(MonitorConfig(), [scripted.registration("a")]):
+        await anyio.sleep(0.3)
+    assert scripted.seen == []
+
+
+async def test_a_monitor_that_is_switched_off_accepts_subscribers_and_reads_nothing() -> None:
+    inbox = Inbox()
+    async with Monitor(MonitorConfig(enabled=False)) as monitor:
+        monitor.subscribe(subject("a"), inbox.sink("a")).cancel()
+        await anyio.sleep(0.15)
+        assert monitor.status() == []
+    assert not inbox.samples["a"]
+
+
+@pytest.mark.parametrize("interval_s", [0.0, -1.0, 0.05, float("nan")])
+async def test_an_interval_below_the_minimum_is_refused(interval_s: float) -> None:
+    async with Monitor(MonitorConfig(), []) as monitor:
+        with pytest.raises(ValueError, match="interval_s"):
+            monitor.subscribe(subject("a", interval_s), lambda time_s, values: None)
+
+
+async def test_this_machine_gives_the_documented_keys() -> None:
+    inbox = Inbox()
+    async with Monitor(MonitorConfig()) as monitor:
+        monitor.subscribe(Subject("a", os.getpid(), 0.1, ("/", "/not/there")), inbox.sink("a"))
+        first, second, *_ = await inbox.wait("a", 2)
+    assert "cpu" not in first
+    always = {
+        "cpu",
+        "proc.cpu.threads",
+        "disk./.usagePercent",
+        "disk./.usageGB",
+        "proc.memory.rssMB",
+        "proc.memory.percent",
+        "memory_percent",
+        "proc.memory.availableMB",
+    }
+    assert always <= second.keys()
+    assert not any("/not/there" in key for key in second)
+    assert 5 < second["proc.memory.rssMB"] < 2000
+    assert 0 < second["memory_percent"] < 150
+    assert second["proc.cpu.threads"] >= 1
+
+
+async def test_the_keys_of_a_process_that_ended_vanish_and_the_others_stay() -> None:
+    inbox = Inbox()
+    async with Monitor(MonitorConfig()) as monitor:
+        monitor.subscribe(Subject("a", 2**22 - 1, 0.1, ("/",)), inbox.sink("a"))
+        (sample,) = (await inbox.wait("a", 1))[:1]
+    assert "memory_percent" in sample
+    assert not any(key == "cpu" or key.startswith("proc.cpu") for key in sample)
