@@ -123,6 +123,11 @@ class WriterState:
         except _BAD_PAYLOAD_ERRORS:
             self._count("bad_payload")
 
+    def close(self) -> None:
+        """Close the open row of a writer that will not go on."""
+        for data in self._rows.close():
+            self._emit(data, flat=False)
+
     def take(self) -> Updates:
         """Return what changed since the last call."""
         updates, self._updates = self._updates, Updates()
@@ -219,8 +224,7 @@ class WriterState:
         self._updates.preempting = True
 
     def _apply_exit(self, record: records.Exit) -> None:
-        for data in self._rows.close():
-            self._emit(data, flat=False)
+        self.close()
         if record.crashed and self.exit is not None:
             return  # what the writer said itself counts
         self.runtime_s = max(self.runtime_s, record.runtime_s)

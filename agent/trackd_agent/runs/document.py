@@ -1,0 +1,202 @@
+"""The run document: everything that a run recorded, as one JSON-like object.
+
+Its form is that of the conformance data (`run`, `config`, `summary`, `history`, `metrics`,
+`files`, `console`, `artifacts`, `alerts`). It is made by replaying the writers' frames through
+`WriterState`, so it shows what would be uploaded. With several writers, rows and console lines
+of each stay in order, writers by label, and rows carry `_label`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trackd_agent.runs import tree
+from trackd_agent.runs.config_tree import RESERVED
+from trackd_agent.runs.metrics import MetricDefinitions
+from trackd_agent.runs.saved_files import list_files
+from trackd_agent.runs.state import WriterState
+from trackd_proto import records
+from trackd_proto.records import Alert, Kind, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from trackd_agent.runs.updates import Updates
+    from trackd_proto.frames import Frame
+
+#: What of `_wandb` in the configuration comes from the script.
+_SHOWN_RESERVED = ("visualize", "pinned_keys")
+_HIDDEN_SUMMARY = (RESERVED, "_runtime", "_timestamp")
+_TAKE_BYTES = 1024 * 1024
+
+
+@dataclass
+class Replay:
+    """One writer's records, replayed."""
+
+    state: WriterState
+    history: list[str] = field(default_factory=list[str])
+    console: dict[int, str] = field(default_factory=dict[int, str])
+    policies: dict[str, str] = field(default_factory=dict[str, str])
+    alerts: list[Alert] = field(default_factory=list[Alert])
+    preempting: bool = False
+    is_alive: bool = False
+
+    @property
+    def label(self) -> str:
+        """Label of the writer."""
+        return self.state.start.label
+
+    def take(self, updates: Updates) -> None:
+        """Add what the state gave out."""
+        self.history += updates.history
+        self.console.update(updates.console)
+        self.policies.update((saved.path, saved.policy) for saved in updates.files)
+        self.alerts += updates.alerts
+        self.preempting |= updates.preempting
+
+
+def replay(rank_frames: Iterable[Frame], agent_frames: Iterable[Frame] = ()) -> Replay | None:
+    """Replay one writer: its own frames, then what the agent added about it.
+
+    Returns None where the first record, which says what this is, cannot be read.
+    """
+    made: Replay | None = None
+    for frames in (rank_frames, agent_frames):
+        for frame in frames:
+            if made is None:
+                if (start := _decode_start(frame)) is None:
+                    return None
+                made = Replay(WriterState(start))
+            elif frame.kind != Kind.STATS:  # the document has no system metrics
+                made.state.apply(frame)
+                if made.state.pending_bytes > _TAKE_BYTES:
+                    made.take(made.state.take())
+    if made is None:
+        return None
+    made.state.close()
+    made.take(made.state.take())
+    return made
+
+
+def _decode_start(frame: Frame) -> Start | None:
+    try:
+        record = records.decode(frame.kind, frame.payload)
+    except ValueError:
+        return None
+    return record if isinstance(record, Start) else None
+
+
+def run_document(replays: list[Replay], files_dir: Path | None) -> dict[str, Any]:
+    """Return the document of a run.
+
+    Args:
+        replays: its writers; at least one.
+        files_dir: the run's files folder, where there is one.
+    """
+    writers = sorted(replays, key=lambda writer: (writer.label, writer.state.start.time_s))
+    policies = {path: policy for writer in writers for path, policy in writer.policies.items()}
+    metrics = MetricDefinitions()
+    metrics.absorb(writer.state.metrics for writer in writers)
+    return {
+        "run": _facts(writers),
+        "config": _config(writers),
+        "summary": _summary(writers),
+        "history": [row for writer in writers for row in _rows(writer)],
+        "metrics": metrics.document(),
+        "files": list_files(files_dir, policies),
+        "console": [line for writer in writers for line in _console(writer)],
+        "artifacts": [],
+        "alerts": [
+            {"title": a.title, "text": a.text, "level": a.level, "wait_ms": a.wait_ms}
+            for writer in writers
+            for a in writer.alerts
+        ],
+    }
+
+
+def _facts(writers: list[Replay]) -> dict[str, Any]:
+    start = writers[0].state.start
+    state, exit_code = _outcome(writers)
+    return {
+        "id": start.run_id,
+        "name": _last_value(writers, "name"),
+        "project": start.project,
+        "group": _last_value(writers, "group"),
+        "job_type": _last_value(writers, "job_type"),
+        "tags": _last_value(writers, "tags") or [],
+        "notes": _last_value(writers, "notes"),
+        "state": state,
+        "exit_code": exit_code,
+        "preempting": any(writer.preempting for writer in writers),
+    }
+
+
+def _last_value(writers: list[Replay], name: str) -> Any:
+    """Return a fact of the run: a value changed later counts more than one given at the start."""
+    given: Any = None
+    for writer in writers:
+        value = getattr(writer.state.facts, name)
+        if value != getattr(writer.state.start, name):
+            return value
+        given = given or value
+    return given
+
+
+def _outcome(writers: list[Replay]) -> tuple[str, int | None]:
+    """Return state and exit code of the run."""
+    deciding = [w for w in writers if w.state.start.update_finish_state] or writers
+    if any(writer.is_alive and writer.state.exit is None for writer in writers):
+        return "running", None
+    codes: list[int] = []
+    for writer in deciding:
+        end = writer.state.exit
+        if end is not None and not end.crashed:
+            codes.append(end.exit_code)
+        elif not writer.state.start.parent_producer:
+            return "crashed", None
+        # A forked child just stops: its end says nothing about the run.
+    code = next((code for code in codes if code), 0)
+    return ("failed" if code else "finished"), code
+
+
+def _config(writers: list[Replay]) -> dict[str, Any]:
+    merged: tree.Tree = {}
+    for writer in writers:
+        tree.merge_all(merged, writer.state.config)
+    reserved = merged.pop(RESERVED, None)
+    if isinstance(reserved, dict):
+        shown: dict[str, Any] = {k: reserved[k] for k in _SHOWN_RESERVED if k in reserved}
+        if shown:
+            merged[RESERVED] = shown
+    return merged
+
+
+def _summary(writers: list[Replay]) -> dict[str, Any]:
+    """Merge the summaries; for a key of several writers the latest row counts."""
+    summaries = [writer.state.summary for writer in writers]
+    summaries.sort(key=lambda summary: _number(summary.get("_timestamp")))
+    merged: dict[str, Any] = {}
+    for summary in summaries:
+        merged.update(summary)
+    return {key: value for key, value in merged.items() if key not in _HIDDEN_SUMMARY}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _rows(writer: Replay) -> Iterable[dict[str, Any]]:
+    for line in writer.history:
+        row: dict[str, Any] = json.loads(line)
+        if writer.label:
+            row["_label"] = writer.label
+        yield row
+
+
+def _console(writer: Replay) -> Iterable[str]:
+    for number in sorted(writer.console):
+        yield json.loads(writer.console[number])["content"]

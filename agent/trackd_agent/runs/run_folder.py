@@ -1,0 +1,158 @@
+"""Finding everything that was recorded for a run folder, whoever still lives.
+
+A writer's frames lie in its journal and, as far as they never reached it, in its spool; both
+are read, and what is in both counts once. Nothing is changed here, so it can be done while
+writers and agent are at work, and after all of them were killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import heapq
+import operator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trackd_agent.journal import read_folder
+from trackd_proto import layout, records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trackd_proto.frames import Frame
+
+_AGENT_SUFFIX = "-agent"
+_PRODUCER_DIGITS = 16
+
+
+@dataclass
+class WriterSource:
+    """Where the records of one writer lie.
+
+    Attributes:
+        producer: the writer, 16 hex digits.
+        rank_folders: its journal and its spool, as far as they exist.
+        agent_folders: what the agent noted about it.
+        spool: the spool folder alone; held open by the writer while it lives.
+        missing: sequence numbers found nowhere, known once the frames were read.
+        damaged_bytes: what held no readable record.
+        last_seq: the last number read.
+    """
+
+    producer: str
+    rank_folders: list[Path] = field(default_factory=list[Path])
+    agent_folders: list[Path] = field(default_factory=list[Path])
+    spool: Path | None = None
+    missing: int = 0
+    damaged_bytes: int = 0
+    last_seq: int = 0
+
+    def rank_frames(self) -> Iterator[Frame]:
+        """Yield the writer's own frames in order, each once."""
+        return self._frames(self.rank_folders, int(self.producer, 16))
+
+    def agent_frames(self) -> Iterator[Frame]:
+        """Yield the frames that the agent added."""
+        return self._frames(self.agent_folders, None)
+
+    def start(self) -> records.Start | None:
+        """Return the first record, or None where it is lost."""
+        for frame in self.rank_frames():
+            if frame.kind == records.Kind.START:
+                try:
+                    return msgspec.convert(records.decode(frame.kind, frame.payload), records.Start)
+                except ValueError:
+                    return None
+            break
+        return None
+
+    def is_alive(self) -> bool:
+        """Tell whether the writer's process holds its spool."""
+        if self.spool is None:
+            return False
+        try:
+            with (self.spool / layout.SPOOL_LOCK).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _frames(self, folders: list[Path], producer: int | None) -> Iterator[Frame]:
+        streams = [self._read(folder, producer) for folder in folders]
+        self.missing = self.damaged_bytes = self.last_seq = 0
+        for frame in heapq.merge(*streams, key=operator.attrgetter("seq")):
+            if frame.seq <= self.last_seq:
+                continue
+            self.missing += frame.seq - self.last_seq - 1
+            self.last_seq = frame.seq
+            yield frame
+
+    def _read(self, folder: Path, producer: int | None) -> Iterator[Frame]:
+        reader = read_folder(folder, producer)
+        try:
+            while frames := reader.read():
+                yield from frames
+            self.damaged_bytes += sum(damage.length for damage in reader.damages)
+        finally:
+            reader.close()
+
+
+def find_writers(run_dir: Path, facts: layout.RunFolderFacts | None) -> list[WriterSource]:
+    """Return the writers of a run folder whose records are on this machine, by producer."""
+    found: dict[str, WriterSource] = {}
+    _add_journals(found, run_dir / "journal")
+    data = Path(facts.data_dir) if facts and facts.data_dir else None
+    if facts and data:
+        for folder in sorted(layout.journal_root(data).glob(f"{_glob_name(facts.run_id)}-*")):
+            _add_journals(found, folder, run_dir)
+        _add_spools(found, layout.spool_root(data), facts.run_id, run_dir)
+    return [found[producer] for producer in sorted(found)]
+
+
+def _add_journals(found: dict[str, WriterSource], root: Path, run_dir: Path | None = None) -> None:
+    """Note the journals below `root`; with `run_dir` only those of that run folder."""
+    if not root.is_dir():
+        return
+    for folder in sorted(root.iterdir()):
+        producer, is_agent = folder.name.removesuffix(_AGENT_SUFFIX), _AGENT_SUFFIX in folder.name
+        if not folder.is_dir() or not _is_producer(producer):
+            continue
+        if is_agent:
+            if producer in found:  # it sorts behind the writer's own
+                found[producer].agent_folders.append(folder)
+            continue
+        source = WriterSource(producer, [folder])
+        if run_dir is None or _belongs_to(source, run_dir):
+            found.setdefault(producer, WriterSource(producer)).rank_folders.append(folder)
+
+
+def _add_spools(found: dict[str, WriterSource], root: Path, run_id: str, run_dir: Path) -> None:
+    for folder in sorted(root.glob(f"{_glob_name(run_id)}-*")):
+        producer = folder.name[-_PRODUCER_DIGITS:]
+        if not _is_producer(producer):
+            continue
+        if producer not in found:
+            if not _belongs_to(WriterSource(producer, [folder]), run_dir):
+                continue
+            found[producer] = WriterSource(producer)
+        found[producer].rank_folders.append(folder)
+        found[producer].spool = folder
+
+
+def _belongs_to(source: WriterSource, run_dir: Path) -> bool:
+    start = source.start()
+    return start is not None and Path(start.run_dir).resolve() == run_dir.resolve()
+
+
+def _is_producer(name: str) -> bool:
+    return len(name) == _PRODUCER_DIGITS and all(c in "0123456789abcdef" for c in name)
+
+
+def _glob_name(run_id: str) -> str:
+    """Return a run id as it begins folder names; such names hold no wildcard characters."""
+    return layout.safe_name(run_id)
