@@ -42,6 +42,7 @@ class Checkpoints:
     def __init__(self, folder: Path, name: str) -> None:
         self._paths = [folder / f"{safe_name(name)}.{slot}.ckpt" for slot in (0, 1)]
         self._folder = folder
+        self._names_synced = False
         self._generation = -1  # of the newest whole file; -1: not looked yet
 
     def load(self) -> bytes | None:
@@ -63,10 +64,14 @@ class Checkpoints:
         head = _HEAD.pack(_MAGIC, generation, len(data))
         crc = zlib.crc32(data, zlib.crc32(head))
         try:
-            # Generations alternate between the files, so this one holds the older state.
+            # Generations alternate between the files, so this one holds the older state. Both
+            # get their room at once: the next checkpoint may meet a full disk.
+            for path in self._paths:
+                _make_room(path, _HEADER_BYTES + len(data))
             _overwrite(self._paths[generation % 2], head + _CRC.pack(crc) + data)
-            if generation <= len(self._paths):
+            if not self._names_synced:
                 sync_folder(self._folder)
+                self._names_synced = True
         except OSError as error:
             raise JournalFull(
                 "CHECKPOINT_UNWRITABLE",
@@ -81,6 +86,7 @@ class Checkpoints:
             with suppress(FileNotFoundError):
                 path.unlink()
         self._generation = 0
+        self._names_synced = False
 
 
 def _read(path: Path) -> _Slot | None:
@@ -100,13 +106,20 @@ def _read(path: Path) -> _Slot | None:
     return _Slot(generation, data)
 
 
-def _overwrite(path: Path, content: bytes) -> None:
+def _make_room(path: Path, content_bytes: int) -> None:
+    """Allocate a file for content of this size and some growth; what it holds stays."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        size_bytes = os.fstat(descriptor).st_size
-        if len(content) > size_bytes:  # room for growth, by powers of two
-            room_bytes = max(_SMALLEST_FILE_BYTES, 1 << (len(content) - 1).bit_length())
+        if os.fstat(descriptor).st_size < content_bytes:
+            room_bytes = max(_SMALLEST_FILE_BYTES, 1 << (content_bytes - 1).bit_length())
             os.posix_fallocate(descriptor, 0, room_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
         written = 0
         while written < len(content):
             with suppress(InterruptedError):

@@ -61,6 +61,8 @@ class Journal:
         self.producer = producer
         self.last_seq = 0
         self.size_bytes = 0
+        #: Highest number that is known to survive a power cut.
+        self.synced_seq = 0
         #: What recovery cut from the end of the last segment.
         self.torn_bytes = 0
         self._run_hash = run_hash
@@ -232,6 +234,7 @@ class Journal:
                 folders, self._folders_unsynced = self._folders_unsynced, []
                 # Cleared before the sync: what is appended meanwhile marks it dirty again.
                 self._is_dirty = False
+                through_seq = self.last_seq
                 # A descriptor of our own: the owner may roll or close meanwhile.
                 active = os.dup(self._descriptor) if self._descriptor >= 0 else -1
             failed = True
@@ -241,6 +244,7 @@ class Journal:
                         os.fdatasync(descriptor)
                 for folder in dict.fromkeys(folders):
                     sync_folder(folder)
+                self.synced_seq = through_seq
                 failed = False
             except OSError as error:
                 raise _full(f"journal in {self.folder} cannot reach the disk", error) from error
@@ -275,15 +279,21 @@ class Journal:
     def release(self, through_seq: int) -> int:
         """Delete the whole segments that hold nothing behind `through_seq`; return freed bytes.
 
-        The newest segment always stays: its name keeps the sequence number alive.
+        Only what lies before synced records goes: after a power cut the newest segment that is
+        left must know how far the journal had come. So the newest segment always stays.
+
+        Raises:
+            JournalFull: the disk refused; the next call tries again.
         """
         freed = 0
-        while len(self._segments) > 1 and self._segments[1].first_seq <= through_seq + 1:
+        before_seq = min(through_seq + 1, self.synced_seq)
+        while len(self._segments) > 1 and self._segments[1].first_seq <= before_seq:
             oldest = self._segments[0]
-            with suppress(FileNotFoundError):
-                oldest.path.unlink()
-            with suppress(FileNotFoundError):
-                oldest.path.with_name(oldest.path.name + TORN_SUFFIX).unlink()
+            try:
+                oldest.path.unlink(missing_ok=True)
+                oldest.path.with_name(oldest.path.name + TORN_SUFFIX).unlink(missing_ok=True)
+            except OSError as error:
+                raise _full(f"{oldest.path} cannot be deleted", error) from error
             self._segments.pop(0)
             freed += oldest.size_bytes
             self.size_bytes -= oldest.size_bytes

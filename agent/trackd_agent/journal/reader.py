@@ -6,6 +6,8 @@ drops what it has had by sequence number, and counts what it had to leave out.
 
 from __future__ import annotations
 
+import itertools
+import operator
 import os
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from trackd_agent.journal.journal import Journal
 
 DEFAULT_SLICE_BYTES = 256 * 1024
+_SEQ_OF = operator.attrgetter("seq")
 _SMALLEST_SLICE_BYTES = 4096
 #: How many claimed frames that reach beyond a slice are tried in one damaged slice: enough for
 #: any accident, and a bound on the work that a hostile writer can cause.
@@ -165,8 +168,8 @@ class SegmentReader:
     def _take_new(self, frames: list[Frame]) -> list[Frame]:
         """Return the frames that were not handed out before, and note numbers left out."""
         position = self.position_seq
-        if frames[0].seq == position + 1 and frames[-1].seq == position + len(frames):
-            self.position_seq = frames[-1].seq  # the usual slice: nothing to drop or to note
+        if all(map(operator.eq, map(_SEQ_OF, frames), itertools.count(position + 1))):
+            self.position_seq = position + len(frames)  # as usual: nothing to drop or to note
             return frames
         fresh: list[Frame] = []
         for frame in frames:
