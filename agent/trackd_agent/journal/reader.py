@@ -129,9 +129,9 @@ class SegmentReader:
             if len(data) < frame_bytes <= left_bytes and want_bytes <= max_bytes:
                 want_bytes = frame_bytes  # one frame that is larger than the slice
                 continue
+            if not self._is_final():
+                return None  # a frame may come to stand here
             is_last = len(data) >= left_bytes
-            if is_last and not self._is_final():
-                return None
             want_bytes = max_bytes
             self._skip(data[:max_bytes], is_last=is_last and len(data) <= max_bytes)
         return None
