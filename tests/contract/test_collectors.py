@@ -15,12 +15,11 @@ from tests.support.machine import Machine
 from trackd_agent.monitor import collectors as collectors_package
 from trackd_agent.monitor.contract import NoDataError, Readings, Registration
 from trackd_agent.monitor.readers import Readers
-from trackd_agent.monitor.registry import choose, discover
+from trackd_agent.monitor.registry import REGISTRATIONS, choose
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-REGISTRATIONS = discover()
 #: What every Linux machine has: it cannot be missing.
 ALWAYS_THERE = {"memory"}
 

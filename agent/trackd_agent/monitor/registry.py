@@ -10,11 +10,10 @@ from trackd_agent.monitor import collectors
 from trackd_agent.monitor.contract import Registration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
-def discover() -> list[Registration]:
-    """Return the registrations of all collectors, by name."""
+def _discover() -> tuple[Registration, ...]:
     found: list[Registration] = []
     for module_info in pkgutil.iter_modules(collectors.__path__):
         module = importlib.import_module(f"{collectors.__name__}.{module_info.name}")
@@ -22,10 +21,14 @@ def discover() -> list[Registration]:
         if not isinstance(registration, Registration):
             raise TypeError(f"{module.__name__}.COLLECTOR is not a Registration")
         found.append(registration)
-    return sorted(found, key=lambda registration: registration.name)
+    return tuple(sorted(found, key=lambda registration: registration.name))
 
 
-def choose(registrations: list[Registration], wanted: Mapping[str, bool]) -> list[Registration]:
+#: All collectors, by name.
+REGISTRATIONS = _discover()
+
+
+def choose(registrations: Sequence[Registration], wanted: Mapping[str, bool]) -> list[Registration]:
     """Return the registrations that are switched on, by setting or else by default.
 
     Raises:

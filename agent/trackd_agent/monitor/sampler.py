@@ -18,7 +18,7 @@ from anyio import to_thread
 
 from trackd_agent.monitor.contract import Readings
 from trackd_agent.monitor.readers import Readers
-from trackd_agent.monitor.registry import choose, discover
+from trackd_agent.monitor.registry import REGISTRATIONS, choose
 from trackd_agent.monitor.runner import CollectorRunner, CollectorState
 from trackd_agent.monitor.series import Series
 from trackd_agent.monitor.subject import MIN_INTERVAL_S, Target
@@ -67,7 +67,7 @@ class Monitor:
     def __init__(
         self,
         config: MonitorConfig,
-        registrations: Sequence[Registration] | None = None,
+        registrations: Sequence[Registration] = REGISTRATIONS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare the collectors that the configuration asks for.
@@ -84,8 +84,7 @@ class Monitor:
         self._clock = clock
         self._epoch_s = clock()
         self._readers = Readers.of(config)
-        known = discover() if registrations is None else list(registrations)
-        chosen = choose(known, config.collectors) if config.enabled else []
+        chosen = choose(registrations, config.collectors) if config.enabled else []
         limiter = anyio.CapacityLimiter(max(1, len(chosen)))
         self._runners = [CollectorRunner(each, self._readers, limiter) for each in chosen]
         self._watches: list[_Watch] = []

@@ -10,7 +10,7 @@ import pytest
 from tests.support.machine import MEMORY_TOTAL_BYTES, SAMPLES, Machine
 
 from trackd_agent.monitor.readers import Readers
-from trackd_agent.monitor.registry import discover
+from trackd_agent.monitor.registry import REGISTRATIONS
 from trackd_agent.monitor.series import Series
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Watcher:
     """Samples one collector for one target again and again."""
 
     def __init__(self, machine: Machine, name: str, target: Target) -> None:
-        (registration,) = (each for each in discover() if each.name == name)
+        (registration,) = (each for each in REGISTRATIONS if each.name == name)
         self.collector = registration.make(Readers.of(machine.config))
         self.target = target
         self.series = Series()
