@@ -19,13 +19,8 @@ if TYPE_CHECKING:
 _ROWS = 32
 _MAX_LINE_CHARS = 4096
 _STDERR = 2
-_PIECE = re.compile(
-    r"\n|\r|\x1b\[[AB]"
-    r"|\x1b\[?\Z"  # an escape that the next text completes
-    r"|(?:[^\n\r\x1b]|\x1b(?!\[[AB]|\[?\Z))+"
-)
-
-
+_PIECE = re.compile(r"\n|\r|\x1b\[[AB]|(?:[^\n\r\x1b]|\x1b(?!\[[AB]))+")
+#: Beginnings of an escape sequence that the next text may complete.
 _UNFINISHED = ("\x1b", "\x1b[")
 
 
@@ -98,19 +93,18 @@ class Console:
         stderr = record.stream == _STDERR
         terminal = self._terminals[stderr]
         text = terminal.escape + record.text
-        terminal.escape = ""
+        terminal.escape = next((end for end in _UNFINISHED if text.endswith(end)), "")
+        text = text.removesuffix(terminal.escape)
         for piece in _PIECE.findall(text):
-            match piece[0]:
+            match piece:
                 case "\n":
                     terminal.column = 0
                     terminal.down()
                 case "\r":
                     terminal.column = 0
-                case "\x1b" if piece in _UNFINISHED:
-                    terminal.escape = piece
-                case "\x1b" if piece == "\x1b[A":
+                case "\x1b[A":
                     terminal.row = max(0, terminal.row - 1)
-                case "\x1b" if piece == "\x1b[B":
+                case "\x1b[B":
                     terminal.down()
                 case _:
                     self._put(terminal, piece, record.time_s, stderr=stderr)
