@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -12,14 +10,12 @@ class RunsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    #: `interval`: journals reach the disk every `sync_interval_s`; `always`: before each answer.
-    sync: Literal["interval", "always"] = "interval"
-    #: Longest time that acknowledged records may live in the page cache only, in seconds.
-    sync_interval_s: float = Field(default=1.0, gt=0)
     #: How often living writers and orphaned spools are looked at, in seconds.
     watch_interval_s: float = Field(default=0.5, gt=0)
     #: A spool folder younger than this is left alone unless its writer is known, in seconds.
     spool_grace_s: float = Field(default=3.0, ge=0)
+    #: Longest wait of a leaving rank for records that are still on their way, in seconds.
+    detach_wait_s: float = Field(default=5.0, ge=0)
     #: Longest piece of decoding without giving other tasks a turn, in seconds.
     slice_s: float = Field(default=0.005, gt=0)
     #: A request is sent before its interval is over when its lines reach this size, in bytes.

@@ -1,0 +1,41 @@
+"""What every part of the runs room needs, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trackd_agent.filestream import FileStreamConfig
+from trackd_agent.journal import JournalConfig
+from trackd_agent.transfer import TransferConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import anyio
+
+    from trackd_agent.monitor import Monitor
+    from trackd_agent.runs.config import RunsConfig
+    from trackd_agent.upstream import UpstreamPool
+
+
+@dataclass(frozen=True)
+class RoomConfigs:
+    """Settings of the rooms that runs use."""
+
+    journal: JournalConfig = field(default_factory=JournalConfig)
+    filestream: FileStreamConfig = field(default_factory=FileStreamConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+
+
+@dataclass(frozen=True)
+class RunsContext:
+    """Settings and neighbours of a registry, handed to its runs, writers and pumps."""
+
+    data_dir: Path
+    config: RunsConfig
+    rooms: RoomConfigs
+    upstreams: UpstreamPool
+    monitor: Monitor
+    #: One slice of decoding at a time, however many pumps there are: answers to ranks come first.
+    decoding: anyio.Lock

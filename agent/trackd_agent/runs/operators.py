@@ -1,0 +1,126 @@
+"""What people do to runs from outside their ranks: flush, update, finish, read the summary."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+
+from trackd_agent.core.errors import InvalidRequest, UnknownRun
+from trackd_agent.runs import tree
+from trackd_agent.runs.state import WriterState, encode_json
+from trackd_proto import records
+from trackd_proto.records import Kind
+
+if TYPE_CHECKING:
+    from trackd_agent.runs.context import RunsContext
+    from trackd_agent.runs.options import RunChanges
+    from trackd_agent.runs.run import Run
+    from trackd_agent.runs.writer import Writer
+
+_POLL_S = 0.02
+_FRAMES_PER_TURN = 256
+
+
+async def flush(runs: list[Run], timeout_s: float) -> tuple[bool, int]:
+    """Hurry all uploads and wait until they have caught up; return whether, and what is left."""
+    for run in runs:
+        run.hurry()
+    with anyio.move_on_after(timeout_s):
+        while not all(uplink.is_complete for run in runs for uplink in run.uplinks):
+            await anyio.sleep(_POLL_S)
+            for run in runs:
+                for writer in run.writers:
+                    writer.hurry()
+    complete = all(uplink.is_complete for run in runs for uplink in run.uplinks)
+    return complete, sum(run.backlog_bytes for run in runs)
+
+
+def update(run: Run, changes: RunChanges) -> None:
+    """Record changes of an operator with the run's first living writer.
+
+    Raises:
+        InvalidRequest: a value is no JSON.
+    """
+    writer = _speaker(run)
+    if changes.name is not None or changes.notes is not None or changes.add_tags:
+        tags = list(changes.add_tags) or None
+        writer.record(Kind.RUN, records.RunUpdate(changes.name, changes.notes, add_tags=tags))
+    if changes.config_json:
+        pairs = _parsed("config_json", changes.config_json)
+        writer.record(Kind.CONFIG, records.ConfigUpdate(pairs))
+    if changes.summary_json:
+        pairs = _parsed("summary_json", changes.summary_json)
+        writer.record(Kind.SUMMARY, records.SummaryUpdate(pairs))
+
+
+def _speaker(run: Run) -> Writer:
+    return next((w for w in run.writers if w.is_alive), run.writers[0])
+
+
+def _parsed(field: str, texts: dict[str, str]) -> list[tuple[list[str], Any]]:
+    pairs: list[tuple[list[str], Any]] = []
+    for key, text in texts.items():
+        try:
+            pairs.append(([key], json.loads(text)))
+        except ValueError as error:
+            raise InvalidRequest(
+                "INVALID_JSON", f"{field}[{key!r}] is no JSON: {error}", details={"field": field}
+            ) from error
+    return pairs
+
+
+def finish(run: Run, exit_code: int) -> list[str]:
+    """End the writers that are not attached; return the labels of those that are."""
+    living: list[str] = []
+    for writer in run.writers:
+        if writer.state == "attached":
+            living.append(writer.label)
+        elif writer.state == "lost":
+            now_s = time.time()
+            began_s = writer.start.time_s if writer.start else now_s
+            writer.record(Kind.EXIT, records.Exit(exit_code, now_s, max(0.0, now_s - began_s)))
+            writer.end("exited")
+    return living
+
+
+async def read_summary(
+    run: Run, label: str, context: RunsContext, *, all_writers: bool
+) -> tuple[str, int]:
+    """Return the summary of one writer or of all, as JSON text, and the open step.
+
+    Raises:
+        UnknownRun: there is no such writer.
+    """
+    chosen = [w for w in run.writers if all_writers or w.label == label]
+    if not chosen:
+        raise UnknownRun("UNKNOWN_WRITER", f"run {run.run_id!r} has no writer {label!r} here")
+    summary: tree.Tree = {}
+    step = 0
+    for writer in chosen:
+        state = await _state_now(writer, context)
+        if state is not None:
+            tree.merge_all(summary, state.summary)
+            step = state.step
+    return encode_json(summary), step
+
+
+async def _state_now(writer: Writer, context: RunsContext) -> WriterState | None:
+    """Return a state that has seen all that is journalled, made beside the pumps' own."""
+    if writer.start is None:
+        return None
+    view = writer.view
+    if view is None:
+        view = writer.view = writer.open_view()
+    state, readers = view
+    for reader in readers:
+        while frames := reader.read(context.config.read_bytes):
+            for at in range(0, len(frames), _FRAMES_PER_TURN):
+                for frame in frames[at : at + _FRAMES_PER_TURN]:
+                    state.apply(frame)
+                await anyio.lowlevel.checkpoint()
+            state.take()
+    return state

@@ -1,0 +1,119 @@
+"""Finds what earlier agents and dead ranks left behind: journals and spools without a writer."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from trackd_agent.runs import liveness, spool
+from trackd_agent.runs.writer import AGENT_SUFFIX, WriterFacts
+from trackd_proto.layout import journal_root, spool_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trackd_agent.runs.context import RunsContext
+    from trackd_agent.runs.run import Run
+    from trackd_proto.records import Start
+
+log = structlog.get_logger()
+
+
+class Recovery:
+    """Adopts journals at start, and spools at start and ever after.
+
+    Args:
+        context: settings and neighbours.
+        run_for: returns the run that a writer belongs to, made if it is new.
+    """
+
+    def __init__(self, context: RunsContext, run_for: Callable[[WriterFacts], Run]) -> None:
+        self._context = context
+        self._run_for = run_for
+
+    async def adopt_journals(self) -> None:
+        """Open every journal of an unfinished online run."""
+        found: list[WriterFacts] = []
+        for folder in sorted(journal_root(self._context.data_dir).glob("*/*/")):
+            if folder.name.endswith(AGENT_SUFFIX):
+                continue
+            facts = WriterFacts.load(folder) or self._facts_by_start(folder)
+            if facts is None:
+                log.warning("journal_without_owner", folder=str(folder))
+                continue
+            found.append(facts)
+        for facts in sorted(found, key=lambda facts: facts.attached_s):
+            run = self._run_for(facts)
+            writer = run.add(facts)
+            if facts.left:
+                writer.end("exited")
+            log.info("writer_recovered", run_id=run.run_id, label=facts.label)
+
+    def _facts_by_start(self, folder: Path) -> WriterFacts | None:
+        """Return what the journal itself says: the agent died before it could note more."""
+        found = spool.read_start(folder)
+        return facts_of_start(*found, spool_dir=None) if found else None
+
+    async def adopt_spools(self, known: set[str]) -> list[Run]:
+        """Make writers for spools of dead ranks and of forked children; return their runs."""
+        runs: list[Run] = []
+        try:
+            folders = list(spool_root(self._context.data_dir).iterdir())
+        except FileNotFoundError:
+            return runs
+        for folder in folders:
+            if str(folder) in known or not self._is_ripe(folder):
+                continue
+            found = spool.read_start(folder)
+            if found is None:
+                await self._sweep(folder)
+                continue
+            producer, start = found
+            is_child = start.parent_producer != 0
+            if not is_child and liveness.lock_is_free(folder) is not True:
+                continue  # its rank lives and will attach
+            facts = facts_of_start(producer, start, spool_dir=folder)
+            run = self._run_for(facts)
+            writer = run.writer_of(producer)
+            if writer is None:
+                facts.run_dir = str(run.run_dir)
+                writer = run.add(facts)
+                writer.begin(start)
+            else:
+                writer.facts.spool_dir = str(folder)
+            runs.append(run)
+            log.info("spool_adopted", run_id=run.run_id, label=facts.label, child=is_child)
+        return runs
+
+    def _is_ripe(self, folder: Path) -> bool:
+        """Leave folders alone that somebody is just making."""
+        try:
+            age_s = time.time() - folder.stat().st_mtime
+        except OSError:
+            return False
+        return folder.is_dir() and age_s >= self._context.config.spool_grace_s
+
+    async def _sweep(self, folder: Path) -> None:
+        """Remove a spool without any record whose rank is gone."""
+        if liveness.lock_is_free(folder) is True:
+            await spool.remove(folder)
+
+
+def facts_of_start(producer: int, start: Start, *, spool_dir: Path | None) -> WriterFacts:
+    """Return what a first record says about its writer."""
+    return WriterFacts(
+        run_id=start.run_id,
+        project=start.project,
+        entity=start.entity,
+        mode=start.mode,
+        run_dir=start.run_dir,
+        base_url=start.base_url.rstrip("/"),
+        label=start.label,
+        producer=producer,
+        spool_dir=str(spool_dir) if spool_dir else "",
+        attached_s=start.time_s,
+        parent_producer=start.parent_producer,
+    )

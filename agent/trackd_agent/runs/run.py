@@ -1,0 +1,187 @@
+"""One run on this node: its writers, their labels, and the servers it goes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
+from trackd_agent.runs.options import RunRef, RunSnapshot
+from trackd_agent.runs.uplink import Uplink
+from trackd_agent.runs.writer import Writer, WriterFacts
+from trackd_agent.upstream import RunPath
+from trackd_proto.layout import journal_root, producer_name, run_key
+
+if TYPE_CHECKING:
+    from trackd_agent.runs.context import RunsContext
+
+MODES = ("online", "offline", "shared")
+
+
+class Run:
+    """A run as this agent knows it; made by the first writer, forgotten when all is uploaded.
+
+    Args:
+        facts: of its first writer.
+        context: settings and neighbours.
+    """
+
+    def __init__(self, facts: WriterFacts, context: RunsContext) -> None:
+        self.key = run_key(facts.entity, facts.project, facts.run_id)
+        self.run_id = facts.run_id
+        self.project = facts.project
+        self.entity = facts.entity
+        self.mode = facts.mode
+        self.base_url = facts.base_url
+        self.run_dir = Path(facts.run_dir)
+        self.started_s = facts.attached_s
+        self.writers: list[Writer] = []
+        self.uplinks: list[Uplink] = []
+        self._context = context
+        if self.is_online:
+            path = RunPath(facts.entity, facts.project, facts.run_id)
+            addresses = dict.fromkeys((facts.base_url, *context.config.mirrors))
+            self.uplinks = [
+                Uplink(path, self.run_dir, context.upstreams.get(a), context, is_first=not i)
+                for i, a in enumerate(addresses)
+            ]
+
+    @property
+    def is_online(self) -> bool:
+        """Whether it is uploaded while it runs."""
+        return self.mode != "offline"
+
+    @property
+    def journal_dir(self) -> Path:
+        """Folder of the writers' journals."""
+        if self.is_online:
+            return journal_root(self._context.data_dir) / self.key
+        return self.run_dir / "journal"
+
+    @property
+    def url(self) -> str:
+        """Address of the run for a browser; empty when not known."""
+        return self.uplinks[0].upsert.url if self.uplinks else ""
+
+    def matches(self, ref: RunRef) -> bool:
+        """Whether a caller means this run."""
+        return (
+            ref.run_id == self.run_id
+            and ref.project in ("", self.project)
+            and ref.entity in ("", self.entity)
+        )
+
+    # -- writers ---------------------------------------------------------------------------
+
+    def writer_of(self, producer: int) -> Writer | None:
+        """Return the writer with this identity."""
+        return next((w for w in self.writers if w.producer == producer), None)
+
+    def free_label(self, label: str, producer: int, *, rename: bool) -> str:
+        """Return the label that a new writer gets.
+
+        Raises:
+            RunAlreadyAttached: a living writer holds it, and another will not do.
+        """
+        taken = {
+            w.label: w
+            for w in self.writers
+            if w.is_alive and not w.is_child and w.producer != producer
+        }
+        holder = taken.get(label)
+        if holder is None or holder.looks_dead():
+            return label
+        if not rename:
+            raise RunAlreadyAttached(
+                "LABEL_TAKEN",
+                f"label {label!r} of run {self.run_id!r} is held by process {holder.facts.pid}, "
+                "which is alive; give this process another x_label, or finish the other one",
+                details={"label": label, "run_id": self.run_id, "pid": str(holder.facts.pid)},
+            )
+        stem = label or "writer"
+        number = 2
+        while f"{stem}-{number}" in taken:
+            number += 1
+        return f"{stem}-{number}"
+
+    def add(self, facts: WriterFacts) -> Writer:
+        """Open a writer's journals and let the uplinks carry it.
+
+        Raises:
+            JournalFull: the journal cannot be written.
+        """
+        folder = self.journal_dir / producer_name(facts.producer)
+        writer = Writer(facts, folder, self._context)
+        self.writers.append(writer)
+        for uplink in self.uplinks:
+            uplink.add(writer)
+        return writer
+
+    def check_mode(self, mode: str) -> None:
+        """Refuse a writer that records in another way than the run.
+
+        Raises:
+            InvalidRequest: it does.
+        """
+        if (mode == "offline") == self.is_online:
+            raise InvalidRequest(
+                "MODE_MISMATCH",
+                f"run {self.run_id!r} is recorded in mode {self.mode!r} on this node, not "
+                f"{mode!r}; give all its processes the same mode",
+            )
+
+    # -- state -----------------------------------------------------------------------------
+
+    @property
+    def has_living_writer(self) -> bool:
+        """Whether more may come."""
+        return any(writer.is_alive for writer in self.writers)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all writers have ended and every server has everything."""
+        return not self.has_living_writer and not any(up.is_running for up in self.uplinks)
+
+    @property
+    def problem(self) -> str:
+        """What keeps the upload from moving."""
+        return next((uplink.problem for uplink in self.uplinks if uplink.problem), "")
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Journal bytes that some server has not acknowledged."""
+        return sum(writer.backlog_bytes for writer in self.writers)
+
+    @property
+    def state(self) -> str:
+        """`running`, `finished`, `failed` or `crashed`."""
+        if self.has_living_writer:
+            return "running"
+        if any(writer.state == "crashed" and not writer.is_child for writer in self.writers):
+            return "crashed"
+        return "failed" if any(writer.exit_code for writer in self.writers) else "finished"
+
+    def snapshot(self) -> RunSnapshot:
+        """Return the state for people."""
+        return RunSnapshot(
+            run_id=self.run_id,
+            project=self.project,
+            entity=self.entity,
+            mode=self.mode,
+            state=self.state,
+            run_dir=self.run_dir,
+            url=self.url,
+            upload_problem=self.problem,
+            started_s=self.started_s,
+            writers=tuple(writer.snapshot() for writer in self.writers),
+        )
+
+    def hurry(self) -> None:
+        """Send what there is, also where the upload waits for better times."""
+        for uplink in self.uplinks:
+            uplink.hurry()
+
+    def close(self) -> None:
+        """Let go of all journals; they stay."""
+        for writer in self.writers:
+            writer.close()

@@ -1,0 +1,118 @@
+"""Takes over what ranks wrote into their spool folders and could not send."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from typing import TYPE_CHECKING
+
+import anyio.lowlevel
+import anyio.to_thread
+import msgspec
+
+from trackd_agent.journal import read_folder
+from trackd_proto import frames, records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trackd_agent.journal import Journal
+    from trackd_agent.runs.writer import Writer
+    from trackd_proto.frames import Frame
+
+
+def read_start(folder: Path, producer: int | None = None) -> tuple[int, records.Start] | None:
+    """Return the producer and the first record of a spool or journal folder, if it is there."""
+    reader = read_folder(folder, producer, live=True)
+    try:
+        first = reader.read(frames.MAX_FRAME_PAYLOAD_BYTES)[:1]
+    except OSError:
+        return None
+    if not first or reader.producer is None:
+        return None
+    start = decode_start(first[0])
+    return (reader.producer, start) if start else None
+
+
+def decode_start(frame: Frame) -> records.Start | None:
+    """Return the record in a START frame; None for any other frame, or a damaged one."""
+    if frame.kind != records.Kind.START:
+        return None
+    try:
+        start = records.decode(frame.kind, frame.payload)
+    except (ValueError, msgspec.MsgspecError):
+        return None
+    return start if isinstance(start, records.Start) else None
+
+
+async def ingest(folder: Path, journal: Journal, *, live: bool) -> int:
+    """Append what the journal lacks from a spool folder; return how many records came.
+
+    Records that exist nowhere any more leave a gap in the numbers; readers report it.
+
+    Raises:
+        JournalFull: no space; what is missing comes with the next call.
+    """
+    reader = read_folder(folder, journal.producer, journal.last_seq, live=live)
+    count = 0
+    try:
+        while batch := reader.read():
+            for first_seq, blob, size in _blobs(batch, journal.producer):
+                journal.receive(first_seq, size, blob, zlib.crc32(blob), accept_gap=True)
+                count += size
+            await anyio.lowlevel.checkpoint()
+    finally:
+        reader.close()
+    return count
+
+
+def _blobs(batch: list[Frame], producer: int) -> Iterator[tuple[int, bytes, int]]:
+    """Yield the runs of consecutive frames: first number, bytes, count."""
+    parts: list[bytes] = []
+    first_seq = batch[0].seq
+    for frame in batch:
+        if frame.seq != first_seq + len(parts):
+            yield first_seq, b"".join(parts), len(parts)
+            parts, first_seq = [], frame.seq
+        parts.append(
+            frames.encode_frame(frame.kind, producer, frame.seq, bytes(frame.payload), frame.flags)
+        )
+    yield first_seq, b"".join(parts), len(parts)
+
+
+async def take_over(writer: Writer, folder: Path, *, live: bool) -> None:
+    """Bring what a rank could not send from its spool into its journal.
+
+    Raises:
+        JournalFull: no space; what is missing comes with the next call.
+    """
+    try:
+        count = await ingest(folder, writer.journal, live=live)
+    except FileNotFoundError:  # no spool that this node sees, or it is gone already
+        return
+    if count:
+        writer.catch_up()
+
+
+async def has_exit(folder: Path) -> bool:
+    """Return whether the last record in a journal folder is the writer's own exit."""
+
+    def look() -> bool:
+        last = None
+        for segment in sorted(folder.glob("*.seg"))[-1:]:
+            for frame in frames.Scanner(segment.read_bytes(), frames.SEGMENT_HEADER_BYTES):
+                last = frame.kind
+        return last == records.Kind.EXIT
+
+    return await anyio.to_thread.run_sync(look)
+
+
+async def remove(folder: Path) -> bool:
+    """Delete a spool folder whose content is in the journal; return whether it is gone."""
+
+    def delete() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    return await anyio.to_thread.run_sync(delete)

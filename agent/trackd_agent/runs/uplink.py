@@ -1,0 +1,306 @@
+"""One run on its way to one server: its pumps, its configuration, its files, its end."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from trackd_agent.filestream import Offsets, Outgoing
+from trackd_agent.runs import files, tree
+from trackd_agent.runs.pump import Pump
+from trackd_agent.runs.state import encode_json
+from trackd_agent.runs.upsert import Upsert, config_document
+from trackd_agent.transfer import FileUploader
+from trackd_agent.upstream import Courier, RequestFailed, RunPath, Wake
+from trackd_proto.layout import producer_name, safe_name
+from trackd_proto.wandb_http.operations import NOTIFY_ALERT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from anyio.abc import TaskGroup
+
+    from trackd_agent.runs.context import RunsContext
+    from trackd_agent.runs.state import WriterState
+    from trackd_agent.runs.writer import Writer
+    from trackd_agent.upstream import Upstream
+    from trackd_proto.records import Alert
+
+log = structlog.get_logger()
+
+_ALERT_ATTEMPTS = 3
+
+
+class Uplink:
+    """One run at one server.
+
+    Args:
+        run: id, project and entity as the ranks named them.
+        run_dir: folder of the run on this node.
+        upstream: the server.
+        context: settings and neighbours.
+        is_first: whether this is the run's main server, which writes local files and notices.
+    """
+
+    def __init__(
+        self,
+        run: RunPath,
+        run_dir: Path,
+        upstream: Upstream,
+        context: RunsContext,
+        *,
+        is_first: bool,
+    ) -> None:
+        self.is_first = is_first
+        self.files_dir = run_dir / "files"
+        self.courier = Courier(upstream)
+        self.files_courier = Courier(upstream)
+        digest = hashlib.sha256(upstream.name.encode()).hexdigest()[:8]
+        self.checkpoint_name = f"{safe_name(upstream.name, 40)}-{digest}"
+        self.upsert = Upsert(self.courier, run, self._states, context.config.upsert_interval_s)
+        self.is_running = False
+        self._context = context
+        self._pumps: dict[int, Pump] = {}
+        self._joined: list[Pump] = []
+        self._completed: set[int] = set()
+        self._uploader: FileUploader | None = None
+        self._alerts: list[Alert] = []
+        self._alerted = Wake()
+        self._changed = Wake()
+        self._tasks: TaskGroup | None = None
+
+    # -- what the run says -----------------------------------------------------------------
+
+    def add(self, writer: Writer) -> None:
+        """Carry one more writer."""
+        pump = Pump(writer, self, self._context)
+        self._pumps[writer.producer] = pump
+        writer.pumps.append(pump)
+        if not writer.is_plain and not self.upsert.headers:
+            self.upsert.headers = {
+                "X-WANDB-USE-ASYNC-FILESTREAM": "true",
+                "X-WANDB-CLIENT-ID": producer_name(writer.producer),
+            }
+        if self._tasks is not None:
+            self._tasks.start_soon(self._carry, writer)
+        self._changed.set()
+
+    def hurry(self) -> None:
+        """Cut all waits short, now and once."""
+        self.courier.hurry.set()
+        self.files_courier.hurry.set()
+        for pump in self._pumps.values():
+            pump.hurry()
+
+    # -- what people ask -------------------------------------------------------------------
+
+    @property
+    def problem(self) -> str:
+        """What keeps the upload from moving; empty when it moves."""
+        return self.courier.problem or self.files_courier.problem
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything journalled so far is at the server."""
+        waiting = self._uploader is not None and self._uploader.unfinished > 0
+        return not waiting and not any(pump.is_behind for pump in self._pumps.values())
+
+    # -- what pumps ask --------------------------------------------------------------------
+
+    @property
+    def uploader(self) -> FileUploader:
+        """The run's files; only once the run is known to the server."""
+        if self._uploader is None:
+            self._uploader = FileUploader(
+                self.files_courier,
+                self.upsert.path,
+                self.files_dir,
+                self._context.rooms.transfer,
+                self.upsert.headers,
+            )
+        return self._uploader
+
+    def joined(self, pump: Pump) -> None:
+        """A pump knows its writer's first record."""
+        if pump not in self._joined:
+            self._joined.append(pump)
+        self.upsert.mark()
+
+    def alert(self, alert: Alert) -> None:
+        """Pass on an alert, best effort."""
+        self._alerts.append(alert)
+        self._alerted.set()
+
+    async def first_offsets(self, pump: Pump) -> Offsets:
+        """Return where the lines of a new stream go.
+
+        A plain writer goes on behind what the run has: behind an earlier writer of this node,
+        once that is through, else behind the lines that the server counts.
+        """
+        if not pump.writer.is_plain:
+            return Offsets()
+        earlier = [p for p in self._joined[: self._joined.index(pump)] if p.writer.is_plain]
+        if earlier:
+            last = earlier[-1]
+            await last.over.wait()
+            if last.stream is not None:
+                before = last.stream.offsets
+                return Offsets(
+                    before.history, before.events, before.console_base + last.console_lines
+                )
+        bucket = self.upsert.bucket
+        return Offsets(history=(bucket.history_line_count or 0) if bucket else 0)
+
+    # -- life ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Carry all writers; return when they have ended and everything is at the server."""
+        self.is_running = True
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                tasks.start_soon(self.upsert.run)
+                tasks.start_soon(self._serve_files)
+                tasks.start_soon(self._serve_alerts)
+                for pump in list(self._pumps.values()):
+                    tasks.start_soon(self._carry, pump.writer)
+                while not self._is_over():
+                    await self._wait_until_over()
+                    await self._complete()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._tasks = None
+            self.is_running = False
+
+    def _is_over(self) -> bool:
+        return self._completed == set(self._pumps)
+
+    async def _wait_until_over(self) -> None:
+        while not all(pump.over.is_set() for pump in self._pumps.values()):
+            await self._changed.wait()
+
+    async def _carry(self, writer: Writer) -> None:
+        """Run a writer's pump; one that fails unexpectedly starts again from its checkpoint."""
+        while True:
+            pump = self._pumps[writer.producer]
+            try:
+                await pump.run()
+            except Exception:
+                log.exception(
+                    "pump_failed",
+                    run_id=writer.facts.run_id,
+                    label=writer.label,
+                    upstream=self.courier.upstream.name,
+                )
+                await anyio.sleep(self._context.config.restart_s)
+                self._replace(pump)
+            else:
+                self._changed.set()
+                return
+
+    def _replace(self, pump: Pump) -> None:
+        writer = pump.writer
+        fresh = Pump(writer, self, self._context)
+        writer.pumps[writer.pumps.index(pump)] = fresh
+        self._pumps[writer.producer] = fresh
+        if pump in self._joined:
+            self._joined[self._joined.index(pump)] = fresh
+
+    async def _serve_files(self) -> None:
+        await self.upsert.ready.wait()
+        await self.uploader.run()
+
+    async def _serve_alerts(self) -> None:
+        await self.upsert.ready.wait()
+        while True:
+            while self._alerts:
+                await self._send_alert(self._alerts.pop(0))
+            await self._alerted.wait()
+
+    async def _send_alert(self, alert: Alert) -> None:
+        path = self.upsert.path
+        variables = {
+            "entityName": path.entity,
+            "projectName": path.project,
+            "runName": path.run,
+            "title": alert.title,
+            "text": alert.text,
+            "severity": alert.level,
+            "waitDuration": alert.wait_ms,
+        }
+        upstream = self.courier.upstream
+        for _ in range(_ALERT_ATTEMPTS):
+            try:
+                await upstream.graphql(NOTIFY_ALERT, variables, self.upsert.headers)
+            except RequestFailed as failure:
+                log.warning("alert_not_sent", run_id=path.run, problem=failure.problem)
+                await anyio.sleep(upstream.config.retry_min_s)
+            else:
+                return
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def _states(self) -> Sequence[WriterState]:
+        return [pump.state for pump in self._joined if pump.state is not None]
+
+    async def _complete(self) -> None:
+        """Everything of all writers is there: bring the run's own files and its final state."""
+        carried = set(self._pumps)
+        streams = [pump for pump in self._joined if pump.stream is not None]
+        if streams:
+            await self.upsert.settle()
+            await self._bring_own_files()
+            await self.uploader.drained(self._context.config.files_grace_s)
+            await self._close_stream(streams)
+            await self.uploader.drained()
+            await self._tell_uploaded(streams[0])
+        self._completed = carried
+
+    async def _bring_own_files(self) -> None:
+        """Write and upload `config.yaml` and its like, unless a primary elsewhere does."""
+        states = [state for state in self._states() if state.start.primary]
+        if not states:
+            return
+        summary: tree.Tree = {}
+        for state in states:
+            tree.merge_all(summary, state.summary)
+        contents = {
+            files.CONFIG_FILE: files.yaml_of(config_document(states)),
+            files.SUMMARY_FILE: encode_json(summary).encode("utf-8", "replace"),
+            files.METADATA_FILE: files.metadata_of(states[0].start),
+        }
+        for name, content in contents.items():
+            try:
+                if self.is_first:
+                    path = self.files_dir / name
+                    await anyio.to_thread.run_sync(files.write_whole, path, content)
+            except OSError as error:
+                log.warning("run_file_not_written", name=name, problem=str(error))
+                continue
+            self.uploader.add(name, "now")
+
+    async def _close_stream(self, pumps: list[Pump]) -> None:
+        """Send the final state of the run, if a writer of this node may set it."""
+        closing = [p for p in pumps if p.state and p.state.start.update_finish_state]
+        if not closing:
+            return
+        codes = [p.exit_code or 0 for p in closing]
+        stream = closing[0].stream
+        assert stream is not None
+        await stream.send(
+            Outgoing(
+                uploaded=self.uploader.take_uploaded(),
+                complete=True,
+                exit_code=next((code for code in codes if code), 0),
+            )
+        )
+
+    async def _tell_uploaded(self, pump: Pump) -> None:
+        assert pump.stream is not None
+        if names := self.uploader.take_uploaded():
+            await pump.stream.send(Outgoing(uploaded=names))
