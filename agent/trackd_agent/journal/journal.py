@@ -234,7 +234,7 @@ class Journal:
                 folders, self._folders_unsynced = self._folders_unsynced, []
                 # Cleared before the sync: what is appended meanwhile marks it dirty again.
                 self._is_dirty = False
-                through_seq = self.last_seq
+                through_seq = self.last_seq if self._descriptor >= 0 else self.synced_seq
                 # A descriptor of our own: the owner may roll or close meanwhile.
                 active = os.dup(self._descriptor) if self._descriptor >= 0 else -1
             failed = True
