@@ -330,7 +330,7 @@ class Writer:
         """Close the record sequence of a rank that could not do it."""
         now_s = self.ended_s or time.time()
         runtime_s = max(0.0, now_s - self.start.time_s) if self.start else 0.0
-        self.record(records.Kind.EXIT, records.Exit(255, now_s, runtime_s))
+        self.record(records.Kind.EXIT, records.Exit(255, now_s, runtime_s, crashed=True))
 
     def _subscribe(self) -> None:
         start = self.start
