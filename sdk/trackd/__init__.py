@@ -1,1 +1,108 @@
-"""To be written."""
+"""trackd: experiment tracking with one agent per node; nothing logged is lost.
+
+    import trackd
+
+    run = trackd.init(project="digits", config={"lr": 0.1})
+    run.log({"loss": 0.5})
+    run.finish()
+
+Owns: the public API, argument checks, sequence numbers, the spool, reconnect and replay, console
+capture, finding and starting the agent. Knows nothing of servers and of the meaning of what is
+logged: the agent does. Importing this package loads the standard library only; everything else
+loads at the first use of a name below.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trackd.configuration import Config
+    from trackd.errors import (
+        AuthenticationError,
+        CommError,
+        ConfigError,
+        Error,
+        LabelInUseError,
+        UnsupportedError,
+        UsageError,
+    )
+    from trackd.metrics import Metric
+    from trackd.runs import Run
+    from trackd.session import finish, init, setup, teardown
+    from trackd.settings import Settings
+    from trackd.summaries import Summary
+
+    config: Config
+    summary: Summary
+    run: Run | None
+    log = Run.log
+    save = Run.save
+    define_metric = Run.define_metric
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AuthenticationError",
+    "CommError",
+    "Config",
+    "ConfigError",
+    "Error",
+    "LabelInUseError",
+    "Metric",
+    "Run",
+    "Settings",
+    "Summary",
+    "UnsupportedError",
+    "UsageError",
+    "__version__",
+    "config",
+    "define_metric",
+    "finish",
+    "init",
+    "log",
+    "run",
+    "save",
+    "setup",
+    "summary",
+    "teardown",
+]
+
+_HOMES = {
+    "AuthenticationError": "trackd.errors",
+    "CommError": "trackd.errors",
+    "Config": "trackd.configuration",
+    "ConfigError": "trackd.errors",
+    "Error": "trackd.errors",
+    "LabelInUseError": "trackd.errors",
+    "Metric": "trackd.metrics",
+    "Run": "trackd.runs",
+    "Settings": "trackd.settings",
+    "Summary": "trackd.summaries",
+    "UnsupportedError": "trackd.errors",
+    "UsageError": "trackd.errors",
+    "finish": "trackd.session",
+    "init": "trackd.session",
+    "setup": "trackd.session",
+    "teardown": "trackd.session",
+}
+#: Belong to the global run; `trackd.session` puts the real ones here while there is one.
+_NEED_A_RUN = frozenset({"log", "save", "define_metric"})
+_HOLDERS = frozenset({"config", "summary"})
+
+
+def __getattr__(name: str) -> Any:
+    if home := _HOMES.get(name):
+        value = globals()[name] = getattr(importlib.import_module(home), name)
+        return value
+    if name == "run":
+        return None
+    if name in _NEED_A_RUN or name in _HOLDERS:
+        before = importlib.import_module("trackd.before_init")
+        return before.function(name) if name in _NEED_A_RUN else before.Placeholder(name)
+    raise AttributeError(f"module 'trackd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

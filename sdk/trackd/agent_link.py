@@ -1,0 +1,127 @@
+"""One gRPC connection to the agent: the calls that a rank makes, and what their errors mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import grpc
+
+from trackd_proto.v1 import common_pb2, run_pb2, run_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_ERROR_TRAILER = "trackd-error-bin"
+_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_OPTIONS = [
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # a fresh connection, never one that just died
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+class AgentCallError(Exception):
+    """A call to the agent failed.
+
+    Attributes:
+        code: stable name of the agent's error, or of the gRPC status.
+        message: in words.
+        retryable: the same call may succeed later.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+
+    @property
+    def is_label_conflict(self) -> bool:
+        """True when a living writer holds the label that was asked for."""
+        return self.code in ("RUN_ALREADY_ATTACHED", "ALREADY_EXISTS")
+
+
+class RecordsCall:
+    """The open record stream: iterate over it for acknowledgements."""
+
+    def __init__(self, call: Iterator[run_pb2.RecordsResponse]) -> None:
+        self._call = call
+
+    def __iter__(self) -> Iterator[run_pb2.RecordsResponse]:
+        try:
+            yield from self._call
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+
+    def cancel(self) -> None:
+        """End the stream at once."""
+        cast("grpc.Call", self._call).cancel()
+
+
+class AgentLink:
+    """A connection to the agent at one address. Not to be touched in a forked child."""
+
+    def __init__(self, target: str) -> None:
+        self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        self._stub = run_pb2_grpc.RunServiceStub(self._channel)
+
+    def attach(self, request: run_pb2.AttachRequest, timeout_s: float) -> run_pb2.AttachResponse:
+        """Join a run.
+
+        Raises:
+            AgentCallError: the agent refused, or did not answer in time.
+        """
+        try:
+            return self._stub.Attach(request, timeout=timeout_s, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+
+    def records(self, requests: Iterable[run_pb2.RecordsRequest]) -> RecordsCall:
+        """Open the record stream."""
+        return RecordsCall(self._stub.Records(iter(requests)))
+
+    def detach(self, capability: str, last_seq: int, timeout_s: float) -> run_pb2.DetachResponse:
+        """Leave the run.
+
+        Raises:
+            AgentCallError: the agent refused, or did not answer in time.
+        """
+        request = run_pb2.DetachRequest(capability=capability, last_seq=last_seq)
+        try:
+            return self._stub.Detach(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+
+    def read_summary(
+        self, request: run_pb2.ReadSummaryRequest, timeout_s: float
+    ) -> run_pb2.ReadSummaryResponse:
+        """Read the summary of a run.
+
+        Raises:
+            AgentCallError: the agent refused, or did not answer in time.
+        """
+        try:
+            return self._stub.ReadSummary(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+
+    def close(self) -> None:
+        """Close the connection; open calls end."""
+        self._channel.close()
+
+
+def _translate(error: grpc.RpcError) -> AgentCallError:
+    """Return what a failed call means, from the agent's trailer where it sent one."""
+    call = cast("grpc.Call", error)
+    status = call.code()
+    message = call.details() or status.name
+    for key, value in call.trailing_metadata() or ():
+        if key == _ERROR_TRAILER and isinstance(value, bytes):
+            info = common_pb2.ErrorInfo.FromString(value)
+            return AgentCallError(info.code, message, retryable=info.retryable)
+    transient = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    return AgentCallError(status.name, message, retryable=status in transient)

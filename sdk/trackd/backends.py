@@ -1,0 +1,306 @@
+"""Where a run's records go: to the agent, to nowhere (disabled), or, in a forked child, to a
+spool of its own. All three look the same to `Run`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from trackd import identity as identities
+from trackd.recorder import FinishedRecorder, Recorder
+from trackd.spool_place import open_spool
+from trackd.summaries import MemorySummary, SummaryStore
+from trackd.values import to_history
+from trackd.writer import spool_limits, start_record
+from trackd_proto.records import Exit, Kind, SummaryUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import msgspec
+
+    from trackd.console import ConsoleCapture
+    from trackd.spool import Spool
+    from trackd.terminal import Terminal
+    from trackd.writer import Handover, Writer
+
+
+class RecordSink(Protocol):
+    """Takes records of a run."""
+
+    step: int
+
+    def row(self, data: Mapping[str, Any], step: int | None, commit: bool | None) -> None:
+        """Record one `log()` call."""
+        ...
+
+    def record(self, kind: Kind, payload: msgspec.Struct) -> None:
+        """Record anything else."""
+        ...
+
+
+class Backend(Protocol):
+    """The way of a run's records, its summary and its end."""
+
+    recorder: RecordSink
+
+    @property
+    def run_dir(self) -> Path | None:
+        """Folder of the run; None where it has none."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Address of the run; empty where unknown."""
+        ...
+
+    @property
+    def open_step(self) -> int:
+        """Number of the open row."""
+        ...
+
+    def summary_store(self) -> SummaryStore:
+        """Access to the summary."""
+        ...
+
+    def finish(self, exit_code: int) -> Handover | None:
+        """End the run; None where nothing was handed to anybody."""
+        ...
+
+    def in_child(self, replace: Callable[[Backend], None]) -> None:
+        """Called in a forked child, before any of its own code runs."""
+        ...
+
+
+class AgentBackend:
+    """Records go to the agent."""
+
+    def __init__(self, writer: Writer, terminal: Terminal) -> None:
+        self.recorder: RecordSink = writer.recorder
+        self.console: ConsoleCapture | None = None
+        self._writer = writer
+        self._terminal = terminal
+
+    @property
+    def run_dir(self) -> Path | None:
+        """Folder of the run."""
+        return self._writer.run_dir
+
+    @property
+    def url(self) -> str:
+        """Address of the run; empty where unknown."""
+        return self._writer.sender.url
+
+    @property
+    def open_step(self) -> int:
+        """Number of the open row, as the agent counts it."""
+        found = self._writer.read_summary()
+        return self.recorder.step if found is None else found[1]
+
+    def summary_store(self) -> SummaryStore:
+        """Access to the summary, read from the agent."""
+        return SummaryStore(read=self._read_summary, write=self._write_summary)
+
+    def _read_summary(self) -> dict[str, Any]:
+        if isinstance(self.recorder, FinishedRecorder):
+            self._terminal.warn("the summary of a finished run reads as empty")
+            return {}
+        found = self._writer.read_summary()
+        if found is None:
+            self._terminal.warn_once("the summary cannot be read now: no agent answers")
+            return {}
+        return found[0]
+
+    def _write_summary(self, update: SummaryUpdate) -> None:
+        self.recorder.record(Kind.SUMMARY, update)
+
+    def finish(self, exit_code: int) -> Handover:
+        """Hand everything to the agent and leave."""
+        writer = self._writer
+        if self.console is not None:
+            self.console.finish()
+        self.recorder = FinishedRecorder(writer.identity.run_id, writer.recorder.step)
+        return writer.finish(exit_code, writer.settings.finish_timeout, self._terminal.info)
+
+    def in_child(self, replace: Callable[[Backend], None]) -> None:
+        """Let go of everything that belongs to the parent."""
+        self._terminal.mute()
+        if self.console is not None:
+            self.console.abandon()
+        if isinstance(self.recorder, FinishedRecorder):
+            return
+        self._writer.spool.abandon_in_child()
+        child = ChildBackend(self._writer, self._terminal, self._writer.producer)
+        # The parent's gRPC objects must neither be used nor finalised in this process: the
+        # child keeps `self`, and so them, for good.
+        child.inherited = self
+        replace(child)
+
+
+class ChildBackend:
+    """A forked child of a writer: records go to a spool of its own, which the agent finds.
+
+    The spool is opened by the first record, so that children that never log cost nothing.
+    No gRPC: it does not survive a fork.
+    """
+
+    def __init__(self, writer: Writer, terminal: Terminal, parent_producer: int) -> None:
+        self.recorder: RecordSink = _FirstRecord(self, writer.recorder.step)
+        self.inherited: Backend | None = None
+        self._writer = writer
+        self._terminal = terminal
+        self._parent_producer = parent_producer
+        self._first_step = writer.recorder.step
+        self._spool: Spool | None = None
+        self._producer = 0
+
+    @property
+    def run_dir(self) -> Path | None:
+        """Folder of the run."""
+        return self._writer.run_dir
+
+    @property
+    def url(self) -> str:
+        """Address of the run; empty where unknown."""
+        return self._writer.sender.url
+
+    @property
+    def open_step(self) -> int:
+        """Number of the open row, counted here alone."""
+        return self.recorder.step
+
+    def summary_store(self) -> SummaryStore:
+        """Writes are recorded; reads need the parent's connection and are empty."""
+        return SummaryStore(
+            read=dict, write=lambda update: self.recorder.record(Kind.SUMMARY, update)
+        )
+
+    def open(self) -> Recorder:
+        """Open the spool of this process and return its recorder."""
+        writer = self._writer
+        self._producer = identities.generate_producer()
+        self._spool = spool = open_spool(
+            writer.discovery.data_dir,
+            (writer.identity.project, writer.identity.run_id, self._producer),
+            spool_limits(writer.settings),
+            self._terminal.warn,
+        )
+        recorder = Recorder(
+            spool,
+            writer.clock,
+            self._terminal.warn,
+            strict=bool(writer.settings.strict),
+            first_step=self._first_step,
+        )
+        start = start_record(
+            writer, {}, parent_producer=self._parent_producer, first_step=self._first_step
+        )
+        recorder.record(Kind.START, start)
+        self.recorder = recorder
+        return recorder
+
+    def finish(self, exit_code: int) -> Handover | None:
+        """End this process's own records; the parent's run goes on."""
+        spool, self._spool = self._spool, None
+        if spool is None:
+            return None
+        clock = self._writer.clock
+        spool.settle()
+        self.recorder.record(Kind.EXIT, Exit(exit_code, time.time(), clock.runtime_s()))
+        self.recorder = FinishedRecorder(self._writer.identity.run_id, self.recorder.step)
+        spool.close(delete=False)
+        return None
+
+    def in_child(self, replace: Callable[[Backend], None]) -> None:
+        """Let go of the spool of the child that forked."""
+        parent = self._parent_producer
+        if self._spool is not None:
+            self._spool.abandon_in_child()
+            parent = self._producer
+        grandchild = ChildBackend(self._writer, self._terminal, parent)
+        grandchild.inherited = self
+        replace(grandchild)
+
+
+class _FirstRecord:
+    """Opens the child's spool when the first record comes."""
+
+    def __init__(self, backend: ChildBackend, step: int) -> None:
+        self._backend = backend
+        self.step = step
+
+    def row(self, data: Mapping[str, Any], step: int | None, commit: bool | None) -> None:
+        """Record one `log()` call."""
+        self._open().row(data, step, commit)
+
+    def record(self, kind: Kind, payload: msgspec.Struct) -> None:
+        """Record anything else."""
+        self._open().record(kind, payload)
+
+    def _open(self) -> RecordSink:
+        backend = self._backend
+        return backend.open() if backend.recorder is self else backend.recorder
+
+
+class DisabledBackend:
+    """Records go nowhere; only the summary is kept, in memory."""
+
+    def __init__(self) -> None:
+        self._memory = MemorySummary()
+        self.recorder: RecordSink = _MemoryRecorder(self._memory)
+
+    @property
+    def run_dir(self) -> Path | None:
+        """None: there is no folder."""
+        return None
+
+    @property
+    def url(self) -> str:
+        """Empty: there is no page."""
+        return ""
+
+    @property
+    def open_step(self) -> int:
+        """Always 0."""
+        return 0
+
+    def summary_store(self) -> SummaryStore:
+        """Access to the summary in memory."""
+        return self._memory.store()
+
+    def finish(self, exit_code: int) -> Handover | None:
+        """Nothing to do."""
+        del exit_code
+        return None
+
+    def in_child(self, replace: Callable[[Backend], None]) -> None:
+        """Nothing to do: memory is copied by the fork."""
+        del replace
+
+
+class _MemoryRecorder:
+    """Keeps the last values of rows."""
+
+    def __init__(self, memory: MemorySummary) -> None:
+        self._memory = memory
+        self.step = 0
+
+    def row(self, data: Mapping[str, Any], step: int | None, commit: bool | None) -> None:
+        """Take over the values of one `log()` call."""
+        del step, commit
+        self._memory.values.update({key: _plain(value) for key, value in data.items()})
+
+    def record(self, kind: Kind, payload: msgspec.Struct) -> None:
+        """Take over explicit writes to the summary; the rest goes nowhere."""
+        if isinstance(payload, SummaryUpdate):
+            self._memory.write(payload)
+        del kind
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as a live run would record it, or itself: disabled runs accept everything."""
+    try:
+        return to_history(value)
+    except (TypeError, ValueError, RecursionError):
+        return value

@@ -1,0 +1,49 @@
+"""What the run-bound names of the package are while there is no run: they say what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trackd.errors import Error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def function(name: str) -> Callable[..., Any]:
+    """Return a function that refuses to be called."""
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        del args, kwargs
+        raise Error(f"there is no run: call trackd.init() before trackd.{name}()")
+
+    refuse.__name__ = name
+    return refuse
+
+
+class Placeholder:
+    """Stands for `trackd.config` or `trackd.summary`; every use raises."""
+
+    __slots__ = ("_name",)
+
+    _name: str
+
+    def __init__(self, name: str) -> None:
+        object.__setattr__(self, "_name", name)
+
+    def __getitem__(self, key: str) -> Any:
+        raise self._error()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise self._error()
+
+    def __getattr__(self, key: str) -> Any:
+        if key.startswith("_"):
+            raise AttributeError(key)
+        raise self._error()
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        raise self._error()
+
+    def _error(self) -> Error:
+        return Error(f"there is no run: call trackd.init() before using trackd.{self._name}")

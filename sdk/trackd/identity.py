@@ -1,0 +1,90 @@
+"""Who this process is: run ids, labels, project, program."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import string
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ID_ALPHABET = string.ascii_lowercase + string.digits
+_ID_CHARACTERS = 8
+#: Rank of a process and number of processes, as launchers tell them, most specific first.
+_RANK_VARIABLES = (
+    ("RANK", "WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+)
+_STARTTIME_FIELD = 22
+
+
+def generate_id() -> str:
+    """Return 8 random characters of a-z and 0-9."""
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_CHARACTERS))
+
+
+def generate_producer() -> int:
+    """Return a random identity for a record sequence; never 0."""
+    return secrets.randbits(64) or 1
+
+
+def rank_label(environ: Mapping[str, str]) -> str:
+    """Return `rank<N>` for a process that a launcher started among others, else ''."""
+    for rank_name, size_name in _RANK_VARIABLES:
+        rank = environ.get(rank_name, "")
+        if rank.isdigit():
+            return "" if environ.get(size_name) == "1" else f"rank{int(rank)}"
+    return ""
+
+
+def shared_label() -> str:
+    """Return a label for a process in shared mode that has none."""
+    return f"{socket.gethostname()}-{generate_id()}"
+
+
+def program_path() -> str:
+    """Return the script that runs, or '' in an interactive interpreter."""
+    main = sys.modules.get("__main__")
+    return str(getattr(main, "__file__", None) or "")
+
+
+def default_project(program: str) -> str:
+    """Return the folder name of the git repository around the program, or `uncategorized`.
+
+    Below the repository's root the sub-folder is added, as `repository-sub_folder`.
+    """
+    start = Path(program).absolute().parent if program else Path.cwd()
+    for folder in (start, *start.parents):
+        if (folder / ".git").exists():
+            parts = [folder.name, "_".join(start.relative_to(folder).parts)]
+            name = "-".join(part for part in parts if part)
+            cleaned = "".join("_" if c in "/\\#?%:" or ord(c) < 32 else c for c in name)
+            return cleaned[:128] or "uncategorized"
+    return "uncategorized"
+
+
+def start_ticks(pid: int) -> int:
+    """Return the start time of a process in clock ticks since boot, or 0 where unknown."""
+    try:
+        content = Path(f"/proc/{pid}/stat").read_text()
+        # The second field is the name in parentheses and may itself contain blanks.
+        return int(content.rpartition(")")[2].split()[_STARTTIME_FIELD - 3])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def python_version() -> str:
+    """Return the interpreter's version, such as `3.11.7`."""
+    return ".".join(map(str, sys.version_info[:3]))
+
+
+def own_pid() -> int:
+    """Return the id of this process."""
+    return os.getpid()

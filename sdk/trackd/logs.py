@@ -1,0 +1,29 @@
+"""The SDK's own log: the standard logger `trackd`, and `logs/debug.log` of each run."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOGGER = logging.getLogger("trackd")
+# Without a handler of their own, libraries' warnings would reach the user's terminal.
+LOGGER.addHandler(logging.NullHandler())
+
+
+def open_debug_log(folder: Path) -> logging.Handler:
+    """Write everything the logger gets to `debug.log` in a folder too, until `close_debug_log`."""
+    handler = logging.FileHandler(folder / "debug.log", delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
+    LOGGER.addHandler(handler)
+    if LOGGER.level == logging.NOTSET:
+        LOGGER.setLevel(logging.INFO)
+    return handler
+
+
+def close_debug_log(handler: logging.Handler) -> None:
+    """Close what `open_debug_log` opened."""
+    LOGGER.removeHandler(handler)
+    handler.close()

@@ -1,0 +1,344 @@
+"""Brings the spool to the agent: attach, stream, acknowledge, reconnect, for as long as it takes.
+
+Threads of one sender: the *supervisor* (ours) connects, watches for silence and keeps the spool
+in order while nobody streams; gRPC's own request thread runs `_requests`, which polls the spool;
+the *receiver* (ours, one per stream) takes acknowledgements in. `log()` wakes none of them.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import zlib
+from collections import deque
+from typing import TYPE_CHECKING
+
+from trackd.agent_link import AgentCallError, AgentLink
+from trackd.logs import LOGGER
+from trackd.spool import SpoolReader
+from trackd_proto.v1 import run_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trackd.agent_link import RecordsCall
+    from trackd.discovery import Discovery
+    from trackd.spool import Spool
+    from trackd.terminal import Terminal
+
+_log = LOGGER
+
+_SLICE_BYTES = 256 * 1024
+_SLICE_FRAMES = 4_096
+_WINDOW_BYTES = 4 * 1024 * 1024
+_WINDOW_FRAMES = 10_000
+_BUSY_POLL_S = 0.01
+_IDLE_POLL_S = 0.05
+_IDLE_AFTER_POLLS = 20
+_PING_S = 2.0
+_SILENCE_S = 10.0
+_SUPERVISE_S = 0.5
+_ATTACH_TIMEOUT_S = 10.0
+_RECONNECT_S = (0.02, 1.0)
+_START_AGENT_AFTER_S = 3.0
+_DROP_WARNING_S = 60.0
+_REFUSED_PAUSE_S = 5.0
+
+
+class Sender:
+    """Owns the connection of one writer.
+
+    Args:
+        spool: what to send.
+        discovery: where the agent is.
+        attach_request: makes the request that joins the run.
+        terminal: shows what the agent has to say.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        discovery: Discovery,
+        attach_request: Callable[[], run_pb2.AttachRequest],
+        terminal: Terminal,
+    ) -> None:
+        self.acked_seq = 0
+        self.uploaded_seq = 0
+        self.url = ""
+        self._spool = spool
+        self._discovery = discovery
+        self._attach_request = attach_request
+        self._terminal = terminal
+        self._link: AgentLink | None = None
+        self._attached: run_pb2.AttachResponse | None = None
+        self._streaming = False
+        self._stopping = False
+        self._heard_s = 0.0
+        self._wake = threading.Event()
+        self._ended = threading.Event()  # of the present stream
+        self._window_full = False
+        self._progress = threading.Condition()
+        self._supervisor = threading.Thread(target=self._run, name="trackd-sender", daemon=True)
+        self._next_drop_warning_s = 0.0
+        self._dropped_shown = 0
+        #: Called every poll: flushes partial console lines.
+        self.on_poll: Callable[[], None] = lambda: None
+
+    # --- called by the session ---------------------------------------------------------------
+
+    def attach_first(self, timeout_s: float) -> run_pb2.AttachResponse | None:
+        """Join the run, starting an agent where there is none; None when none answers in time.
+
+        Raises:
+            AgentCallError: the agent answered, and refused.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            if not self._discovery.is_listening():
+                self._discovery.start_agent()
+                time.sleep(0.01)
+                continue
+            try:
+                return self._attach(reattach=False, timeout_s=left_s)
+            except AgentCallError as error:
+                if not error.retryable:
+                    raise
+                time.sleep(0.02)
+        return None
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._supervisor.start()
+
+    def wait_acked(self, seq: int, timeout_s: float) -> bool:
+        """Wait until the agent holds everything up to this sequence number."""
+        self._wake.set()
+        with self._progress:
+            return self._progress.wait_for(lambda: self.acked_seq >= seq, timeout_s)
+
+    def detach(self, timeout_s: float) -> bool:
+        """Leave the run on purpose; the agent must hold everything already."""
+        link, attached = self._link, self._attached
+        if link is None or attached is None:
+            return False
+        try:
+            response = link.detach(attached.capability, self._spool.last_seq, timeout_s)
+        except AgentCallError as error:
+            _log.warning("detach failed: %s", error)
+            return False
+        self.uploaded_seq = max(self.uploaded_seq, response.uploaded_seq)
+        return response.acked_seq >= self._spool.last_seq
+
+    def read_summary(
+        self, request: run_pb2.ReadSummaryRequest, timeout_s: float
+    ) -> run_pb2.ReadSummaryResponse | None:
+        """Read the summary, as of everything recorded before; None when no agent answers."""
+        deadline = time.monotonic() + timeout_s
+        if not self.wait_acked(self._spool.last_seq, timeout_s):
+            return None
+        link = self._link
+        if link is None:
+            return None
+        try:
+            return link.read_summary(request, max(0.1, deadline - time.monotonic()))
+        except AgentCallError as error:
+            _log.warning("reading the summary failed: %s", error)
+            return None
+
+    def stop(self) -> None:
+        """End the threads and the connection; nothing more is sent."""
+        self._stopping = True
+        self._ended.set()
+        self._wake.set()
+        if self._supervisor.is_alive():
+            self._supervisor.join(timeout=2.0)
+        self._drop_link()
+
+    @property
+    def is_streaming(self) -> bool:
+        """True while an agent takes records."""
+        return self._streaming
+
+    # --- the supervisor ----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        lost_s = time.monotonic()
+        while not self._stopping:
+            if self._attached is None and not self._reconnect(lost_s):
+                continue
+            self._stream()
+            self._drop_link()
+            lost_s = time.monotonic()
+
+    def _reconnect(self, lost_s: float) -> bool:
+        """Try once to attach again; False when that must be repeated."""
+        if not self._discovery.is_listening():
+            if time.monotonic() - lost_s >= _START_AGENT_AFTER_S:
+                self._discovery.start_agent()
+            self._pause(random.uniform(*_RECONNECT_S))  # noqa: S311 - jitter
+            return False
+        try:
+            self._attach(reattach=True, timeout_s=_ATTACH_TIMEOUT_S)
+        except AgentCallError as error:
+            _log.warning("attach failed: %s", error)
+            if error.retryable:
+                self._pause(random.uniform(*_RECONNECT_S))  # noqa: S311 - jitter
+            else:
+                self._terminal.warn_once(
+                    f"the agent refuses this run ({error.message}); "
+                    "rows are kept on this node and offered again"
+                )
+                self._pause(_REFUSED_PAUSE_S)
+            return False
+        return True
+
+    def _attach(self, *, reattach: bool, timeout_s: float) -> run_pb2.AttachResponse:
+        request = self._attach_request()
+        request.reattach = reattach
+        request.rename_on_conflict = request.rename_on_conflict or reattach
+        self._drop_link()
+        self._link = link = AgentLink(self._discovery.target)
+        try:
+            self._attached = attached = link.attach(request, timeout_s)
+        except AgentCallError:
+            self._drop_link()
+            raise
+        self._take_url(attached.url)
+        return attached
+
+    def _stream(self) -> None:
+        """Stream until the connection ends, from either side."""
+        link, attached = self._link, self._attached
+        assert link is not None
+        assert attached is not None
+        reader = SpoolReader(self._spool)
+        if not reader.seek(attached.last_seq):
+            self._terminal.warn_once(
+                f"the agent's journal ends at record {attached.last_seq}, older than what this "
+                "process still holds: its files were damaged or removed"
+            )
+        self._acknowledge(attached.last_seq)
+        self._heard_s = time.monotonic()
+        self._ended = ended = threading.Event()
+        call = link.records(self._requests(reader, attached.capability, ended))
+        receiver = threading.Thread(
+            target=self._receive, args=(call, ended), name="trackd-acks", daemon=True
+        )
+        receiver.start()
+        self._streaming = True
+        try:
+            while not ended.wait(_SUPERVISE_S) and not self._stopping:
+                if time.monotonic() - self._heard_s > _SILENCE_S:
+                    _log.warning("no answer from the agent for %s s", _SILENCE_S)
+                    break
+        finally:
+            self._streaming = False
+            ended.set()
+            call.cancel()
+            receiver.join(timeout=1.0)
+
+    def _pause(self, duration_s: float) -> None:
+        """Wait while nobody streams, keeping the spool in order."""
+        deadline = time.monotonic() + duration_s
+        while not self._stopping and (left_s := deadline - time.monotonic()) > 0:
+            self._keep_house()
+            time.sleep(min(_BUSY_POLL_S * 2, left_s))
+
+    def _drop_link(self) -> None:
+        link, self._link, self._attached = self._link, None, None
+        if link is not None:
+            link.close()
+
+    # --- gRPC's request thread ---------------------------------------------------------------
+
+    def _requests(
+        self, reader: SpoolReader, capability: str, ended: threading.Event
+    ) -> Iterator[run_pb2.RecordsRequest]:
+        in_flight: deque[tuple[int, int]] = deque()
+        in_flight_bytes = 0
+        first_seq = reader.next_seq
+        sent_s = time.monotonic()
+        idle_polls = 0
+        yield run_pb2.RecordsRequest(capability=capability, first_seq=first_seq)
+        while not ended.is_set():
+            self._keep_house()
+            while in_flight and in_flight[0][0] <= self.acked_seq:
+                in_flight_bytes -= in_flight.popleft()[1]
+            window_open = (
+                in_flight_bytes < _WINDOW_BYTES
+                and reader.next_seq - self.acked_seq <= _WINDOW_FRAMES
+            )
+            self._window_full = not window_open
+            piece = reader.read(_SLICE_BYTES, _SLICE_FRAMES) if window_open else None
+            if piece is not None:
+                first, count, frames = piece
+                in_flight.append((first + count - 1, len(frames)))
+                in_flight_bytes += len(frames)
+                sent_s = time.monotonic()
+                idle_polls = 0
+                yield run_pb2.RecordsRequest(
+                    first_seq=first, count=count, frames=frames, crc32=zlib.crc32(frames)
+                )
+                if len(frames) >= _SLICE_BYTES // 2:
+                    continue  # there is more
+            elif time.monotonic() - sent_s >= _PING_S:
+                sent_s = time.monotonic()
+                yield run_pb2.RecordsRequest(first_seq=reader.next_seq)
+            idle_polls += 1
+            self._wake.wait(_BUSY_POLL_S if idle_polls < _IDLE_AFTER_POLLS else _IDLE_POLL_S)
+            self._wake.clear()
+
+    def _keep_house(self) -> None:
+        self._spool.prepare()
+        self.on_poll()
+        dropped = sum(self._spool.dropped.values())
+        if dropped > self._dropped_shown and time.monotonic() >= self._next_drop_warning_s:
+            self._next_drop_warning_s = time.monotonic() + _DROP_WARNING_S
+            self._dropped_shown = dropped
+            reasons = ", ".join(f"{n} {why}" for why, n in self._spool.dropped.items())
+            self._terminal.warn(
+                f"{dropped} records were dropped so far ({reasons}): free disk space, raise "
+                "spool_max_bytes, or look at `trackd status`"
+            )
+
+    # --- the receiver ------------------------------------------------------------------------
+
+    def _receive(self, call: RecordsCall, ended: threading.Event) -> None:
+        try:
+            for response in call:
+                self._heard_s = time.monotonic()
+                self._acknowledge(response.acked_seq)
+                self.uploaded_seq = max(self.uploaded_seq, response.uploaded_seq)
+                self._take_url(response.url)
+                for notice in response.notices:
+                    self._show(notice)
+                if response.rewind:
+                    break  # attaching again tells where to go on
+        except AgentCallError as error:
+            if not ended.is_set():
+                _log.info("the record stream ended: %s", error)
+        finally:
+            ended.set()
+            self._wake.set()
+
+    def _acknowledge(self, seq: int) -> None:
+        if seq > self.acked_seq:
+            self.acked_seq = seq
+            self._spool.trim(seq)
+            with self._progress:
+                self._progress.notify_all()
+            if self._window_full:  # otherwise the next poll is soon enough, and finds more rows
+                self._wake.set()
+
+    def _take_url(self, url: str) -> None:
+        if url:
+            self.url = url
+
+    def _show(self, notice: run_pb2.Notice) -> None:
+        if notice.level == run_pb2.Notice.LEVEL_ERROR:
+            self._terminal.error(notice.text)
+        elif notice.level == run_pb2.Notice.LEVEL_WARNING:
+            self._terminal.warn(notice.text)
+        else:
+            self._terminal.info(notice.text)

@@ -1,0 +1,267 @@
+"""The SDK's state in this process: settings read once, open runs, exit and fork hooks."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from trackd import settings as settings_module
+from trackd import starting
+from trackd.errors import Error
+from trackd.exits import ExitHooks
+from trackd.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trackd.runs import Run
+    from trackd.settings import Loaded, Settings
+
+#: Names of the package that belong to the global run while there is one.
+_BOUND_METHODS = ("log", "save", "define_metric")
+
+
+class Session:
+    """Open runs of this process and what they share."""
+
+    def __init__(self) -> None:
+        self._loaded: Loaded | None = None
+        self._runs: list[Run] = []
+        self._global: Run | None = None
+        self._hooks = ExitHooks(self._at_exit)
+        self._fork_hook_installed = False
+
+    # --- settings ----------------------------------------------------------------------------
+
+    def set_up(self, explicit: Mapping[str, Any] | Settings | None = None) -> Settings:
+        """Read settings files and environment, once, and add explicit settings."""
+        if self._loaded is None:
+            self._loaded = settings_module.load(explicit)
+            terminal = Terminal(self._loaded.settings)
+            for problem in self._loaded.problems:
+                terminal.error(problem)
+            if self._loaded.files:
+                terminal.info(f"loading settings from {', '.join(map(str, self._loaded.files))}")
+        elif explicit is not None:
+            self._loaded.settings.update(explicit)
+        return self._loaded.settings
+
+    def forget(self) -> None:
+        """Read settings anew at the next `init`."""
+        self._loaded = None
+
+    # --- runs --------------------------------------------------------------------------------
+
+    @property
+    def run(self) -> Run | None:
+        """The global run."""
+        return self._global
+
+    def init(self, settings: Settings, config: Any) -> Run:
+        """Start a run, or return the open one, as `reinit` says."""
+        settings.reinit = settings.reinit if settings.reinit != "default" else _default_reinit()
+        open_runs = [run for run in self._runs if not run.is_finished]
+        if open_runs and settings.reinit != "create_new":
+            terminal = Terminal(settings)
+            if settings.reinit == "return_previous":
+                if settings.resume == "must":
+                    raise Error(
+                        "init(resume='must'): a run is open already: finish it first, or use "
+                        "reinit='finish_previous'"
+                    )
+                terminal.info(
+                    f"init() returns the previous run {open_runs[-1].id}, which is still open "
+                    "(reinit='return_previous')"
+                )
+                return open_runs[-1]
+            terminal.info("init() is finishing previous runs (reinit='finish_previous')")
+            for run in open_runs:
+                run.finish()
+        return self._start(settings, config)
+
+    def _start(self, settings: Settings, config: Any) -> Run:
+        identity = starting.identify(settings, config)
+        if settings.mode == "disabled":
+            run = starting.start_disabled(identity, settings, self.finish)
+        else:
+            self._install_hooks()
+            run = starting.start(identity, settings, self.finish)
+        self._runs.append(run)
+        if settings.reinit != "create_new" or self._global is None:
+            self._bind(run)
+        return run
+
+    def finish(self, run: Run, exit_code: int | None) -> None:
+        """End a run; a second time does nothing."""
+        if run.is_finished:
+            return
+        run.close()
+        handover = run.backend.finish(exit_code or self._hooks.exit_code)
+        if run in self._runs:
+            self._runs.remove(run)
+        if run is self._global:
+            self._bind(None)
+        if handover is None:
+            return
+        terminal = Terminal(run.settings)
+        starting.print_footer(run, terminal, handover)
+        if not handover.complete and run.settings.finish_timeout_raises:
+            raise TimeoutError(
+                f"run {run.id}: no agent took the last records within finish_timeout="
+                f"{run.settings.finish_timeout:g} s; they are kept on this node"
+            )
+
+    def tear_down(self, exit_code: int | None) -> None:
+        """Finish every open run and forget the settings."""
+        for run in list(reversed(self._runs)):
+            self.finish(run, exit_code)
+        self.forget()
+
+    def _bind(self, run: Run | None) -> None:
+        """Let the functions of the package work on this run."""
+        package = sys.modules["trackd"].__dict__
+        self._global = run
+        if run is None:
+            for name in (*_BOUND_METHODS, "config", "summary", "run"):
+                package.pop(name, None)
+            return
+        package.update({name: getattr(run, name) for name in _BOUND_METHODS})
+        package.update(run=run, config=run.config, summary=run.summary)
+
+    # --- exit and fork -----------------------------------------------------------------------
+
+    def _install_hooks(self) -> None:
+        self._hooks.install()
+        if not self._fork_hook_installed:
+            self._fork_hook_installed = True
+            os.register_at_fork(after_in_child=self._in_child)
+
+    def _at_exit(self) -> None:
+        for run in list(reversed(self._runs)):
+            self.finish(run, None)
+
+    def _in_child(self) -> None:
+        for run in self._runs:
+            run.backend.in_child(run.use)
+        if self._global is not None:
+            self._bind(self._global)
+
+
+@functools.cache
+def session() -> Session:
+    """Return the session of this process."""
+    return Session()
+
+
+def _default_reinit() -> str:
+    """Return what a second `init` does by default: notebooks start anew."""
+    in_notebook = "ipykernel" in sys.modules
+    return "finish_previous" if in_notebook else "return_previous"
+
+
+def setup(settings: Settings | Mapping[str, Any] | None = None) -> Session:
+    """Read settings files and environment now, and add settings for all runs of this process.
+
+    Args:
+        settings: values that win over files and environment.
+
+    Raises:
+        ValueError: a value is refused.
+        UsageError: a value is refused.
+    """
+    session().set_up(None if settings is None else settings_module.as_values(settings))
+    return session()
+
+
+def teardown(exit_code: int | None = None) -> None:
+    """Finish all open runs.
+
+    Args:
+        exit_code: recorded for each of them.
+    """
+    session().tear_down(exit_code)
+
+
+def finish(exit_code: int | None = None) -> None:
+    """Finish the global run; without one nothing happens.
+
+    Args:
+        exit_code: 0 finished, others failed. Default: how the process is ending.
+    """
+    run = session().run
+    if run is not None:
+        run.finish(exit_code)
+
+
+def init(  # noqa: PLR0913 - the signature of the reference
+    project: str | None = None,
+    *,
+    entity: str | None = None,
+    dir: str | os.PathLike[str] | None = None,
+    id: str | None = None,
+    name: str | None = None,
+    notes: str | None = None,
+    tags: list[str] | tuple[str, ...] | str | None = None,
+    config: Any = None,
+    allow_val_change: bool | None = None,
+    group: str | None = None,
+    job_type: str | None = None,
+    mode: str | None = None,
+    force: bool | None = None,
+    reinit: str | bool | None = None,
+    resume: str | bool | None = None,
+    save_code: bool | None = None,
+    settings: Settings | Mapping[str, Any] | None = None,
+) -> Run:
+    """Start a run.
+
+    Works without a network: rows go to the agent of this node, which is started when there is
+    none, or to disk until one answers.
+
+    Args:
+        project: the run belongs to; default: name of the git repository, or `uncategorized`.
+        entity: user or team.
+        dir: where the folder `trackd` with run folders is made; default: here.
+        id: of the run; several processes that name the same id share one run.
+        name: to be shown.
+        notes: longer description.
+        tags: labels to search for.
+        config: dictionary, argparse namespace or object with the run's parameters.
+        allow_val_change: accepted; `init` may always set values.
+        group: runs that belong together.
+        job_type: kind of job, such as `train`.
+        mode: `online`, `offline`, `shared` or `disabled`.
+        force: accepted.
+        reinit: what a second `init` does: `return_previous`, `finish_previous`, `create_new`.
+        resume: `allow`, `must`, `never` or `auto`.
+        save_code: accepted.
+        settings: further settings; see `Settings`.
+
+    Raises:
+        UsageError: a refused project or id, or a label in use by another living process.
+        ValueError: a refused setting.
+        CommError: the agent refuses this process, or nothing can be written anywhere.
+    """
+    merged = session().set_up().copy()
+    merged.update(settings_module.as_values(settings))
+    arguments: dict[str, Any] = {
+        "project": project,
+        "entity": entity,
+        "root_dir": dir,
+        "run_id": id,
+        "run_name": name,
+        "run_notes": notes,
+        "run_tags": tags,
+        "allow_val_change": allow_val_change,
+        "run_group": group,
+        "run_job_type": job_type,
+        "mode": mode,
+        "force": force,
+        "reinit": reinit,
+        "resume": resume,
+        "save_code": save_code,
+    }
+    merged.update(arguments)
+    return session().init(merged, config)

@@ -1,0 +1,162 @@
+"""How a run begins and ends in this process: the steps of `init` and `finish`, in order."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trackd import folders
+from trackd import identity as identities
+from trackd.backends import AgentBackend, DisabledBackend
+from trackd.configuration import plain_values
+from trackd.console import ConsoleCapture
+from trackd.discovery import Discovery
+from trackd.files import FileSaver
+from trackd.logs import LOGGER
+from trackd.runs import Run
+from trackd.terminal import Terminal
+from trackd.writer import RunIdentity, Writer
+from trackd_proto.layout import RunFolderFacts
+from trackd_proto.records import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackd.settings import Settings
+    from trackd.writer import Handover
+
+_log = LOGGER
+
+
+def identify(settings: Settings, config: Any) -> RunIdentity:
+    """Return what the run is, from settings, environment and defaults."""
+    run_id = settings.run_id or identities.generate_id()
+    disabled = settings.mode == "disabled"
+    program = settings.program or identities.program_path()
+    project = settings.project or ("dummy" if disabled else identities.default_project(program))
+    label = settings.x_label
+    if label is None:
+        shared = settings.mode == "shared"
+        label = identities.rank_label(os.environ) or (identities.shared_label() if shared else "")
+    return RunIdentity(
+        run_id=run_id,
+        project=project,
+        entity=settings.entity or ("dummy" if disabled else ""),
+        mode=settings.mode,
+        name=settings.run_name or (f"dummy-{run_id}" if disabled else None),
+        group=settings.run_group,
+        job_type=settings.run_job_type,
+        notes=settings.run_notes,
+        tags=settings.run_tags or (),
+        label=label,
+        label_is_explicit=bool(settings.x_label),
+        config=plain_values(config),
+    )
+
+
+def start_disabled(
+    identity: RunIdentity, settings: Settings, finish: Callable[[Run, int | None], None]
+) -> Run:
+    """Return a run that records nothing."""
+    run = Run(identity, settings, DisabledBackend(), Terminal(settings), finish)
+    run.begin(None, time.time())
+    return run
+
+
+def start(
+    identity: RunIdentity, settings: Settings, finish: Callable[[Run, int | None], None]
+) -> Run:
+    """Return a run that records: attached to an agent, or to its spool until one comes.
+
+    Raises:
+        LabelInUseError: a living process writes under the label that the user gave.
+        UsageError: the agent refuses the run for what it is.
+        CommError: the agent refuses this process, or there is no place for a spool.
+    """
+    terminal = Terminal(settings)
+    offline = identity.mode == "offline"
+    root = folders.writable_root(Path(settings.root_dir or "."), terminal.warn)
+    proposal = folders.propose(root, identity.run_id, offline=offline, start_time_s=time.time())
+    discovery = Discovery()
+    try:
+        writer = Writer(identity, settings, proposal.path, discovery, terminal)
+        attached = writer.open()
+    except BaseException:
+        folders.withdraw(proposal)
+        raise
+    folder = proposal
+    if writer.run_dir.absolute() != proposal.path.absolute():
+        folders.withdraw(proposal)
+        folder = folders.RunFolder(writer.run_dir)
+    facts = RunFolderFacts(
+        run_id=identity.run_id,
+        project=identity.project,
+        entity=identity.entity,
+        mode=identity.mode,
+        data_dir=str(discovery.data_dir),
+        base_url=settings.base_url or "",
+    )
+    folders.establish(folder, facts)
+    identity.label = writer.label
+    writer.begin()
+    backend = AgentBackend(writer, terminal)
+    run = Run(identity, settings, backend, terminal, finish)
+    saver = FileSaver(
+        folder.files,
+        lambda saved: backend.recorder.record(Kind.FILE, saved),
+        terminal.info,
+        terminal.warn,
+        use_symlinks=settings.symlink,
+    )
+    run.begin(saver, writer.clock.start_time_s)
+    print_header(run, terminal, attached=attached)
+    if settings.console != "off":
+        backend.console = capture = ConsoleCapture(writer.recorder.console)
+        writer.sender.on_poll = capture.flush_stale
+    return run
+
+
+def print_header(run: Run, terminal: Terminal, *, attached: bool) -> None:
+    """Tell the user where the run goes."""
+    from trackd import __version__
+
+    lines = [f"trackd {__version__}"]
+    if run.offline:
+        lines.append("offline: nothing is uploaded; `trackd sync` does that later")
+    lines.append(f"run data is in {run.sync_dir}")
+    label = f" as {run.label}" if run.label else ""
+    lines.append(f"recording run {run.name or run.id}{label} of project {run.project}")
+    if not attached:
+        lines.append("no agent answers yet: rows are kept on disk and handed over when one does")
+    if run.backend.url:
+        lines.append(f"view the run at {run.backend.url}")
+    terminal.info("\n".join(lines))
+
+
+def print_footer(run: Run, terminal: Terminal, handover: Handover) -> None:
+    """Tell the user what became of the run."""
+    lines: list[str] = []
+    shown = _relative(run.sync_dir)
+    if not handover.complete:
+        lines.append(
+            "no agent took the last records in time; they are kept on this node and the next "
+            "agent takes them (`trackd up` starts one)"
+        )
+    elif run.offline:
+        lines.append(f"to upload this run: trackd sync {shown}")
+    elif not handover.uploaded:
+        lines.append("the agent goes on uploading; `trackd status` shows how far it is")
+    if run.backend.url:
+        lines.append(f"view the run at {run.backend.url}")
+    lines.append(f"run data is in {shown}")
+    terminal.info("\n".join(lines))
+
+
+def _relative(path: str) -> str:
+    """Return a path as one types it from the current folder."""
+    try:
+        return f"./{Path(path).absolute().relative_to(Path.cwd())}"
+    except (ValueError, OSError):
+        return path

@@ -1,0 +1,283 @@
+"""This process as one writer of a run: spool, recorder and sender, from attach to detach."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trackd import identity as identities
+from trackd.agent_link import AgentCallError
+from trackd.errors import CommError, LabelInUseError, UsageError
+from trackd.recorder import Clock, Recorder
+from trackd.sender import Sender
+from trackd.spool import SpoolLimits
+from trackd.spool_place import open_spool
+from trackd_proto.records import Exit, Kind, Start
+from trackd_proto.v1 import common_pb2, run_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackd.discovery import Discovery
+    from trackd.settings import Settings
+    from trackd.terminal import Terminal
+
+_MODES = {
+    "online": run_pb2.MODE_ONLINE,
+    "offline": run_pb2.MODE_OFFLINE,
+    "shared": run_pb2.MODE_SHARED,
+}
+#: Longest wait of `init` for an agent, whatever `init_timeout` says: rows are safe without one.
+MAX_AGENT_WAIT_S = 10.0
+_CALL_TIMEOUT_S = 5.0
+_AGENT_SETTINGS = ("ignore_globs",)
+
+
+@dataclass(slots=True)
+class RunIdentity:
+    """What a run is, as far as the writer tells the agent."""
+
+    run_id: str
+    project: str
+    entity: str
+    mode: str
+    name: str | None
+    group: str | None
+    job_type: str | None
+    notes: str | None
+    tags: tuple[str, ...]
+    label: str
+    #: True when the user gave the label: then a conflict is an error.
+    label_is_explicit: bool
+    config: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """How a writer's end went."""
+
+    #: The agent holds every record; otherwise they wait on disk for the next agent.
+    complete: bool
+    #: Every record is uploaded too.
+    uploaded: bool
+
+
+class Writer:
+    """One attached writer.
+
+    Args:
+        identity: the run.
+        settings: in force.
+        run_dir: proposed run folder.
+        discovery: where the agent is.
+        terminal: for what the user should know.
+    """
+
+    def __init__(
+        self,
+        identity: RunIdentity,
+        settings: Settings,
+        run_dir: Path,
+        discovery: Discovery,
+        terminal: Terminal,
+    ) -> None:
+        self.identity = identity
+        self.run_dir = run_dir
+        self.label = identity.label
+        self.clock = Clock()
+        self.settings = settings
+        self.discovery = discovery
+        self.producer = identities.generate_producer()
+        self._terminal = terminal
+        self._rename_on_conflict = not identity.label_is_explicit and bool(identity.label)
+        self.spool = open_spool(
+            discovery.data_dir,
+            (identity.project, identity.run_id, self.producer),
+            spool_limits(settings),
+            terminal.warn,
+        )
+        self.recorder = Recorder(
+            self.spool, self.clock, terminal.warn, strict=bool(settings.strict)
+        )
+        self.sender = Sender(self.spool, discovery, self._attach_request, terminal)
+        self.spool.is_drained = lambda: self.sender.is_streaming
+
+    def open(self) -> bool:
+        """Join the run; return False when no agent answered and rows wait in the spool.
+
+        Raises:
+            LabelInUseError: a living process writes under the label that the user gave.
+            UsageError: the agent refuses the run for what it is.
+            CommError: the agent refuses this process.
+        """
+        try:
+            attached = self._attach()
+        except BaseException:
+            self.sender.stop()
+            self.spool.close(delete=True)
+            raise
+        if attached is None:
+            self._rename_on_conflict = True
+        else:
+            self.label = attached.label
+            self.run_dir = Path(attached.run_dir or self.run_dir)
+        return attached is not None
+
+    def begin(self) -> None:
+        """Write the first record and start to send."""
+        start = start_record(self, self.identity.config)
+        self.recorder.record(Kind.START, start)
+        self.sender.start()
+
+    def finish(self, exit_code: int, timeout_s: float, say: Callable[[str], None]) -> Handover:
+        """Record the end, hand everything to the agent and leave."""
+        end = Exit(exit_code, time.time(), self.clock.runtime_s())
+        self.spool.settle()
+        self.recorder.record(Kind.EXIT, end)
+        deadline = time.monotonic() + timeout_s
+        complete = self._hand_over(deadline, say)
+        if complete:
+            left_s = max(_CALL_TIMEOUT_S, deadline - time.monotonic())
+            complete = self.sender.detach(min(_CALL_TIMEOUT_S, left_s))
+        self.sender.stop()
+        uploaded = complete and self.sender.uploaded_seq >= self.spool.last_seq
+        self.spool.close(delete=complete)
+        return Handover(complete, uploaded)
+
+    def _hand_over(self, deadline: float, say: Callable[[str], None]) -> bool:
+        """Wait until the agent holds everything; say what is going on when that takes long."""
+        last_seq = self.spool.last_seq
+        if self.sender.wait_acked(last_seq, min(2.0, deadline - time.monotonic())):
+            return True
+        waiting = last_seq - self.sender.acked_seq
+        state = "the agent is busy" if self.sender.is_streaming else "no agent answers"
+        say(f"handing over {waiting} records ({state}) ...")
+        return self.sender.wait_acked(last_seq, max(0.0, deadline - time.monotonic()))
+
+    def read_summary(self) -> tuple[dict[str, Any], int] | None:
+        """Return the summary and the open step; None when no agent answers in time."""
+        request = run_pb2.ReadSummaryRequest(run=self._run_ref(), label=self.label)
+        response = self.sender.read_summary(request, self.settings.summary_timeout)
+        if response is None:
+            return None
+        # Python's own parser: summaries hold the NaN and Infinity tokens.
+        import json
+
+        return json.loads(response.summary_json or "{}"), response.step
+
+    # --- attaching ---------------------------------------------------------------------------
+
+    def _attach(self) -> run_pb2.AttachResponse | None:
+        timeout_s = min(self.settings.init_timeout, MAX_AGENT_WAIT_S)
+        try:
+            return self.sender.attach_first(timeout_s)
+        except AgentCallError as error:
+            if not error.is_label_conflict:
+                raise _refusal(error) from None
+            if self.identity.label_is_explicit:
+                raise LabelInUseError(
+                    f"x_label={self.label!r} of run {self.identity.run_id!r} is in use by another "
+                    "living process: give each process its own x_label (TRACKD_X_LABEL)"
+                ) from None
+        # Nobody chose our label, so we may take another one.
+        self.label = f"p{os.getpid()}"
+        self._rename_on_conflict = True
+        try:
+            return self.sender.attach_first(timeout_s)
+        except AgentCallError as error:
+            raise _refusal(error) from None
+
+    def _attach_request(self) -> run_pb2.AttachRequest:
+        pid = os.getpid()
+        return run_pb2.AttachRequest(
+            run=self._run_ref(),
+            producer=self.producer,
+            label=self.label,
+            mode=_MODES[self.identity.mode],
+            spool_dir=str(self.spool.folder.absolute()),
+            run_dir=str(self.run_dir.absolute()),
+            sdk_version=sdk_version(),
+            pid=pid,
+            pid_start_ticks=identities.start_ticks(pid),
+            rename_on_conflict=self._rename_on_conflict,
+            base_url=self.settings.base_url or "",
+            api_key=self.settings.api_key or "",
+        )
+
+    def _run_ref(self) -> common_pb2.RunRef:
+        identity = self.identity
+        return common_pb2.RunRef(
+            run_id=identity.run_id, project=identity.project, entity=identity.entity
+        )
+
+
+def start_record(
+    writer: Writer, config: dict[str, Any], *, parent_producer: int = 0, first_step: int = 0
+) -> Start:
+    """Return the first record of a writer, or of a forked child of it."""
+    identity, settings = writer.identity, writer.settings
+    is_child = parent_producer != 0
+    return Start(
+        run_id=identity.run_id,
+        project=identity.project,
+        entity=identity.entity,
+        label=writer.label,
+        mode=identity.mode,
+        run_dir=str(writer.run_dir.absolute()),
+        time_s=writer.clock.start_time_s,
+        pid=os.getpid(),
+        sdk_version=sdk_version(),
+        python_version=identities.python_version(),
+        host=settings.host or platform.node(),
+        program=settings.program or identities.program_path(),
+        name=identity.name,
+        group=identity.group,
+        job_type=identity.job_type,
+        tags=list(identity.tags),
+        notes=identity.notes,
+        config=config,
+        base_url=settings.base_url or "",
+        primary=settings.x_primary and not is_child,
+        update_finish_state=settings.x_update_finish_state and not is_child,
+        settings=agent_settings(settings),
+        parent_producer=parent_producer,
+        first_step=first_step,
+    )
+
+
+def agent_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings that were given and that the agent acts on."""
+    given = settings.given()
+    return {
+        name: msgspec.to_builtins(value)
+        for name, value in given.items()
+        if name.startswith("x_") or name in _AGENT_SETTINGS
+    }
+
+
+def spool_limits(settings: Settings) -> SpoolLimits:
+    """Return the bounds of the spool that the settings ask for."""
+    return SpoolLimits(
+        segment_bytes=settings.spool_segment_bytes,
+        max_bytes=settings.spool_max_bytes,
+        max_block_s=settings.log_max_block,
+    )
+
+
+def sdk_version() -> str:
+    """Return the version of this package."""
+    from trackd import __version__
+
+    return __version__
+
+
+def _refusal(error: AgentCallError) -> Exception:
+    if error.code.startswith("INVALID"):
+        return UsageError(error.message)
+    return CommError(f"the agent refuses this run: {error.message} ({error.code})")
