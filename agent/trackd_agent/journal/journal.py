@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from trackd_agent.core.errors import InvalidRequest, JournalFull
 from trackd_agent.journal.reader import JournalReader
+from trackd_agent.journal.recovery import recover
 from trackd_agent.journal.segments import (
     TORN_SUFFIX,
     Segment,
-    TailScan,
     create_segment,
-    keep_torn_tail,
-    list_segments,
-    scan_tail,
     skip_frames,
     sync_folder,
     write_whole,
@@ -29,7 +25,6 @@ from trackd_proto.frames import (
     HEAD,
     SEGMENT_HEADER_BYTES,
     encode_frame,
-    encode_segment_header,
 )
 
 if TYPE_CHECKING:
@@ -330,41 +325,14 @@ class Journal:
         self._is_dirty = bool(missing)
 
     def _recover(self) -> None:
-        """Find the last good frame, cut what is torn behind it, and go on there."""
-        self._segments = list_segments(self.folder)
-        while self._segments:
-            newest = self._segments[-1]
-            descriptor = os.open(newest.path, os.O_RDWR | os.O_APPEND)
-            tail = scan_tail(descriptor, self.producer)
-            if tail.torn_bytes:
-                limit = self._config.torn_max_bytes
-                self.torn_bytes += keep_torn_tail(newest.path, descriptor, tail.good_end, limit)
-            if tail.last_seq is None and len(self._segments) > 1:
-                # Created, and the crash came before its first frame: the one before decides.
-                os.close(descriptor)
-                newest.path.unlink()
-                self._segments.pop()
-                continue
-            self._descriptor = descriptor
-            self._adopt(newest, tail)
-            break
-        self.size_bytes = sum(segment.size_bytes for segment in self._segments)
-
-    def _adopt(self, newest: Segment, tail: TailScan) -> None:
-        """Make the newest segment the active one, cut to its good part."""
-        header_is_whole = tail.good_end >= SEGMENT_HEADER_BYTES
-        if tail.torn_bytes:
-            os.ftruncate(self._descriptor, tail.good_end)
-        if not header_is_whole:
-            os.ftruncate(self._descriptor, 0)
-            header = encode_segment_header(
-                self._run_hash, self.producer, newest.first_seq, time.time_ns()
-            )
-            write_whole(self._descriptor, header)
-        newest.size_bytes = max(tail.good_end, SEGMENT_HEADER_BYTES)
-        # The name of an empty segment keeps the number that the released ones had reached.
-        self.last_seq = newest.first_seq - 1 if tail.last_seq is None else tail.last_seq
-        self._is_dirty = True
+        config = self._config
+        end = recover(self.folder, self._run_hash, self.producer, config.torn_max_bytes)
+        self._segments = end.segments
+        self._descriptor = end.descriptor
+        self.last_seq = end.last_seq
+        self.torn_bytes = end.torn_bytes
+        self.size_bytes = sum(segment.size_bytes for segment in end.segments)
+        self._is_dirty |= bool(end.segments)
 
 
 def _full(what: str, error: OSError) -> JournalFull:

@@ -19,9 +19,7 @@ from trackd_proto.frames import (
     FRAME_MAGIC,
     HEAD,
     MAX_FRAME_PAYLOAD_BYTES,
-    SEGMENT_HEADER_BYTES,
     Scanner,
-    decode_segment_header,
     encode_segment_header,
     frame_size,
 )
@@ -119,59 +117,6 @@ def skip_frames(frames: memoryview, count: int) -> memoryview:
             return frames[len(frames) :]
         at += (FRAME_HEADER_BYTES + unpack_from(frames, at)[3] + 7) & ~7
     return frames[at:]
-
-
-@dataclass(slots=True)
-class TailScan:
-    """Where the good part of a segment ends."""
-
-    last_seq: int | None  # of the last good frame; None: there is none
-    good_end: int  # offset behind it; behind the header when there is none
-    size_bytes: int
-
-    @property
-    def torn_bytes(self) -> int:
-        """Bytes behind the good part."""
-        return self.size_bytes - self.good_end
-
-
-def scan_tail(descriptor: int, producer: int) -> TailScan:
-    """Find the last good frame of a segment, looking from its end, not through all of it.
-
-    The window starts at any multiple of 8: the scanner finds the first frame in it by itself,
-    and no piece of a payload passes for a frame without the producer's 64 random bits and a CRC.
-    """
-    size_bytes = os.fstat(descriptor).st_size
-    header = decode_segment_header(os.pread(descriptor, SEGMENT_HEADER_BYTES, 0))
-    first = SEGMENT_HEADER_BYTES if header else 0
-    window_bytes = TAIL_WINDOW_BYTES
-    end = size_bytes
-    while True:
-        start = max(first, (end - window_bytes) & ~(FRAME_ALIGN_BYTES - 1))
-        # A frame that starts in the window may end behind it: later windows overlap the earlier.
-        data = os.pread(descriptor, window_bytes + _BIGGEST_FRAME_BYTES, start)
-        scanner = Scanner(data, producer=producer)
-        last_seq = None
-        for frame in scanner:
-            last_seq = frame.seq
-        if last_seq is not None:
-            return TailScan(last_seq, start + scanner.good_end, size_bytes)
-        if start <= first:
-            return TailScan(None, min(SEGMENT_HEADER_BYTES, size_bytes), size_bytes)
-        end = start
-        window_bytes *= 2
-
-
-def keep_torn_tail(segment: Path, descriptor: int, start: int, max_bytes: int) -> int:
-    """Copy what stands behind `start` beside the segment, for inspection; return its bytes.
-
-    Zeros are no content: nothing is kept of them. Best effort: a full disk must not stop recovery.
-    """
-    kept = os.pread(descriptor, max_bytes, start).rstrip(b"\0")
-    if kept:
-        with suppress(OSError):
-            segment.with_name(segment.name + TORN_SUFFIX).write_bytes(kept)
-    return len(kept)
 
 
 def frame_bytes_at(data: bytes | memoryview, producer: int | None, at: int = 0) -> int:
