@@ -1,0 +1,110 @@
+"""The ASGI application: routes, and errors as clients understand them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trackd_server import __version__
+from trackd_server.api import access, documents, graphql, pages, stream, transfers
+from trackd_server.api.context import Services, services_of
+from trackd_server.domain import names
+from trackd_server.domain.errors import DomainError, NotAuthenticated, Unavailable
+from trackd_server.store import DatabaseBusy, DatabaseFull
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
+log = structlog.get_logger()
+
+
+def build_app(services: Services) -> Starlette:
+    """Return the application over these services."""
+    run_files = "/files/{entity}/{project}/{run}"
+    routes = [
+        Route("/healthz", healthz),
+        Route("/graphql", graphql.graphql, methods=["POST"]),
+        Route(f"{run_files}/file_stream", _guarded(stream.file_stream), methods=["POST"]),
+        Route(f"{run_files}/{{name:path}}", _guarded(transfers.put_file), methods=["PUT"]),
+        Route(f"{run_files}/{{name:path}}", transfers.get_file, methods=["GET", "HEAD"]),
+        Route("/api/v1/runs/{entity}/{project}/{run}/document", documents.document),
+        Route("/api/v1/usage", documents.usage),
+        Route("/login", _guarded(pages.login), methods=["POST"]),
+        Route("/{entity}/{project}/runs/{run}", pages.run_page),
+        Route("/", pages.index),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            DomainError: _domain_error,
+            DatabaseFull: _database_error,
+            DatabaseBusy: _database_error,
+            HTTPException: _http_error,
+            Exception: _unexpected,
+        },
+    )
+    app.state.services = services
+    app.state.engine = graphql.Engine.build()
+    return app
+
+
+async def healthz(request: Request) -> Response:
+    """Say that the server serves. Open to everybody; names nothing private."""
+    await services_of(request).call(_touch_database, services_of(request))
+    return _json({"status": "ok", "version": __version__, "entity": names.DEFAULT_ENTITY})
+
+
+def _touch_database(services: Services) -> None:
+    with services.database.read() as connection:
+        connection.exec_driver_sql("SELECT 1").scalar()
+
+
+def _guarded(endpoint: Endpoint) -> Endpoint:
+    """Wrap an endpoint that changes something: not for other sites in the user's browser."""
+
+    async def guarded(request: Request) -> Response:
+        access.refuse_other_sites(request)
+        return await endpoint(request)
+
+    return guarded
+
+
+async def _domain_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DomainError)
+    if isinstance(error, NotAuthenticated) and "text/html" in request.headers.get("accept", ""):
+        return pages.login_form(error.message)
+    return _errors(error.status, error.message, error.code)
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    del request
+    log.warning("database_unavailable", error=str(error))
+    return _errors(503, f"The database cannot take this now: {error}", Unavailable.code)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _errors(error.status_code, f"{error.detail}: {request.url.path}", "HTTP")
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("request_failed", path=request.url.path, error=repr(error))
+    return _errors(500, "Internal error; the server's log has the details.", "INTERNAL")
+
+
+def _errors(status: int, message: str, code: str) -> Response:
+    return _json({"errors": [{"message": message, "extensions": {"code": code}}]}, status)
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

@@ -1,0 +1,56 @@
+"""What every endpoint needs: the services, and how to call them off the event loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import HTTPConnection
+
+    from trackd_server.blobs import BlobFolder
+    from trackd_server.domain.auth import Keys
+    from trackd_server.domain.files import Files
+    from trackd_server.domain.runs import Runs
+    from trackd_server.domain.streams import Streams
+    from trackd_server.store import Database
+
+#: Calls into the database at once: one writes, the others read.
+WORKERS = 8
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass
+class Services:
+    """One server's services, shared by all requests."""
+
+    database: Database
+    blobs: BlobFolder
+    keys: Keys
+    runs: Runs
+    streams: Streams
+    files: Files
+    #: Names under which browsers may reach the pages, beside loopback ones.
+    hosts: frozenset[str] = frozenset()
+    _workers: anyio.CapacityLimiter | None = field(default=None, repr=False)
+
+    async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call in a worker thread."""
+        if self._workers is None:
+            self._workers = anyio.CapacityLimiter(WORKERS)
+        return await anyio.to_thread.run_sync(
+            partial(function, *args, **kwargs), limiter=self._workers
+        )
+
+
+def services_of(request: HTTPConnection) -> Services:
+    """Return the services of the application that serves a request."""
+    return cast("Any", request.app).state.services

@@ -1,0 +1,51 @@
+"""Our own REST calls: the run document and the ledger's figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from trackd_server.api import access
+from trackd_server.api.context import services_of
+from trackd_server.domain import document as documents
+from trackd_server.domain import ledger, run_records
+from trackd_server.domain.run_records import RunPath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+
+    from trackd_server.api.context import Services
+
+
+async def document(request: Request) -> Response:
+    """Send a run's document as it is read: `GET /api/v1/runs/{entity}/{project}/{run}/document`."""
+    access.require_key(request)
+    params = request.path_params
+    path = RunPath.of(params["entity"], params["project"], params["run"])
+    services = services_of(request)
+    await services.call(_check, services, path)
+    return StreamingResponse(_pieces(services, path), media_type="application/json")
+
+
+async def usage(request: Request) -> Response:
+    """Send what is stored by kind, and what lies on disk: `GET /api/v1/usage`."""
+    access.require_key(request)
+    services = services_of(request)
+    found = await services.call(ledger.usage, services.database, services.blobs)
+    return Response(msgspec.json.encode(asdict(found)), media_type="application/json")
+
+
+def _check(services: Services, path: RunPath) -> None:
+    with services.database.read() as connection:
+        run_records.by_path(connection, path)
+
+
+def _pieces(services: Services, path: RunPath) -> Iterator[bytes]:
+    with services.database.read() as connection:
+        run = services.runs.view(connection, run_records.by_path(connection, path))
+        yield from documents.pieces(connection, run, services.files)

@@ -1,0 +1,147 @@
+"""The GraphQL endpoint: parse and check once per text, execute in a worker thread.
+
+A whole operation runs synchronously in one thread: a query in one snapshot of the database, a
+mutation in the transactions of the services it calls. So resolvers are plain functions.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from ariadne import make_executable_schema
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    execute_sync,
+    parse,
+    validate,
+)
+from starlette.responses import Response
+
+from trackd_server.api import access
+from trackd_server.api.bodies import read_body
+from trackd_server.api.context import Services, services_of
+from trackd_server.api.resolvers import RequestContext, bindables
+from trackd_server.domain.errors import DomainError, InvalidRequest
+from trackd_server.domain.run_records import Client
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+#: Texts of operations kept parsed; clients use a few dozen.
+KEPT_DOCUMENTS = 512
+#: Longest operation that is kept or even parsed.
+MAX_QUERY_CHARS = 200_000
+
+
+class GraphQLRequest(msgspec.Struct):
+    """Body of a request."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None
+
+
+@dataclass
+class Engine:
+    """The executable schema and the operations seen so far."""
+
+    schema: GraphQLSchema
+    _documents: OrderedDict[str, DocumentNode | list[GraphQLError]] = field(
+        default_factory=OrderedDict[str, "DocumentNode | list[GraphQLError]"]
+    )
+
+    @classmethod
+    def build(cls) -> Engine:
+        """Read `schema.graphql` and join it with the resolvers."""
+        text = resources.files("trackd_server.api").joinpath("schema.graphql").read_text()
+        return cls(make_executable_schema(text, *bindables))
+
+    def document(self, text: str) -> DocumentNode | list[GraphQLError]:
+        """Return the parsed and checked operation, or what is wrong with it."""
+        kept = self._documents.get(text)
+        if kept is None:
+            kept = self._check(text)
+            self._documents[text] = kept
+            if len(self._documents) > KEPT_DOCUMENTS:
+                self._documents.popitem(last=False)
+        return kept
+
+    def _check(self, text: str) -> DocumentNode | list[GraphQLError]:
+        try:
+            document = parse(text, max_tokens=20_000)
+            return validate(self.schema, document) or document
+        except GraphQLError as error:
+            return [error]
+        except RecursionError:
+            return [GraphQLError("The operation is nested too deeply.")]
+
+    def run(self, request: GraphQLRequest, context: RequestContext) -> tuple[int, dict[str, Any]]:
+        """Execute an operation; return the HTTP status and the answer."""
+        if len(request.query) > MAX_QUERY_CHARS:
+            raise InvalidRequest(f"The operation is longer than {MAX_QUERY_CHARS} characters.")
+        document = self.document(request.query)
+        if isinstance(document, list):
+            return 400, {"errors": [error.formatted for error in document]}
+        with context:
+            result = execute_sync(
+                self.schema,
+                document,
+                context_value=context,
+                variable_values=request.variables,
+                operation_name=request.operationName or None,  # the Public API sends ""
+            )
+        errors = [_shown(error) for error in result.errors or ()]
+        answer: dict[str, Any] = {"data": result.data}
+        if errors:
+            answer["errors"] = [shown for _, shown in errors]
+        return max((status for status, _ in errors), default=200), answer
+
+
+async def graphql(request: Request) -> Response:
+    """Serve `POST /graphql`."""
+    access.require_key(request)
+    services = services_of(request)
+    body = await read_body(request, MAX_BODY_BYTES)
+    try:
+        wanted = msgspec.json.decode(body, type=GraphQLRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"The body is no GraphQL request: {error}") from error
+    status, answer = await services.call(_run, request, services, wanted)
+    return Response(msgspec.json.encode(answer), status, media_type="application/json")
+
+
+def _run(
+    request: Request, services: Services, wanted: GraphQLRequest
+) -> tuple[int, dict[str, Any]]:
+    client = Client(
+        request.headers.get("x-wandb-client-id", ""), request.headers.get("x-trackd-label", "")
+    )
+    base_url = f"{request.url.scheme}://{request.headers.get('host') or request.url.netloc}"
+    context = RequestContext(services, client, base_url)
+    engine: Engine = request.app.state.engine
+    return engine.run(wanted, context)
+
+
+def _shown(error: GraphQLError) -> tuple[int, dict[str, Any]]:
+    """Return an error's HTTP status and form; what is not meant for clients goes to the log."""
+    shown: dict[str, Any] = dict(error.formatted)
+    original = error.original_error
+    if original is None:
+        return 400, shown
+    if isinstance(original, DomainError):
+        shown["extensions"] = {"code": original.code}
+        return original.status, shown
+    log.error("resolver_failed", path=error.path, exc_info=original)
+    shown["message"] = "Internal error; the server's log has the details."
+    shown["extensions"] = {"code": "INTERNAL"}
+    return 500, shown

@@ -1,0 +1,210 @@
+"""Server-rendered pages: the runs, one run, the login form. No script, no outside resource."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote
+
+import jinja2
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from trackd_server.api import access
+from trackd_server.api.bodies import read_body
+from trackd_server.api.context import Services, services_of
+from trackd_server.domain import console, files, history, merge, run_records, runs
+from trackd_server.domain.errors import NotAuthenticated
+from trackd_server.domain.run_records import LIVE_STATES, RunPath
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from trackd_server.domain.runs import RunView
+
+#: What the pages show at most.
+MAX_RUNS = 200
+MAX_ROWS = 20
+MAX_COLUMNS = 12
+MAX_CONSOLE_LINES = 200
+#: A page of a living run loads itself again so often.
+REFRESH_S = 5
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+_templates = jinja2.Environment(
+    loader=jinja2.PackageLoader("trackd_server.api"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a list or a headline says about a run."""
+
+    name: str
+    run_id: str
+    project: str
+    entity: str
+    state: str
+    created: str
+    runtime: str
+    steps: int
+    url: str
+
+    @classmethod
+    def of(cls, run: RunView, now: float) -> RunFacts:
+        """Collect the facts."""
+        row = run.row
+        end = now if run.state in LIVE_STATES else row.finished_at or row.heartbeat_at
+        return cls(
+            row.display_name,
+            row.name,
+            row.project,
+            row.entity,
+            run.state,
+            _ago(now - row.created_at),
+            _span(end - row.created_at),
+            run.history_lines,
+            "/" + "/".join(map(quote, (row.entity, row.project, "runs", row.name))),
+        )
+
+
+async def index(request: Request) -> Response:
+    """Show the newest runs."""
+    access.require_viewer(request)
+    services = services_of(request)
+    return _page(await services.call(_render_index, services))
+
+
+async def run_page(request: Request) -> Response:
+    """Show one run."""
+    access.require_viewer(request)
+    params = request.path_params
+    path = RunPath.of(params["entity"], params["project"], params["run"])
+    services = services_of(request)
+    return _page(await services.call(_render_run, services, path))
+
+
+async def login(request: Request) -> Response:
+    """Take the API key from the form and give the browser its cookie."""
+    form = parse_qs((await read_body(request, 10_000)).decode("utf-8", "replace"))
+    keys = services_of(request).keys
+    if not keys.is_key(form.get("key", [""])[0].strip()):
+        raise NotAuthenticated("This is not the server's API key.")
+    answer = RedirectResponse("/", 303)
+    answer.set_cookie(access.COOKIE, keys.cookie, httponly=True, samesite="strict", path="/")
+    return answer
+
+
+def login_form(message: str) -> Response:
+    """Return the page that asks for the API key."""
+    return _page(_templates.get_template("login.html").render(message=message), 401)
+
+
+def _render_index(services: Services) -> str:
+    now = time.time()
+    with services.database.read() as connection:
+        found = [RunFacts.of(run, now) for run in services.runs.newest(connection, MAX_RUNS)]
+    living = any(run.state in LIVE_STATES for run in found)
+    return _templates.get_template("index.html").render(
+        runs=found, refresh_s=REFRESH_S if living else 0
+    )
+
+
+def _render_run(services: Services, path: RunPath) -> str:
+    now = time.time()
+    with services.database.read() as connection:
+        run = services.runs.view(connection, run_records.by_path(connection, path))
+        number = run.row.id
+        rows = history.last_rows(connection, number, MAX_ROWS)
+        shown = {
+            "run": RunFacts.of(run, now),
+            "row": run.row,
+            "tags": run.tags,
+            "labels": [writer.label for writer in run.writers if writer.label],
+            "config": _flat(merge.plain_config(run.config)),
+            "summary": _flat(merge.plain_summary(run.summary)),
+            "columns": _columns(rows),
+            "rows": [{key: _text(value) for key, value in row.items()} for row in reversed(rows)],
+            "console": console.tail(connection, number, MAX_CONSOLE_LINES),
+            "files": [
+                (file.name, _size(file.bytes), f"/files/{quote(str(path))}/{quote(file.name)}")
+                for file in files.listing(connection, number)
+            ],
+            "system": _system(history.latest_system_metrics(connection, number)),
+            "alerts": runs.alerts_of(connection, number),
+            "refresh_s": REFRESH_S if run.state in LIVE_STATES else 0,
+        }
+    return _templates.get_template("run.html").render(shown)
+
+
+def _page(text: str, status: int = 200) -> Response:
+    return HTMLResponse(text, status, _HEADERS)
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the columns of the table of rows: step and label first, then as they came."""
+    seen = dict.fromkeys(key for row in rows for key in row)
+    first = [key for key in ("_step", "_label") if key in seen]
+    rest = [key for key in seen if not key.startswith("_")]
+    return (first + rest)[:MAX_COLUMNS]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested values as dotted names and short texts."""
+    found: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, dict) and value and "_type" not in value:
+            found += _flat(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            found.append((f"{prefix}{key}", _text(value)))
+    return sorted(found)
+
+
+def _system(values: dict[str, Any]) -> list[tuple[str, str]]:
+    chosen = {key.removeprefix("system."): v for key, v in values.items() if "system." in key}
+    return [(key, _text(value)) for key, value in sorted(chosen.items())]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def _span(seconds: float) -> str:
+    whole = max(0, int(seconds))
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
+def _ago(seconds: float) -> str:
+    return "just now" if seconds < 5 else f"{_span(seconds)} ago"

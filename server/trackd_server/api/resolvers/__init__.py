@@ -1,0 +1,16 @@
+"""GraphQL resolvers: plain functions over the services, one module a topic."""
+
+from ariadne import ObjectType
+
+from trackd_server.api.resolvers import files, mutations, projects, runs, viewer
+from trackd_server.api.resolvers.context import RequestContext
+
+bindables: list[ObjectType] = [
+    *viewer.bindables,
+    *projects.bindables,
+    *runs.bindables,
+    *files.bindables,
+    *mutations.bindables,
+]
+
+__all__ = ["RequestContext", "bindables"]

@@ -1,0 +1,79 @@
+"""What resolvers share during one operation, and small tools for connections."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphql import GraphQLResolveInfo
+    from sqlalchemy import Connection
+
+    from trackd_server.api.context import Services
+    from trackd_server.domain.run_records import Client
+
+T = TypeVar("T")
+
+#: Entries of a page when the client names no number, and the most it gets.
+DEFAULT_PAGE = 50
+MAX_PAGE = 10_000
+
+
+class RequestContext:
+    """One operation: services, caller, and the snapshot that its reads share."""
+
+    def __init__(self, services: Services, client: Client, base_url: str) -> None:
+        self.services = services
+        self.client = client
+        self.base_url = base_url
+        self._stack = ExitStack()
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> RequestContext:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.renew()
+
+    @property
+    def connection(self) -> Connection:
+        """Return the snapshot, opened with the first read."""
+        if self._connection is None:
+            self._connection = self._stack.enter_context(self.services.database.read())
+        return self._connection
+
+    def renew(self) -> None:
+        """Let go of the snapshot: after a change the next read shall see it."""
+        self._connection = None
+        self._stack.close()
+
+
+def context_of(info: GraphQLResolveInfo) -> RequestContext:
+    """Return the operation's context."""
+    return info.context
+
+
+def iso(moment: float) -> str:
+    """Return a time as W&B writes it."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def paged(
+    items: Sequence[T], after: str | None, first: int | None, show: Callable[[T], Any]
+) -> dict[str, Any]:
+    """Return one page of a list as a connection; the cursor is the place in the list."""
+    start = int(after) + 1 if after and after.isdigit() else 0
+    count = min(max(DEFAULT_PAGE if first is None else first, 0), MAX_PAGE)
+    chosen = items[start : start + count]
+    edges = [{"node": show(item), "cursor": str(place)} for place, item in enumerate(chosen, start)]
+    return {
+        "edges": edges,
+        "totalCount": len(items),
+        "pageInfo": {
+            "endCursor": edges[-1]["cursor"] if edges else after,
+            "hasNextPage": start + len(chosen) < len(items),
+        },
+    }

@@ -1,0 +1,130 @@
+"""Projects and their lists of runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ariadne import ObjectType, QueryType
+
+from trackd_server.api.resolvers.context import context_of, iso, paged
+from trackd_server.api.resolvers.viewer import entity, user
+from trackd_server.domain import filters, names, runs
+from trackd_server.domain.run_records import RunPath
+
+if TYPE_CHECKING:
+    from graphql import GraphQLResolveInfo
+    from sqlalchemy import Row
+
+    from trackd_server.domain.runs import RunView
+
+query = QueryType()
+project_type = ObjectType("Project")
+entity_type = ObjectType("Entity")
+
+
+def show(row: Row[Any]) -> dict[str, Any]:
+    """Return a project's own fields."""
+    return {
+        "row": row,
+        "id": names.storage_id("Project", row.id),
+        "internalId": names.storage_id("ProjectInternalId", row.id),
+        "name": row.name,
+        "entityName": row.entity,
+        "entity": entity(row.entity),
+        "description": row.description,
+        "access": "PRIVATE",
+        "views": "{}",
+        "createdAt": iso(row.created_at),
+        "updatedAt": iso(row.created_at),
+        "isBenchmark": False,
+        "readOnly": False,
+        "user": user(),
+    }
+
+
+@query.field("project")
+@query.field("model")
+def resolve_project(
+    _: object,
+    info: GraphQLResolveInfo,
+    name: str | None = None,
+    entityName: str | None = None,
+) -> dict[str, Any] | None:
+    """Return a project by name, or nothing."""
+    connection = context_of(info).connection
+    row = runs.project_row(connection, names.entity(entityName), names.project(name))
+    return None if row is None else show(row)
+
+
+@entity_type.field("project")
+def resolve_entity_project(
+    parent: dict[str, Any], info: GraphQLResolveInfo, name: str | None = None
+) -> dict[str, Any] | None:
+    """Return a project of an entity, or nothing."""
+    return resolve_project(parent, info, name, parent["name"])
+
+
+@query.field("projects")
+@query.field("models")
+def resolve_projects(
+    _: object,
+    info: GraphQLResolveInfo,
+    entityName: str | None = None,
+    after: str | None = None,
+    first: int | None = None,
+) -> dict[str, Any]:
+    """Return an entity's projects, newest first."""
+    rows = runs.projects_of(context_of(info).connection, names.entity(entityName))
+    return paged(rows, after, first, show)
+
+
+@project_type.field("runCount")
+def resolve_run_count(
+    parent: dict[str, Any],
+    info: GraphQLResolveInfo,
+    filters: str | None = None,
+) -> int:
+    """Return how many runs match."""
+    context = context_of(info)
+    if not filters or filters.strip() in ("{}", "null"):
+        return runs.count_runs(context.connection, parent["row"].id)
+    return len(_matching(info, parent, filters, None))
+
+
+@project_type.field("runs")
+def resolve_runs(
+    parent: dict[str, Any],
+    info: GraphQLResolveInfo,
+    filters: str | None = None,
+    after: str | None = None,
+    first: int | None = None,
+    order: str | None = None,
+) -> dict[str, Any]:
+    """Return the runs that match, in order."""
+    return paged(_matching(info, parent, filters, order), after, first, lambda run: run)
+
+
+@project_type.field("run")
+@project_type.field("bucket")
+def resolve_run(
+    parent: dict[str, Any],
+    info: GraphQLResolveInfo,
+    name: str,
+    missingOk: bool | None = None,
+) -> RunView | None:
+    """Return a run by its name, or nothing."""
+    del missingOk
+    context = context_of(info)
+    path = RunPath.of(parent["entityName"], parent["name"], name)
+    return context.services.runs.find(context.connection, path)
+
+
+def _matching(
+    info: GraphQLResolveInfo, parent: dict[str, Any], text: str | None, order: str | None
+) -> list[RunView]:
+    context = context_of(info)
+    everything = context.services.runs.in_project(context.connection, parent["row"].id)
+    return filters.ordered(filters.matching(everything, text), order)
+
+
+bindables = [query, project_type, entity_type]

@@ -1,0 +1,98 @@
+"""PUT and GET of run files under `/files/{entity}/{project}/{run}/{name}`.
+
+Uploads need a signed address (or the key); downloads that, the key, or a viewer of the pages.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import anyio
+from starlette.responses import Response, StreamingResponse
+
+from trackd_server.api import access
+from trackd_server.api.context import services_of
+from trackd_server.domain.errors import InvalidRequest, Unavailable
+from trackd_server.domain.files import FilePath, mime_type
+from trackd_server.domain.run_records import RunPath
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+    from starlette.requests import Request
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+#: Types that a browser shows without running anything; the rest it saves.
+_SHOWN = ("text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "application/json")
+
+
+async def put_file(request: Request) -> Response:
+    """Store a run file; the former version stays until the new one is whole."""
+    if not access.is_signed(request):
+        access.require_key(request)
+    files = services_of(request).files
+    call = services_of(request).call
+    path = _path(request)
+    key = await call(files.begin_upload, path)
+    done = False
+    try:
+        stored = await files.receive(key, request.stream())
+        declared = request.headers.get("content-length")
+        if declared is not None and int(declared) != stored.bytes:
+            raise InvalidRequest(f"{stored.bytes} of {declared} bytes arrived.")
+        await call(files.end_upload, path, stored)
+        done = True
+    except OSError as error:
+        raise Unavailable(f"The file could not be stored: {error}") from error
+    finally:
+        if not done:
+            with anyio.CancelScope(shield=True):
+                await call(files.abandon, key)
+    return Response(status_code=200)
+
+
+async def get_file(request: Request) -> Response:
+    """Send a run file or a range of it."""
+    if not access.is_signed(request):
+        access.require_viewer(request)
+    services = services_of(request)
+    path = _path(request)
+    row = await services.call(services.files.get, path)
+    start, end, status = _range(request, row)
+    kind = mime_type(row.name)
+    shown = kind if kind in _SHOWN else "application/octet-stream"
+    base_name = quote(row.name.rpartition("/")[2])
+    headers = {
+        "content-length": str(end - start),
+        "accept-ranges": "bytes",
+        "etag": f'"{row.md5}"',
+        "content-security-policy": "sandbox; default-src 'none'",
+        "x-content-type-options": "nosniff",
+        "content-disposition": f"inline; filename*=UTF-8''{base_name}",
+    }
+    if status == 206:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{row.bytes}"
+    if request.method == "HEAD" or start == end:
+        return Response(b"", status, headers, media_type=shown)
+    body = services.files.stream(row, start, end)
+    return StreamingResponse(body, status, headers, media_type=shown)
+
+
+def _path(request: Request) -> FilePath:
+    params: dict[str, Any] = request.path_params
+    run = RunPath.of(params["entity"], params["project"], params["run"])
+    return FilePath(run, params["name"])
+
+
+def _range(request: Request, row: Row[Any]) -> tuple[int, int, int]:
+    """Return the bytes asked for, half-open, and the status that goes with them."""
+    found = _RANGE.fullmatch(request.headers.get("range", ""))
+    if not found or found[0] == "bytes=-":
+        return 0, row.bytes, 200
+    first, last = found.groups()
+    start = int(first) if first else max(0, row.bytes - int(last))
+    end = min(int(last) + 1, row.bytes) if first and last else row.bytes
+    if start >= end:
+        raise InvalidRequest(f"The range is outside of the file's {row.bytes} bytes.")
+    return start, end, 206

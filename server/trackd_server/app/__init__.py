@@ -1,0 +1,1 @@
+"""Composition, lifecycle and command line of the server. Imported by nothing else."""

@@ -1,0 +1,129 @@
+"""From options to a serving process and back: what starts and stops in which order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import structlog
+import uvicorn
+
+from trackd_server.api.app import build_app
+from trackd_server.api.context import Services
+from trackd_server.app import directory
+from trackd_server.app.directory import StartError
+from trackd_server.blobs import BlobFolder
+from trackd_server.domain import ledger
+from trackd_server.domain.auth import Keys
+from trackd_server.domain.files import Files
+from trackd_server.domain.runs import Runs
+from trackd_server.domain.streams import Streams
+from trackd_server.store import Database, DatabaseBusy, DatabaseFull, SchemaTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trackd_server.app.config import ServerConfig
+
+log = structlog.get_logger()
+
+#: Time that requests in progress get after SIGTERM.
+GRACE_S = 3
+#: Idle connections are kept so long; clients pause 15 to 30 s between requests.
+KEEP_ALIVE_S = 75
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, with the signals left to us."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Install nothing."""
+        yield
+
+
+async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM, SIGINT or (if asked for) the end of standard input.
+
+    Calls `announce` with the address once requests are answered.
+
+    Raises:
+        StartError: The directory, the database or the port cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(directory.held_directory(config))
+        listener = stack.enter_context(directory.listen(config))
+        services = await anyio.to_thread.run_sync(open_services, config)
+        stack.callback(services.database.close)
+        address = _address(config, listener)
+        directory.write_private(config.address, address + "\n")
+        stack.callback(config.address.unlink, missing_ok=True)
+        server = _Server(
+            uvicorn.Config(
+                build_app(services),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_on_signal, server)
+            if config.exit_on_stdin_close:
+                tasks.start_soon(_stop_on_stdin_close, server)
+            announce(address)
+            await server.serve(sockets=[listener])
+            tasks.cancel_scope.cancel()
+
+
+def open_services(config: ServerConfig) -> Services:
+    """Open the database and the blobs, bring them up to date, and return the services on them."""
+    try:
+        key = directory.ensure_api_key(config)
+        database = Database(config.database)
+        blobs = BlobFolder(config.blobs)
+        done = database.migrate()
+        swept = ledger.sweep(database, blobs)
+    except (SchemaTooNew, DatabaseBusy, DatabaseFull, OSError) as error:
+        raise StartError("DATABASE_UNUSABLE", str(error)) from error
+    log.info("store_opened", schema=done, swept_blobs=swept)
+    hosts = frozenset() if config.host == "127.0.0.1" else frozenset({socket.gethostname()})
+    return Services(
+        database,
+        blobs,
+        Keys(key),
+        Runs(database, blobs),
+        Streams(database),
+        Files(database, blobs),
+        hosts,
+    )
+
+
+async def _stop_on_signal(server: uvicorn.Server) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            if server.should_exit:  # the second one: at once
+                server.force_exit = True
+            log.info("stopping", signal=signal.Signals(number).name)
+            server.should_exit = True
+
+
+async def _stop_on_stdin_close(server: uvicorn.Server) -> None:
+    """Stop when the process that holds the other end of standard input is gone."""
+    while await anyio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True):
+        pass
+    log.info("stopping", reason="stdin closed")
+    server.should_exit = True
+
+
+def _address(config: ServerConfig, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

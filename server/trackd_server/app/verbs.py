@@ -1,0 +1,104 @@
+"""The command `trackd server`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import anyio
+import click
+import structlog
+
+from trackd_proto import layout
+from trackd_server import __version__
+from trackd_server.app.config import ServerConfig
+
+#: Exit status when the server cannot start.
+CANNOT_START = 2
+
+
+@click.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    help="Where everything is kept. Default: server/ in the data directory.",
+)
+@click.option("--port", default=ServerConfig.port, show_default=True, help="0 = any free port.")
+@click.option(
+    "--host",
+    default=ServerConfig.host,
+    show_default=True,
+    help="Address to listen on. Other machines get in only if you name one here.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print facts and errors as JSON lines.")
+@click.option(
+    "--exit-on-stdin-close", is_flag=True, help="Stop when standard input ends (for supervisors)."
+)
+def server(
+    directory: Path | None,
+    port: int,
+    host: str,
+    *,
+    as_json: bool,
+    exit_on_stdin_close: bool,
+) -> None:
+    """Serve the W&B protocol from one directory, in the foreground.
+
+    Example: trackd server --dir ./tracking --port 8087
+    """
+    _configure_logging(as_json=as_json)
+    from trackd_server.app import lifecycle  # heavy: not for --help
+
+    chosen = (directory or layout.server_dir(layout.data_dir())).absolute()
+    config = ServerConfig(chosen, port, host, exit_on_stdin_close)
+
+    def announce(address: str) -> None:
+        _announce(config, address, as_json=as_json)
+
+    try:
+        anyio.run(lifecycle.serve, config, announce, backend_options={"use_uvloop": True})
+    except lifecycle.StartError as error:
+        problem = {"error": {"code": error.code, "message": str(error)}}
+        click.echo(json.dumps(problem) if as_json else f"trackd server: {error}", err=not as_json)
+        sys.exit(CANNOT_START)
+
+
+def _announce(config: ServerConfig, address: str, *, as_json: bool) -> None:
+    if as_json:
+        facts = {
+            "address": address,
+            "directory": str(config.directory),
+            "api_key_file": str(config.api_key),
+            "pid": os.getpid(),
+            "version": __version__,
+        }
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(f"trackd server {__version__} at {address}")
+        click.echo(f"  data     {config.directory}")
+        click.echo(f"  API key  {config.api_key}")
+    sys.stdout.flush()
+
+
+def _configure_logging(*, as_json: bool) -> None:
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if as_json or not sys.stderr.isatty()
+        else structlog.dev.ConsoleRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")

@@ -1,0 +1,86 @@
+"""A folder of blobs, through obstore."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from obstore.store import LocalStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+#: Bytes handed to the store or to the network at once.
+PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of an upload: its key, length and hex MD5."""
+
+    key: str
+    bytes: int
+    md5: str
+
+
+class BlobFolder:
+    """All blobs of one server."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self._store = LocalStore(folder)
+
+    @staticmethod
+    def new_key() -> str:
+        """Return a key that was never used; its first characters spread over 256 folders."""
+        name = secrets.token_hex(16)
+        return f"{name[:2]}/{name[2:]}"
+
+    async def put(self, key: str, body: AsyncIterator[bytes]) -> Stored:
+        """Store all of `body`; the blob appears whole under `key`, or not at all."""
+        digest = hashlib.md5(usedforsecurity=False)
+        total = 0
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal total
+            pending: list[bytes] = []
+            waiting = 0
+            async for piece in body:
+                digest.update(piece)
+                total += len(piece)
+                pending.append(piece)
+                waiting += len(piece)
+                if waiting >= PIECE_BYTES:
+                    yield b"".join(pending)
+                    pending, waiting = [], 0
+            yield b"".join(pending)
+
+        await self._store.put_async(key, counted())
+        return Stored(key, total, digest.hexdigest())
+
+    async def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes `start` to `end` (exclusive) of a blob; FileNotFoundError without it."""
+        while start < end:
+            piece = await self._store.get_range_async(
+                key, start=start, end=min(start + PIECE_BYTES, end)
+            )
+            yield bytes(piece)
+            start += len(piece)
+
+    def read(self, key: str) -> bytes:
+        """Return a whole (small) blob."""
+        return bytes(self._store.get(key).bytes())
+
+    def delete(self, key: str) -> None:
+        """Remove a blob and what a broken upload of it may have left; absent is fine."""
+        path = self._folder / key
+        for leftover in (path, *path.parent.glob(f"{path.name}#*")):
+            leftover.unlink(missing_ok=True)
+
+    def total_bytes(self) -> int:
+        """Return what lies on disk, by looking; for comparing with the ledger."""
+        return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())

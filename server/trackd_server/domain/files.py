@@ -1,0 +1,162 @@
+"""Run files: announced, uploaded, listed, downloaded, deleted."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from trackd_server.domain import ledger, names, run_records
+from trackd_server.domain.errors import NotFound
+from trackd_server.store.tables import files
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from trackd_server.blobs import BlobFolder, Stored
+    from trackd_server.domain.run_records import RunPath
+    from trackd_server.store import Database
+
+
+@dataclass(frozen=True)
+class FilePath:
+    """Where a run file lies."""
+
+    run: RunPath
+    name: str
+
+
+class Files:
+    """The files of all runs."""
+
+    def __init__(self, database: Database, blobs: BlobFolder) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    def announce(self, path: RunPath, wanted: list[str]) -> int:
+        """Check the names that a client is going to upload; return the run's number."""
+        for name in wanted:
+            names.file_name(name)
+        with self._database.read() as connection:
+            return run_records.by_path(connection, path).id
+
+    def begin_upload(self, path: FilePath) -> str:
+        """Reserve a key for an upload; if the server dies before its end, the blob is swept."""
+        names.file_name(path.name)
+        key = self._blobs.new_key()
+        with self._database.write() as connection:
+            run_records.by_path(connection, path.run)
+            ledger.doom(connection, [key])
+        return key
+
+    async def receive(self, key: str, body: AsyncIterator[bytes]) -> Stored:
+        """Store the bytes of an upload."""
+        return await self._blobs.put(key, body)
+
+    def end_upload(self, path: FilePath, stored: Stored) -> None:
+        """Put an uploaded blob in the place of the file's former one."""
+        with self._database.write() as connection:
+            run = run_records.by_path(connection, path.run)
+            former = _find(connection, run.id, path.name)
+            statement = insert(files)
+            new = statement.excluded
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["run_id", "name"],
+                    set_={
+                        "blob_key": new.blob_key,
+                        "bytes": new.bytes,
+                        "md5": new.md5,
+                        "updated_at": new.updated_at,
+                    },
+                ),
+                {
+                    "run_id": run.id,
+                    "name": path.name,
+                    "blob_key": stored.key,
+                    "bytes": stored.bytes,
+                    "md5": stored.md5,
+                    "updated_at": time.time(),
+                },
+            )
+            ledger.record(connection, ledger.FILE_KIND, run.id, path.name, stored.bytes)
+            ledger.spare(connection, stored.key)
+            dead = [former.blob_key] if former else []
+            ledger.doom(connection, dead)
+        ledger.discard(self._database, self._blobs, dead)
+
+    def abandon(self, key: str) -> None:
+        """Remove what an upload left that did not come to its end."""
+        ledger.discard(self._database, self._blobs, [key])
+
+    def get(self, path: FilePath) -> Row[Any]:
+        """Return a file's row."""
+        with self._database.read() as connection:
+            run = run_records.by_path(connection, path.run)
+            row = _find(connection, run.id, path.name)
+        if row is None:
+            raise NotFound(f"Run {path.run} has no file {path.name!r}.")
+        return row
+
+    def stream(self, row: Row[Any], start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes `start` to `end` (exclusive) of a file."""
+        return self._blobs.stream(row.blob_key, start, end)
+
+    def read(self, row: Row[Any]) -> bytes:
+        """Return the bytes of a small file."""
+        return self._blobs.read(row.blob_key)
+
+    def delete(self, opaque_ids: list[str]) -> None:
+        """Delete files by their ids."""
+        numbers = [names.row_number("File", opaque) for opaque in opaque_ids]
+        with self._database.write() as connection:
+            rows = connection.execute(select(files).where(files.c.id.in_(numbers))).all()
+            keys = [row.blob_key for row in rows]
+            for row in rows:
+                ledger.forget(connection, ledger.FILE_KIND, row.run_id, row.name)
+            ledger.doom(connection, keys)
+            connection.execute(delete(files).where(files.c.id.in_(numbers)))
+        ledger.discard(self._database, self._blobs, keys)
+
+
+def listing(
+    connection: Connection, run_id: int, wanted: Sequence[str] = (), pattern: str | None = None
+) -> list[Row[Any]]:
+    """Return a run's files by name; `pattern` is SQL LIKE."""
+    query = select(files).where(files.c.run_id == run_id).order_by(files.c.name)
+    rows = list(connection.execute(query).all())
+    if wanted:
+        chosen = set(wanted)
+        rows = [row for row in rows if row.name in chosen]
+    if pattern:
+        like = _like(pattern)
+        rows = [row for row in rows if like.fullmatch(row.name)]
+    return rows
+
+
+def mime_type(name: str) -> str:
+    """Return the type of a file's content, guessed from its name."""
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def base64_md5(hex_digest: str) -> str:
+    """Return a digest as clients compare it."""
+    return base64.b64encode(bytes.fromhex(hex_digest)).decode()
+
+
+def _find(connection: Connection, run_id: int, name: str) -> Row[Any] | None:
+    query = select(files).where(files.c.run_id == run_id, files.c.name == name)
+    return connection.execute(query).one_or_none()
+
+
+def _like(pattern: str) -> re.Pattern[str]:
+    parts = {"%": ".*", "_": "."}
+    return re.compile("".join(parts.get(c) or re.escape(c) for c in pattern), re.DOTALL)

@@ -1,0 +1,190 @@
+"""Filters and orders of run lists: the MongoDB-like language of W&B's Public API.
+
+Evaluated over run views in memory: right for the thousands of runs of a project.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from trackd_server.domain import merge
+from trackd_server.domain.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trackd_server.domain.runs import RunView
+
+_MISSING = object()
+
+#: Names of a run's own fields in filters and orders, as the client writes them.
+_FIELDS: dict[str, Callable[[RunView], Any]] = {
+    "name": lambda run: run.row.name,
+    "run": lambda run: run.row.name,
+    "display_name": lambda run: run.row.display_name,
+    "displayName": lambda run: run.row.display_name,
+    "state": lambda run: run.state,
+    "tags": lambda run: run.tags,
+    "group": lambda run: run.row.group_name,
+    "jobType": lambda run: run.row.job_type,
+    "job_type": lambda run: run.row.job_type,
+    "notes": lambda run: run.row.notes,
+    "description": lambda run: run.row.description,
+    "host": lambda run: run.row.host,
+    "sweep": lambda run: run.row.sweep,
+    "created_at": lambda run: run.row.created_at,
+    "createdAt": lambda run: run.row.created_at,
+    "heartbeat_at": lambda run: run.row.heartbeat_at,
+    "heartbeatAt": lambda run: run.row.heartbeat_at,
+    "updated_at": lambda run: run.row.heartbeat_at,
+    "duration": lambda run: run.row.heartbeat_at - run.row.created_at,
+    "username": lambda run: run.row.entity,
+}
+
+
+def matching(runs: Sequence[RunView], text: str | None) -> list[RunView]:
+    """Return the runs that a filter (JSON text) lets through."""
+    if not text:
+        return list(runs)
+    try:
+        wanted: Any = json.loads(text)
+    except ValueError as error:
+        raise InvalidRequest(f"Invalid filters: no JSON text ({error}).") from error
+    if not wanted:
+        return list(runs)
+    return [run for run in runs if _matches(run, wanted)]
+
+
+def ordered(runs: list[RunView], order: str | None) -> list[RunView]:
+    """Return runs sorted by a key such as `-summary_metrics.loss`; missing values come last."""
+    text = (order or "+created_at").split(",")[0].strip()
+    key = text.lstrip("+-")
+    values = {id(run): _value(run, key) for run in runs}
+    known = [run for run in runs if values[id(run)] not in (_MISSING, None)]
+    rest = [run for run in runs if values[id(run)] in (_MISSING, None)]
+    known.sort(key=lambda run: _rank(values[id(run)]), reverse=text.startswith("-"))
+    return known + rest
+
+
+def _matches(run: RunView, wanted: Any) -> bool:
+    if not isinstance(wanted, dict):
+        raise InvalidRequest("Invalid filters: an object was expected.")
+    return all(_clause(run, key, value) for key, value in cast("dict[str, Any]", wanted).items())
+
+
+def _clause(run: RunView, key: str, wanted: Any) -> bool:
+    if key == "$and":
+        return all(_matches(run, part) for part in wanted)
+    if key == "$or":
+        return any(_matches(run, part) for part in wanted)
+    if key == "$nor":
+        return not any(_matches(run, part) for part in wanted)
+    if key == "$not":
+        return not _matches(run, wanted)
+    return _compare(_value(run, key), wanted)
+
+
+def _compare(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict) and any(
+        key.startswith("$") for key in cast("dict[str, Any]", wanted)
+    ):
+        operators = cast("dict[str, Any]", wanted)
+        return all(_operator(value, name, operand) for name, operand in operators.items())
+    if isinstance(value, list) and not isinstance(wanted, list):
+        return wanted in value
+    return _same(value, wanted)
+
+
+def _operator(value: Any, name: str, operand: Any) -> bool:
+    many: list[Any] = list(cast("Any", value)) if isinstance(value, list) else [value]
+    if name == "$eq":
+        return _compare(value, operand)
+    if name == "$ne":
+        return not _compare(value, operand)
+    if name == "$in":
+        return any(_same(one, item) for one in many for item in operand)
+    if name == "$nin":
+        return not any(_same(one, item) for one in many for item in operand)
+    if name == "$exists":
+        return (value is not _MISSING) == bool(operand)
+    if name == "$not":
+        return not _compare(value, operand)
+    if name == "$regex":
+        return any(isinstance(one, str) and _pattern(operand).search(one) for one in many)
+    if name == "$options":
+        return True
+    if name in _ORDERS:
+        return any(_ordered(one, operand, _ORDERS[name]) for one in many)
+    raise InvalidRequest(f"Unknown operator {name!r} in filters.")
+
+
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    "$gt": lambda a, b: a > b,
+    "$gte": lambda a, b: a >= b,
+    "$lt": lambda a, b: a < b,
+    "$lte": lambda a, b: a <= b,
+}
+
+
+def _ordered(value: Any, operand: Any, compare: Callable[[Any, Any], bool]) -> bool:
+    if isinstance(operand, str) and isinstance(value, float):
+        operand = _moment(operand)
+    comparable = isinstance(value, int | float) and isinstance(operand, int | float)
+    if not comparable and not (isinstance(value, str) and isinstance(operand, str)):
+        return False
+    return compare(value, operand)
+
+
+def _value(run: RunView, key: str) -> Any:
+    if key in _FIELDS:
+        return _FIELDS[key](run)
+    root, _, rest = key.partition(".")
+    if root == "config":
+        return _inside(merge.plain_config(run.config), rest.removesuffix(".value"))
+    if root in ("summary_metrics", "summaryMetrics", "summary"):
+        return _inside(run.summary, rest)
+    return _MISSING
+
+
+def _inside(values: dict[str, Any], path: str) -> Any:
+    if path in values:
+        return values[path]
+    value: Any = values
+    for part in path.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return _MISSING
+        value = cast("dict[str, Any]", value)[part]
+    return value
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    if value is _MISSING:
+        return wanted is None
+    if isinstance(value, bool) != isinstance(wanted, bool):
+        return False
+    return bool(value == wanted)
+
+
+def _pattern(operand: Any) -> re.Pattern[str]:
+    try:
+        return re.compile(str(operand)[:500])
+    except re.error as error:
+        raise InvalidRequest(f"Invalid regular expression {operand!r}: {error}") from error
+
+
+def _moment(text: str) -> float | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """Make values of different kinds comparable: numbers before texts."""
+    if isinstance(value, int | float):
+        return (0, float("-inf") if value != value else value)  # NaN first
+    return (1, str(value))

@@ -1,0 +1,172 @@
+"""Taking in `file_stream` requests: idempotent by line number, acknowledged after commit."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import select, update
+
+from trackd_proto.wandb_http import EVENTS_FILE, HISTORY_FILE, SUMMARY_FILE
+from trackd_server.domain import chunks, ledger, names, run_records
+from trackd_server.domain.errors import InvalidRequest
+from trackd_server.store.tables import runs, streams, writers
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from trackd_server.domain.run_records import Client, RunPath
+    from trackd_server.store import Database
+
+#: Highest line number that survives every JSON reader.
+MAX_LINE_NUMBER = 1 << 53
+
+
+class StreamFile(msgspec.Struct):
+    """One file's part of a request: lines from number `offset` on."""
+
+    offset: int = 0
+    content: list[str] | str = msgspec.field(default_factory=list[str])
+
+
+class StreamRequest(msgspec.Struct):
+    """One request; `{}` is a heartbeat."""
+
+    files: dict[str, StreamFile] | None = None
+    preempting: bool | None = None
+    complete: bool | None = None
+    exitcode: int | None = None
+
+
+@dataclass(frozen=True)
+class StreamAnswer:
+    """What the client learns: its run's exit code so far, and whether it is to stop."""
+
+    exit_code: int | None
+    stopped: bool
+
+
+_decoder = msgspec.json.Decoder(StreamRequest)
+
+
+def parse(body: bytes) -> StreamRequest:
+    """Decode a request; NaN and lone surrogates are taken, other nonsense is refused."""
+    try:
+        return _decoder.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            return msgspec.convert(json.loads(body), StreamRequest)
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest(f"The body is no file_stream request: {error}") from error
+
+
+class Streams:
+    """The intake of all runs' lines."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def accept(self, path: RunPath, client: Client, request: StreamRequest) -> StreamAnswer:
+        """Store a request of a writer; when this returns, it is committed.
+
+        An unknown run is made, a finished one takes late data: refusing would make the client
+        give up on everything it still has.
+        """
+        packed = _pack(request)
+        now = time.time()
+        with self._database.write() as connection:
+            run = run_records.find(connection, path) or run_records.create(connection, path, now)
+            writer_id, _ = run_records.ensure_writer(connection, run.id, client)
+            for file, chunk in packed.items():
+                if file == SUMMARY_FILE:
+                    _store_summary(connection, run.id, client, writer_id, chunk)
+                else:
+                    _store_lines(connection, run.id, client, writer_id, file, chunk)
+            values = _next_state(run, request, now)
+            connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
+            exit_code = values.get("exit_code", run.exit_code)
+            return StreamAnswer(exit_code, bool(run.stop_requested))
+
+
+def _pack(request: StreamRequest) -> dict[str, chunks.Chunk]:
+    packed: dict[str, chunks.Chunk] = {}
+    for file, part in (request.files or {}).items():
+        lines = [part.content] if isinstance(part.content, str) else part.content
+        if not 0 <= part.offset <= MAX_LINE_NUMBER - len(lines):
+            raise InvalidRequest(
+                f"Invalid offset {part.offset} of {file[:100]!r}: "
+                f"line numbers go from 0 to {MAX_LINE_NUMBER}."
+            )
+        packed[names.file_name(file)] = chunks.Chunk(part.offset, chunks.pack(lines))
+    return packed
+
+
+def _store_lines(
+    connection: Connection,
+    run_id: int,
+    client: Client,
+    writer_id: int,
+    file: str,
+    chunk: chunks.Chunk,
+) -> None:
+    if not chunk.lines:
+        return
+    stream = _ensure_stream(connection, writer_id, file)
+    has_steps = file == HISTORY_FILE
+    grown = chunks.write_lines(connection, stream.id, chunk, stream.next_line, has_steps=has_steps)
+    size = stream.bytes + grown
+    connection.execute(
+        update(streams).where(streams.c.id == stream.id),
+        {"next_line": max(stream.next_line, chunk.end_line), "bytes": size},
+    )
+    ledger.record(connection, _kind(file), run_id, f"{file}@{client.id}", size)
+
+
+def _store_summary(
+    connection: Connection, run_id: int, client: Client, writer_id: int, chunk: chunks.Chunk
+) -> None:
+    """Keep the last of the lines: each is a whole summary of its writer."""
+    if not chunk.lines:
+        return
+    text = chunk.lines[-1].decode()
+    connection.execute(
+        update(writers)
+        .where(writers.c.id == writer_id)
+        .values(summary=text, summary_at=time.time())
+    )
+    ledger.record(
+        connection, "summary", run_id, f"{SUMMARY_FILE}@{client.id}", len(chunk.lines[-1])
+    )
+
+
+def _ensure_stream(connection: Connection, writer_id: int, file: str) -> Row[Any]:
+    query = select(streams).where(streams.c.writer_id == writer_id, streams.c.file == file)
+    found = connection.execute(query).one_or_none()
+    if found is not None:
+        return found
+    connection.execute(streams.insert(), {"writer_id": writer_id, "file": file})
+    return connection.execute(query).one()
+
+
+def _kind(file: str) -> str:
+    return {HISTORY_FILE: "history", EVENTS_FILE: "events"}.get(file, "console")
+
+
+def _next_state(run: Row[Any], request: StreamRequest, now: float) -> dict[str, Any]:
+    """Return the columns of the run that a request changes."""
+    values: dict[str, Any] = {"heartbeat_at": now}
+    if request.complete:
+        code = request.exitcode or 0
+        values |= {
+            "state": "finished" if code == 0 else "failed",
+            "exit_code": code,
+            "finished_at": now,
+        }
+    elif request.preempting:
+        values |= {"state": "preempting", "preempted": 1}
+    elif run.state in ("preempting", "crashed"):
+        values["state"] = "running"
+    return values

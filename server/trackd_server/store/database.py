@@ -1,0 +1,161 @@
+"""Connections and transactions of the SQLite database.
+
+All calls block and belong into worker threads. `read()` gives a snapshot that does not wait for
+the writer; `write()` gives the one writing transaction at a time and commits it on leaving.
+WAL with `synchronous=NORMAL`: a committed transaction survives the death of the process (not
+necessarily a power cut), and a commit costs no fsync.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
+
+from trackd_server.store import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+#: Connections that stay open; a burst opens up to as many again.
+READERS = 4
+BUSY_TIMEOUT_S = 10
+
+
+class DatabaseBusy(Exception):
+    """Another process holds the database; try again."""
+
+
+class DatabaseFull(Exception):
+    """The disk has no room left; try again when there is."""
+
+
+class SchemaTooNew(Exception):
+    """The database was written by a newer trackd than this one."""
+
+
+class Database:
+    """The database file of one server directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = _make_engine(path)
+        self._writing = threading.Lock()
+
+    def migrate(self) -> str:
+        """Bring the schema up to date; return what was done: created, upgraded or current."""
+        with self._writing, self._engine.connect() as connection:
+            revision = _current_revision(connection)
+            if revision == tables.HEAD_REVISION:
+                return "current"
+            if revision is None:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                tables.metadata.create_all(connection)
+                connection.execute(tables.version.insert(), {"version_num": tables.HEAD_REVISION})
+                connection.commit()
+                return "created"
+        if revision > tables.HEAD_REVISION:
+            raise SchemaTooNew(
+                f"{self.path} has schema {revision}, this trackd knows up to "
+                f"{tables.HEAD_REVISION}: install the newer trackd again"
+            )
+        with self._writing:
+            _upgrade(self._engine)
+        return "upgraded"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a snapshot of the database; nothing is written in it."""
+        with _typed_errors(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open the writing transaction; it commits on leaving, or rolls back on an exception."""
+        with self._writing, _typed_errors(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
+
+    def reclaim(self, pages: int = 2_000) -> None:
+        """Give up to this many free pages back to the file system."""
+        with self.write() as connection:
+            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({pages})").fetchall()
+
+    def size_bytes(self) -> int:
+        """Return the bytes of the database and its log on disk."""
+        names = (self.path, *(self.path.with_name(self.path.name + s) for s in ("-wal", "-shm")))
+        return sum(name.stat().st_size for name in names if name.exists())
+
+    def close(self) -> None:
+        """Close all connections; the last one folds the log into the database."""
+        with self._writing:
+            self._engine.dispose()
+
+
+def _make_engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=READERS,
+        max_overflow=READERS,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: Any, record: object) -> None:
+    """Set up one new connection; transactions begin and end only where we say so."""
+    del record
+    connection.isolation_level = None
+    for pragma in (
+        "auto_vacuum = INCREMENTAL",  # before the first table; so that deleting gives space back
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        "cache_size = -4000",
+        "journal_size_limit = 16777216",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _current_revision(connection: Connection) -> str | None:
+    try:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise
+
+
+def _upgrade(engine: Engine) -> None:
+    """Run the migrations shipped in this package. Alembic is loaded only here: 0.6 s."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "trackd_server.store:migrations")
+    config.attributes["engine"] = engine
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _typed_errors() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        words = str(error.orig)
+        if "disk is full" in words or "disk I/O" in words:
+            raise DatabaseFull(words) from error
+        if "locked" in words or "busy" in words:
+            raise DatabaseBusy(words) from error
+        raise

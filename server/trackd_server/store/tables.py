@@ -1,0 +1,144 @@
+"""The tables. Times are Unix seconds (float); JSON columns hold text, NaN allowed.
+
+`writers` is who sends a run's data: the unlabelled client of a plain run has client id `""`, each
+process of shared mode its own. A `stream` is one file of one writer; its lines lie in `chunks`:
+disjoint ranges of line numbers, joined by newlines. `objects` is the ledger: one row for every
+stored object, with its kind, owner and bytes; the sum over it is what the server stores.
+`doomed_blobs` names blobs that must not exist once nothing uploads them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+#: Revision of the newest migration; a test compares it with the migrations folder.
+HEAD_REVISION = "0001"
+
+metadata = MetaData()
+
+version = Table("alembic_version", metadata, Column("version_num", Text, primary_key=True))
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("entity", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("entity", "name", name="one_project_per_name"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("description", Text),
+    Column("notes", Text),
+    Column("group_name", Text),
+    Column("job_type", Text),
+    Column("tags", Text, nullable=False, server_default="[]"),
+    Column("commit_hash", Text),
+    Column("host", Text),
+    Column("program", Text),
+    Column("repo", Text),
+    Column("sweep", Text),
+    Column("state", Text, nullable=False),
+    Column("exit_code", Integer),
+    Column("stop_requested", Integer, nullable=False, server_default="0"),
+    Column("preempted", Integer, nullable=False, server_default="0"),
+    Column("created_at", Float, nullable=False),
+    Column("heartbeat_at", Float, nullable=False),
+    Column("finished_at", Float),
+    UniqueConstraint("project_id", "name", name="one_run_per_name"),
+)
+
+writers = Table(
+    "writers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("label", Text, nullable=False, server_default=""),
+    Column("config", Text),
+    Column("config_at", Float, nullable=False, server_default="0"),
+    Column("summary", Text),
+    Column("summary_at", Float, nullable=False, server_default="0"),
+    UniqueConstraint("run_id", "client_id", name="one_writer_per_client"),
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("writer_id", ForeignKey("writers.id"), nullable=False),
+    Column("file", Text, nullable=False),
+    Column("next_line", Integer, nullable=False, server_default="0"),
+    Column("bytes", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("writer_id", "file", name="one_stream_per_file"),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("stream_id", ForeignKey("streams.id"), primary_key=True),
+    Column("first_line", Integer, primary_key=True, autoincrement=False),
+    Column("line_count", Integer, nullable=False),
+    Column("first_step", Integer),
+    Column("last_step", Integer),
+    Column("content", LargeBinary, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("blob_key", Text, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("md5", Text, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("run_id", "name", name="one_file_per_name"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("wait_ms", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("owner_run", ForeignKey("runs.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("bytes", Integer, nullable=False),
+)
+
+doomed_blobs = Table("doomed_blobs", metadata, Column("blob_key", Text, primary_key=True))
+
+Index("runs_by_project", runs.c.project_id, runs.c.created_at)
+Index("objects_by_run", objects.c.owner_run)
+Index("alerts_by_run", alerts.c.run_id)
