@@ -12,20 +12,22 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from trackd_agent.runs import tree
 from trackd_agent.runs.config_tree import RESERVED
 from trackd_agent.runs.metrics import MetricDefinitions
 from trackd_agent.runs.saved_files import list_files
 from trackd_agent.runs.state import WriterState
-from trackd_proto import records
 from trackd_proto.records import Alert, Kind, Start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from trackd_agent.runs.run_folder import WriterSource
     from trackd_agent.runs.updates import Updates
-    from trackd_proto.frames import Frame
+    from trackd_proto.layout import RunFolderFacts
 
 #: What of `_wandb` in the configuration comes from the script.
 _SHOWN_RESERVED = ("visualize", "pinned_keys")
@@ -59,35 +61,49 @@ class Replay:
         self.preempting |= updates.preempting
 
 
-def replay(rank_frames: Iterable[Frame], agent_frames: Iterable[Frame] = ()) -> Replay | None:
-    """Replay one writer: its own frames, then what the agent added about it.
+def replay(source: WriterSource, facts: RunFolderFacts | None) -> Replay | None:
+    """Replay one writer: what the agent noted about it, and its own frames.
 
-    Returns None where the first record, which says what this is, cannot be read.
+    Args:
+        source: where its records lie.
+        facts: of the run folder; they stand in for a first record that cannot be read.
+
+    Returns:
+        None where nothing is left that says what this is.
     """
-    made: Replay | None = None
-    for frames in (rank_frames, agent_frames):
+    start = source.start() or (_substitute(facts) if facts and source.has_records() else None)
+    if start is None:
+        return None
+    if (label := source.label()) is not None:
+        start = msgspec.structs.replace(start, label=label)
+    made = Replay(WriterState(start), is_alive=source.is_alive())
+    for frames in (source.agent_frames(), source.rank_frames()):
         for frame in frames:
-            if made is None:
-                if (start := _decode_start(frame)) is None:
-                    return None
-                made = Replay(WriterState(start))
-            elif frame.kind != Kind.STATS:  # the document has no system metrics
+            if frame.kind != Kind.STATS:  # the document has no system metrics
                 made.state.apply(frame)
                 if made.state.pending_bytes > _TAKE_BYTES:
                     made.take(made.state.take())
-    if made is None:
-        return None
     made.state.close()
     made.take(made.state.take())
     return made
 
 
-def _decode_start(frame: Frame) -> Start | None:
-    try:
-        record = records.decode(frame.kind, frame.payload)
-    except ValueError:
-        return None
-    return record if isinstance(record, Start) else None
+def _substitute(facts: RunFolderFacts) -> Start:
+    return Start(
+        run_id=facts.run_id,
+        project=facts.project,
+        entity=facts.entity,
+        label="",
+        mode=facts.mode,
+        run_dir="",
+        time_s=0.0,
+        pid=0,
+        sdk_version="",
+        python_version="",
+        host="",
+        program="",
+        base_url=facts.base_url,
+    )
 
 
 def run_document(replays: list[Replay], files_dir: Path | None) -> dict[str, Any]:

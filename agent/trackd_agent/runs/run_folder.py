@@ -7,24 +7,24 @@ writers and agent are at work, and after all of them were killed.
 
 from __future__ import annotations
 
-import fcntl
 import heapq
 import operator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from trackd_agent.journal import read_folder
-from trackd_proto import layout, records
+from trackd_agent.runs.liveness import lock_is_free
+from trackd_agent.runs.spool import decode_start
+from trackd_agent.runs.writer import AGENT_SUFFIX, WriterFacts
+from trackd_proto import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trackd_proto import records
     from trackd_proto.frames import Frame
 
-_AGENT_SUFFIX = "-agent"
 _PRODUCER_DIGITS = 16
 
 
@@ -60,27 +60,23 @@ class WriterSource:
 
     def start(self) -> records.Start | None:
         """Return the first record, or None where it is lost."""
-        for frame in self.rank_frames():
-            if frame.kind == records.Kind.START:
-                try:
-                    return msgspec.convert(records.decode(frame.kind, frame.payload), records.Start)
-                except ValueError:
-                    return None
-            break
+        first = next(self.rank_frames(), None)
+        return decode_start(first) if first else None
+
+    def has_records(self) -> bool:
+        """Tell whether anything of the writer can be read."""
+        return next(self.rank_frames(), None) is not None
+
+    def label(self) -> str | None:
+        """Return the label in force where the agent noted one; it may have renamed the writer."""
+        for folder in self.rank_folders:
+            if facts := WriterFacts.load(folder):
+                return facts.label
         return None
 
     def is_alive(self) -> bool:
         """Tell whether the writer's process holds its spool."""
-        if self.spool is None:
-            return False
-        try:
-            with (self.spool / layout.SPOOL_LOCK).open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return self.spool is not None and lock_is_free(self.spool) is False
 
     def _frames(self, folders: list[Path], producer: int | None) -> Iterator[Frame]:
         streams = [self._read(folder, producer) for folder in folders]
@@ -119,7 +115,7 @@ def _add_journals(found: dict[str, WriterSource], root: Path, run_dir: Path | No
     if not root.is_dir():
         return
     for folder in sorted(root.iterdir()):
-        producer, is_agent = folder.name.removesuffix(_AGENT_SUFFIX), _AGENT_SUFFIX in folder.name
+        producer, is_agent = folder.name.removesuffix(AGENT_SUFFIX), AGENT_SUFFIX in folder.name
         if not folder.is_dir() or not _is_producer(producer):
             continue
         if is_agent:
@@ -145,6 +141,10 @@ def _add_spools(found: dict[str, WriterSource], root: Path, run_id: str, run_dir
 
 
 def _belongs_to(source: WriterSource, run_dir: Path) -> bool:
+    """Tell whether a writer recorded into this run folder, as the agent noted or it says itself."""
+    for folder in source.rank_folders:
+        if facts := WriterFacts.load(folder):
+            return Path(facts.run_dir).resolve() == run_dir.resolve()
     start = source.start()
     return start is not None and Path(start.run_dir).resolve() == run_dir.resolve()
 
