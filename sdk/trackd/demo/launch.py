@@ -1,0 +1,175 @@
+"""Starts the ranks of the demonstration, shows how far they are, and looks at what was kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from trackd_proto import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rich.progress import TaskID
+
+_STEP = re.compile(r"step (\d+)/\d+")
+_ADDRESS = re.compile(r"run (https?://\S+)/([^/\s]+)/([^/\s]+)/runs/([^/\s]+)")
+#: How far the training is when `--kill-agent` strikes.
+_KILL_AT = 0.4
+#: How long the agent may take to bring the last rows to the server.
+_UPLOAD_TIMEOUT_S = 60.0
+
+
+@dataclass
+class _Rank:
+    number: int
+    process: subprocess.Popen[bytes]
+    bar: TaskID
+    step: int = 0
+    rest: bytes = b""
+    last_lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=20))
+
+    @property
+    def output(self) -> IO[bytes]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def read_lines(self) -> list[str] | None:
+        """Return the lines that arrived, None at the end."""
+        data = os.read(self.output.fileno(), 65536)
+        if not data:
+            return None
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        texts = [line.decode(errors="replace").rstrip("\r") for line in lines]
+        self.last_lines.extend(texts)
+        return texts
+
+
+@dataclass
+class Launch:
+    """One run of the demonstration."""
+
+    run_id: str
+    project: str
+    steps: int
+    ranks: int
+    socket: Path
+    url: str = ""
+    path: str = ""
+
+    def run(self, *, kill_agent: bool) -> int:
+        """Train, and return the exit status of the demonstration."""
+        console = Console(highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        progress = Progress(
+            *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
+        )
+        console.print(f"{self.ranks} ranks, {self.steps} steps, one run: {self.run_id}")
+        with progress:
+            ranks = [self._start(number, progress) for number in range(self.ranks)]
+            for line in self._follow(ranks, progress):
+                console.print(line, markup=False)
+                if kill_agent and min(rank.step for rank in ranks) >= self.steps * _KILL_AT:
+                    kill_agent = False
+                    console.print(_kill_agent())
+        failed = [rank for rank in ranks if rank.process.wait() != 0]
+        for rank in failed:
+            console.print(f"rank {rank.number} ended with status {rank.process.returncode}:")
+            console.print("\n".join(rank.last_lines), markup=False)
+        return 1 if failed else self._look(console)
+
+    def _start(self, number: int, progress: Progress) -> _Rank:
+        arguments = [self.run_id, self.project, str(self.steps), str(self.socket)]
+        environ = os.environ | {
+            "RANK": str(number),
+            "LOCAL_RANK": str(number),
+            "WORLD_SIZE": str(self.ranks),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trackd.demo.training", *arguments],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        return _Rank(number, process, progress.add_task(f"rank {number}", total=self.steps))
+
+    def _follow(self, ranks: list[_Rank], progress: Progress) -> Iterator[str]:
+        """Yield the lines of rank 0 until all ranks have closed their output."""
+        with selectors.DefaultSelector() as selector:
+            for rank in ranks:
+                selector.register(rank.output, selectors.EVENT_READ, rank)
+            while selector.get_map():
+                for key, _ in selector.select():
+                    rank: _Rank = key.data
+                    lines = rank.read_lines()
+                    if lines is None:
+                        selector.unregister(rank.output)
+                        rank.output.close()
+                        continue
+                    for line in lines:
+                        self._note(rank, line)
+                    progress.update(rank.bar, completed=rank.step)
+                    yield from lines if rank.number == 0 else ()
+
+    def _note(self, rank: _Rank, line: str) -> None:
+        if found := _STEP.search(line):
+            rank.step = int(found[1])
+        elif rank.number == 0 and (found := _ADDRESS.search(line)):
+            self.url = found[0].removeprefix("run ")
+            self.path = "/".join(found.groups()[1:])
+
+    def _look(self, console: Console) -> int:
+        """Count what the server has, and say how to look at it."""
+        expected = self.ranks * self.steps
+        kept = _rows_in_server(self.path, expected) if self.path else 0
+        console.print()
+        if kept == expected:
+            console.print(f"All {kept} rows of {self.ranks} ranks are in the server.")
+        else:
+            console.print(f"{kept} of {expected} rows are in the server.", style="bold red")
+        console.print(f"  in a browser   {self.url}", soft_wrap=True)
+        console.print(f"  as a document  trackd export --json {self.path}", soft_wrap=True)
+        console.print(f"  its output     trackd tail {self.path}", soft_wrap=True)
+        console.print("  agent, queues  trackd status")
+        return 0 if kept == expected else 1
+
+
+def _rows_in_server(path: str, expected: int) -> int:
+    """Return how many rows of the run the server has, once they are all there or time is up."""
+    deadline_s = time.monotonic() + _UPLOAD_TIMEOUT_S
+    code = "import sys; from trackd.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "export", "--json", path]
+    while True:
+        ended = subprocess.run(command, capture_output=True, check=False)
+        document: dict[str, Any] = json.loads(ended.stdout) if ended.returncode == 0 else {}
+        kept = len(document.get("history", []))
+        if kept >= expected or time.monotonic() > deadline_s:
+            return kept
+        time.sleep(0.5)
+
+
+def _kill_agent() -> str:
+    """Kill the agent of this data directory as a crash would, and say so."""
+    try:
+        pid = int(layout.agent_lock(layout.data_dir()).read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+    except (OSError, ValueError, IndexError) as error:
+        return f"[yellow]no agent to kill was found: {error}[/]"
+    return f"[bold red]killed the agent (pid {pid}, SIGKILL); the ranks go on[/]"
