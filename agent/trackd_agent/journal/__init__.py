@@ -11,7 +11,6 @@ from trackd_agent.journal.checkpoints import Checkpoints
 from trackd_agent.journal.config import JournalConfig
 from trackd_agent.journal.journal import Journal, Receipt
 from trackd_agent.journal.reader import FolderReader, JournalReader, read_folder
-from trackd_agent.journal.syncing import keep_synced, sync_all
 
 __all__ = [
     "Checkpoints",
@@ -20,7 +19,5 @@ __all__ = [
     "JournalConfig",
     "JournalReader",
     "Receipt",
-    "keep_synced",
     "read_folder",
-    "sync_all",
 ]

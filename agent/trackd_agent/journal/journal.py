@@ -305,15 +305,19 @@ class Journal:
             self._is_dirty = False
 
     def destroy(self) -> None:
-        """Close and delete the whole folder, newest segment last."""
+        """Close and delete the whole folder: records first, then the rest, oldest first.
+
+        So a crash on the way leaves the latest checkpoint or none, never an older one.
+        """
         self.close()
         for segment in self._segments:
             segment.path.unlink(missing_ok=True)
         self._segments = []
         self.size_bytes = 0
         with suppress(FileNotFoundError):
-            for path in list(self.folder.iterdir()):
-                path.unlink(missing_ok=True)
+            rest = sorted(os.scandir(self.folder), key=lambda entry: entry.stat().st_mtime_ns)
+            for entry in rest:
+                self.folder.joinpath(entry.name).unlink(missing_ok=True)
             self.folder.rmdir()
 
     # -- recovery --------------------------------------------------------------------------

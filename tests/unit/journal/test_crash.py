@@ -143,6 +143,29 @@ def test_death_during_recovery_at_any_call_loses_nothing(tmp_path: Path) -> None
     assert crashes >= 5
 
 
+def test_death_while_a_journal_is_destroyed_leaves_no_older_checkpoint(tmp_path: Path) -> None:
+    at = 0
+    while True:
+        at += 1
+        folder = tmp_path / f"{at}"
+        journal = open_journal(folder)
+        journal.receive(*blob_of(1, 100))
+        checkpoints = Checkpoints(folder, UPSTREAM)
+        for state in (b"older", b"newer"):
+            checkpoints.store(state)
+        try:
+            with shimmed(Shim(at, "crash")):
+                journal.destroy()
+        except Crash:
+            assert Checkpoints(folder, UPSTREAM).load() in (b"newer", None)
+            open_journal(folder).destroy()
+            assert not folder.exists()
+            continue
+        break
+    assert at > 5
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("variant", range(6))
 def test_a_power_cut_at_any_call_keeps_what_was_synced(tmp_path: Path, variant: int) -> None:
     at = 0
