@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC = b"TRKDCKP1"
+_SUFFIX = ".ckpt"
 _HEAD = struct.Struct("<8sQI")
 _CRC = struct.Struct("<I")
 _HEADER_BYTES = _HEAD.size + _CRC.size
@@ -40,7 +41,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._paths = [folder / f"{safe_name(name)}.{slot}.ckpt" for slot in (0, 1)]
+        self._paths = [folder / f"{safe_name(name)}.{slot}{_SUFFIX}" for slot in (0, 1)]
         self._folder = folder
         self._names_synced = False
         self._generation = -1  # of the newest whole file; -1: not looked yet
@@ -80,13 +81,11 @@ class Checkpoints:
             ) from error
         self._generation = generation
 
-    def destroy(self) -> None:
-        """Delete both files."""
-        for path in self._paths:
-            with suppress(FileNotFoundError):
-                path.unlink()
-        self._generation = 0
-        self._names_synced = False
+
+def generation_of(path: Path) -> int:
+    """Return the age of a checkpoint file: higher is later; 0: it is none, or damaged."""
+    slot = _read(path) if path.suffix == _SUFFIX else None
+    return slot.generation if slot else 0
 
 
 def _read(path: Path) -> _Slot | None:

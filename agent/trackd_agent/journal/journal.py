@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from trackd_agent.core.errors import InvalidRequest, JournalFull
+from trackd_agent.journal.checkpoints import generation_of
 from trackd_agent.journal.reader import JournalReader
 from trackd_agent.journal.recovery import recover
 from trackd_agent.journal.segments import (
@@ -305,7 +306,7 @@ class Journal:
             self._is_dirty = False
 
     def destroy(self) -> None:
-        """Close and delete the whole folder: records first, then the rest, oldest first.
+        """Close and delete the whole folder: records first, the latest checkpoint last.
 
         So a crash on the way leaves the latest checkpoint or none, never an older one.
         """
@@ -315,9 +316,8 @@ class Journal:
         self._segments = []
         self.size_bytes = 0
         with suppress(FileNotFoundError):
-            rest = sorted(os.scandir(self.folder), key=lambda entry: entry.stat().st_mtime_ns)
-            for entry in rest:
-                self.folder.joinpath(entry.name).unlink(missing_ok=True)
+            for path in sorted(self.folder.iterdir(), key=generation_of):
+                path.unlink(missing_ok=True)
             self.folder.rmdir()
 
     # -- recovery --------------------------------------------------------------------------
