@@ -373,7 +373,7 @@ class Pump:
             return
         state = self.state
         assert state is not None
-        if state.exit is not None and state.exit.exit_code != 255:
+        if state.exit is not None and not state.exit.crashed:
             writer.state = "exited"  # its exit was in the spool
         if state.exit is None and writer.state == "crashed" and not writer.is_child:
             try:

@@ -102,7 +102,7 @@ class RunRegistry:
         """
         check_names(options)
         if options.api_key and options.base_url:
-            self._context.upstreams.credentials.put(options.base_url, options.api_key)
+            await self._context.upstreams.credentials.put(options.base_url, options.api_key)
         run = self.run_for(facts_of(options, options.label))
         run.check_mode(options.mode)
         writer = run.writer_of(options.producer)

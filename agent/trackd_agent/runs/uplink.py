@@ -12,15 +12,15 @@ import structlog
 from trackd_agent.filestream import Offsets, Outgoing
 from trackd_agent.runs import files, tree
 from trackd_agent.runs.pump import Pump
+from trackd_agent.runs.run_config import upstream_config
 from trackd_agent.runs.state import encode_json
-from trackd_agent.runs.upsert import Upsert, config_document
+from trackd_agent.runs.upsert import Upsert
 from trackd_agent.transfer import FileUploader
 from trackd_agent.upstream import Courier, RequestFailed, RunPath, Wake
 from trackd_proto.layout import producer_name, safe_name
 from trackd_proto.wandb_http.operations import NOTIFY_ALERT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from anyio.abc import TaskGroup
@@ -245,8 +245,13 @@ class Uplink:
 
     # -- the end ---------------------------------------------------------------------------
 
-    def _states(self) -> Sequence[WriterState]:
-        return [pump.state for pump in self._joined if pump.state is not None]
+    def _states(self) -> dict[str, WriterState]:
+        """Return the states of the writers by writer id, in order of joining."""
+        return {
+            producer_name(pump.writer.producer): pump.state
+            for pump in self._joined
+            if pump.state is not None
+        }
 
     async def _complete(self) -> None:
         """Everything of all writers is there: bring the run's own files and its final state."""
@@ -263,16 +268,16 @@ class Uplink:
 
     async def _bring_own_files(self) -> None:
         """Write and upload `config.yaml` and its like, unless a primary elsewhere does."""
-        states = [state for state in self._states() if state.start.primary]
+        states = {id_: state for id_, state in self._states().items() if state.start.primary}
         if not states:
             return
         summary: tree.Tree = {}
-        for state in states:
+        for state in states.values():
             tree.merge_all(summary, state.summary)
         contents = {
-            files.CONFIG_FILE: files.yaml_of(config_document(states)),
+            files.CONFIG_FILE: files.yaml_of(upstream_config(states)),
             files.SUMMARY_FILE: encode_json(summary).encode("utf-8", "replace"),
-            files.METADATA_FILE: files.metadata_of(states[0].start),
+            files.METADATA_FILE: files.metadata_of(next(iter(states.values())).start),
         }
         for name, content in contents.items():
             try:

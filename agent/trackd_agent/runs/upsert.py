@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import platform
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import anyio
 import msgspec
 import structlog
 
-from trackd_agent.runs import tree
-from trackd_agent.runs.metrics import MetricDefinitions
+from trackd_agent.runs.run_config import upstream_config
 from trackd_agent.upstream import RequestFailed, RunPath, Wake, expect
 from trackd_proto.wandb_http.operations import UPSERT_BUCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from trackd_agent.runs.state import WriterState
     from trackd_agent.upstream import Courier
@@ -54,7 +51,7 @@ class Upsert:
     Args:
         courier: the run's way to the server.
         run: id and project as the ranks named them; entity may be empty.
-        states: returns the states of all writers, in order of attaching.
+        states: returns the states of all writers by writer id, in order of attaching.
         interval_s: shortest time between two updates.
     """
 
@@ -62,7 +59,7 @@ class Upsert:
         self,
         courier: Courier,
         run: RunPath,
-        states: Callable[[], Sequence[WriterState]],
+        states: Callable[[], Mapping[str, WriterState]],
         interval_s: float,
     ) -> None:
         self.ready = anyio.Event()
@@ -119,19 +116,17 @@ class Upsert:
 
     def _variables(self) -> dict[str, object]:
         states = self._states()
+        first = next(iter(states.values()))
         variables: dict[str, object] = {
             "name": self.path.run,
             "project": self.path.project,
             "entity": self.path.entity or None,
-            "config": config_json(states),
+            "config": json.dumps(upstream_config(states), ensure_ascii=False, default=str),
         }
-        if not states:
-            return variables
-        first = states[0]
         if self.bucket is None:
             variables |= {"host": first.start.host, "program": first.start.program}
         facts = first.facts
-        tags = list(dict.fromkeys(tag for state in states for tag in state.facts.tags))
+        tags = list(dict.fromkeys(tag for state in states.values() for tag in state.facts.tags))
         variables |= {
             "displayName": facts.name,
             "notes": facts.notes,
@@ -140,44 +135,6 @@ class Upsert:
             "tags": tags or None,
         }
         return variables
-
-
-def merged_config(states: Sequence[WriterState]) -> dict[str, Any]:
-    """Return the configuration of the run: all writers' values, later writers winning."""
-    config: tree.Tree = {}
-    for state in states:
-        tree.merge_all(config, state.config)
-    return config
-
-
-def config_document(states: Sequence[WriterState]) -> dict[str, Any]:
-    """Return the configuration in the form of the W&B protocol: `{key: {"value": …}}`."""
-    config = merged_config(states)
-    own: dict[str, Any] = config.pop("_wandb", None) or {}
-    if states:
-        start = states[0].start
-        metrics = MetricDefinitions()
-        metrics.absorb(state.metrics for state in states)
-        own |= {
-            "cli_version": start.sdk_version,
-            "python_version": start.python_version,
-            "m": metrics.upstream(),
-            "t": {
-                "3": [],
-                "4": start.python_version,
-                "5": start.sdk_version,
-                "12": start.sdk_version,
-                "13": f"{sys.platform}-{platform.machine()}",
-            },
-        }
-    document = {key: {"value": value} for key, value in config.items()}
-    document["_wandb"] = {"value": own}
-    return document
-
-
-def config_json(states: Sequence[WriterState]) -> str:
-    """Return the configuration as the JSON text that `UpsertBucket` carries."""
-    return json.dumps(config_document(states), ensure_ascii=False, default=str)
 
 
 def run_url(base_url: str, path: RunPath) -> str:

@@ -5,7 +5,7 @@ after which failure. Must not know what a run or a row is. Called by `transfer`,
 `artifacts` and `runs`.
 """
 
-from trackd_agent.upstream.client import RunPath, Upstream
+from trackd_agent.upstream.client import RunPath, Upstream, expect
 from trackd_agent.upstream.config import UpstreamConfig
 from trackd_agent.upstream.credentials import Credentials
 from trackd_agent.upstream.failures import RequestFailed, RetryClass
@@ -26,4 +26,5 @@ __all__ = [
     "UpstreamPool",
     "UpstreamState",
     "Wake",
+    "expect",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -19,11 +19,13 @@ from trackd_agent.upstream.failures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from trackd_agent.upstream.config import UpstreamConfig
     from trackd_agent.upstream.pool import Endpoint
     from trackd_proto.wandb_http.operations import Operation
+
+S = TypeVar("S")
 
 USER_AGENT = "trackd-agent"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -60,7 +62,13 @@ class Upstream:
     server hands out for files carry their own authority.
     """
 
-    def __init__(self, name: str, endpoint: Endpoint, config: UpstreamConfig) -> None:
+    def __init__(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        config: UpstreamConfig,
+        reload_credentials: Callable[[], Awaitable[None]],
+    ) -> None:
         self.name = name
         self.config = config
         self.base_url = ""
@@ -68,6 +76,7 @@ class Upstream:
         self.problem = ""
         self.unauthorized = False
         self._endpoint = endpoint
+        self._reload_credentials = reload_credentials
         self._clients: dict[bool, httpx.AsyncClient] = {}
 
     @property
@@ -170,7 +179,10 @@ class Upstream:
             raise self._unreachable(what, error) from error
         self.counters.bytes_sent += len(body)
         if not response.is_success:
-            raise self._refused(what, response)
+            failure = self._refused(what, response)
+            if failure.retry_class is RetryClass.CREDENTIALS:
+                await self._reload_credentials()
+            raise failure
         answer = _acknowledgement(response)
         if answer is None:
             problem = f"{what}: HTTP {response.status_code} whose body is not a JSON object"
@@ -228,6 +240,18 @@ class Upstream:
             client = httpx.AsyncClient(limits=limits, trust_env=not plain, verify=not plain)
             self._clients[plain] = client
         return client
+
+
+def expect(data: Mapping[str, object], field: str, shape: type[S]) -> S:
+    """Return one field of an answer in its expected shape.
+
+    Raises:
+        RequestFailed: it has another shape, so this is no acknowledgement.
+    """
+    try:
+        return msgspec.convert(data.get(field), shape)
+    except msgspec.ValidationError as error:
+        raise RequestFailed(RetryClass.TRANSIENT, f"unexpected answer: {field}: {error}") from error
 
 
 def _is_loopback(url: str) -> bool:

@@ -18,7 +18,10 @@ class Endpoint(Protocol):
     """Where a server is, and the key for it."""
 
     async def resolve(self) -> tuple[str, str]:
-        """Return the base address and the API key; wait while a server of ours starts."""
+        """Return the base address and the API key; wait while a server of ours starts.
+
+        Called before each request; a key that changed counts from the next one on.
+        """
         ...
 
 
@@ -71,6 +74,7 @@ class UpstreamPool:
         self._upstreams: dict[str, Upstream] = {}
 
     async def __aenter__(self) -> UpstreamPool:
+        await self.credentials.reload()
         return self
 
     async def __aexit__(
@@ -90,10 +94,12 @@ class UpstreamPool:
         if upstream is None:
             if address:
                 endpoint = StaticEndpoint(address, self.credentials)
-                upstream = Upstream(address, endpoint, self.config)
+                upstream = Upstream(address, endpoint, self.config, self.credentials.reload)
                 upstream.base_url = address
             else:
-                upstream = Upstream(self._default_name, self._default, self.config)
+                upstream = Upstream(
+                    self._default_name, self._default, self.config, self.credentials.reload
+                )
             self._upstreams[address] = upstream
         return upstream
 
