@@ -1,0 +1,92 @@
+"""Where the document of a run comes from: its folder, its journals, or a server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from trackd_agent.daemon.servers import NoSuchRun, ServerUnreachable, find_server
+from trackd_agent.runs.document import replay, run_document
+from trackd_agent.runs.run_folder import find_writers
+from trackd_agent.runs.saved_files import list_files
+from trackd_proto.layout import RunFolderFacts
+
+if TYPE_CHECKING:
+    from trackd_agent.runs.run_folder import WriterSource
+
+
+def folder_document(run_dir: Path, data: Path) -> dict[str, Any]:
+    """Return the document of a run folder.
+
+    A folder of an offline run is read as it is. Journals of other runs get shorter while they
+    are uploaded: the server is asked, after the agent brought it what there is, and the
+    journals only count where no server answers.
+
+    Raises:
+        NoSuchRun: there is no run in this folder.
+    """
+    facts = RunFolderFacts.read(run_dir)
+    if facts is not None and facts.mode != "offline":
+        try:
+            return _uploaded_document(run_dir, facts, data)
+        except (NoSuchRun, ServerUnreachable) as error:
+            document = _recorded_document(run_dir, facts)
+            _warn(f"{error}; this is what lies on this machine and may not be all")
+            return document
+    return _recorded_document(run_dir, facts)
+
+
+def server_document(path: str, data: Path, base_url: str = "") -> dict[str, Any]:
+    """Return the document of `ENTITY/PROJECT/RUN` from a server.
+
+    Raises:
+        NoSuchRun: the server holds no such run.
+        ServerUnreachable: it does not answer.
+    """
+    entity, project, run = (quote(part, safe="") for part in path.split("/"))
+    server = find_server(data, base_url)
+    return server.get(f"/api/v1/runs/{entity}/{project}/{run}/document")
+
+
+def _recorded_document(run_dir: Path, facts: RunFolderFacts | None) -> dict[str, Any]:
+    sources = find_writers(run_dir, facts)
+    replays = [made for source in sources if (made := replay(source, facts))]
+    if not replays:
+        raise NoSuchRun(f"{run_dir} holds no run: no record of one can be read there")
+    for source in sources:
+        _report_loss(source)
+    files_dir = run_dir / "files"
+    return run_document(replays, files_dir if files_dir.is_dir() else None)
+
+
+def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict[str, Any]:
+    home = Path(facts.data_dir) if facts.data_dir else data
+    flush_run(home, facts.run_id)
+    entity = facts.entity or "local"
+    document = server_document(f"{entity}/{facts.project}/{facts.run_id}", home, facts.base_url)
+    files_dir = run_dir / "files"
+    if files_dir.is_dir():
+        policies = {f["name"]: f.get("policy") for f in document["files"]}
+        known = {f["name"]: f for f in document["files"]}
+        local = {f["name"]: f for f in list_files(files_dir, policies)}
+        document["files"] = [{**known, **local}[name] for name in sorted({**known, **local})]
+    return document
+
+
+def flush_run(data: Path, run_id: str) -> None:
+    """Let the agent bring everything of a run to its server, as far as it gets in a minute."""
+    del data, run_id
+
+
+def _report_loss(source: WriterSource) -> None:
+    if source.missing or source.damaged_bytes:
+        _warn(
+            f"writer {source.producer}: {source.missing} records are missing,"
+            f" {source.damaged_bytes} bytes are damaged"
+        )
+
+
+def _warn(text: str) -> None:
+    print(f"trackd: warning: {text}", file=sys.stderr)  # noqa: T201

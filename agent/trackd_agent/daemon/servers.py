@@ -1,0 +1,123 @@
+"""Which server a command line talks to, and the key for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from trackd_agent.upstream import Credentials
+from trackd_proto import layout
+from trackd_proto.wandb_http import API_USER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_START_TIMEOUT_S = 30.0
+_POLL_S = 0.1
+_TIMEOUT_S = 120.0
+
+
+class ServerUnreachable(Exception):
+    """No server answers; the message says which, and what to do."""
+
+
+class NoSuchRun(Exception):
+    """The server, or the folder, holds no such run."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server and the key for it."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+
+    def get(self, path: str, timeout_s: float = _TIMEOUT_S) -> Any:
+        """Return the JSON of an answer.
+
+        Raises:
+            NoSuchRun: it answers 404.
+            ServerUnreachable: it does not answer, or not with what was asked for.
+        """
+        try:
+            answer = httpx.get(
+                f"{self.base_url}{path}", auth=(API_USER, self.api_key), timeout=timeout_s
+            )
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                raise NoSuchRun(f"{self.base_url} holds no such run")
+            answer.raise_for_status()
+            return answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise ServerUnreachable(f"{self.base_url}{path}: {error}") from error
+
+
+def find_server(data: Path, base_url: str = "", api_key: str = "") -> Server:
+    """Return the server to ask, started if it is the embedded one and does not run.
+
+    Args:
+        data: the data directory.
+        base_url: the server; empty: as the environment says, else the embedded one.
+        api_key: the key for it; empty: as the environment says, else the one kept.
+
+    Raises:
+        ServerUnreachable: the embedded server does not come up.
+    """
+    environ = os.environ
+    chosen = base_url or environ.get("TRACKD_BASE_URL") or environ.get("WANDB_BASE_URL") or ""
+    chosen = chosen.rstrip("/")
+    given_key = api_key or environ.get("TRACKD_API_KEY") or environ.get("WANDB_API_KEY") or ""
+    if chosen:
+        kept = Credentials(data / "agent" / "credentials.json").get(chosen)
+        return Server(chosen, given_key or kept)
+    server = _embedded(data)
+    if server is None or not _answers(server):
+        server = _start_embedded(data)
+    return server
+
+
+def _embedded(data: Path) -> Server | None:
+    """Return the embedded server as its directory describes it; it need not run."""
+    directory = layout.server_dir(data)
+    try:
+        address = (directory / "address").read_text().strip()
+        return Server(address, (directory / "api_key").read_text().strip())
+    except OSError:
+        return None
+
+
+def _answers(server: Server) -> bool:
+    try:
+        return httpx.get(f"{server.base_url}/healthz", timeout=2.0).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _start_embedded(data: Path) -> Server:
+    """Start an agent, which keeps the embedded server running; a second agent leaves at once."""
+    folder = data / "agent"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "agent.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "trackd_agent"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, "TRACKD_DIR": str(data)},
+        )
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        server = _embedded(data)
+        if server is not None and _answers(server):
+            return server
+        time.sleep(_POLL_S)
+    raise ServerUnreachable(
+        f"the embedded server of {data} does not answer: see {folder / 'agent.log'}"
+    )
