@@ -18,7 +18,7 @@ import anyio.to_thread
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
 START_TIMEOUT_S = 20
@@ -94,7 +94,7 @@ class RunningServer:
 @asynccontextmanager
 async def running_server(
     directory: Path, *, port: int = 0, options: Sequence[str] = ()
-) -> AsyncIterator[RunningServer]:
+) -> AsyncGenerator[RunningServer]:
     """Start a server in `directory / "server"` on a free port; it is gone afterwards."""
     folder = directory / "server"
     command = [sys.executable, "-m", "trackd_server", "--dir", str(folder), "--port", str(port)]

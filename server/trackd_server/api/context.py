@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -53,4 +53,4 @@ class Services:
 
 def services_of(request: HTTPConnection) -> Services:
     """Return the services of the application that serves a request."""
-    return cast("Any", request.app).state.services
+    return request.app.state.services

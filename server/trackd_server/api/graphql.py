@@ -18,7 +18,7 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
-    execute_sync,
+    execute_sync,  # pyright: ignore[reportUnknownVariableType]
     parse,
     validate,
 )

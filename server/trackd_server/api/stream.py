@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import msgspec
@@ -34,7 +34,7 @@ async def file_stream(request: Request) -> Response:
     client = Client(request.headers.get(STREAM_CLIENT_ID_HEADER, "")[:256], label)
     body = await read_body(request, MAX_BODY_BYTES)
     answer = await services.call(_store, services, path, client, body)
-    shown = {"exitcode": answer.exit_code, "limits": {}}
+    shown: dict[str, Any] = {"exitcode": answer.exit_code, "limits": {}}
     if answer.stopped:
         shown["stopped"] = True
     return Response(msgspec.json.encode(shown), media_type="application/json")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trackd_proto.wandb_http import MIN_API_KEY_CHARS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from trackd_server.app.config import ServerConfig
@@ -27,7 +27,7 @@ class StartError(Exception):
 
 
 @contextmanager
-def held_directory(config: ServerConfig) -> Iterator[None]:
+def held_directory(config: ServerConfig) -> Generator[None]:
     """Create the directory if need be and hold its lock; one server a directory."""
     try:
         config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ import uvicorn
 from trackd_server.api.app import build_app
 from trackd_server.api.context import Services
 from trackd_server.app import directory
+from trackd_server.app.config import ServerConfig
 from trackd_server.app.directory import StartError
 from trackd_server.blobs import BlobFolder
 from trackd_server.domain import ledger
@@ -26,9 +27,8 @@ from trackd_server.domain.streams import Streams
 from trackd_server.store import Database, DatabaseBusy, DatabaseFull, SchemaTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
-    from trackd_server.app.config import ServerConfig
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
     """Uvicorn, with the signals left to us."""
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def capture_signals(self) -> Generator[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Install nothing."""
         yield
 
@@ -94,7 +94,7 @@ def open_services(config: ServerConfig) -> Services:
     except (SchemaTooNew, DatabaseBusy, DatabaseFull, OSError) as error:
         raise StartError("DATABASE_UNUSABLE", str(error)) from error
     log.info("store_opened", schema=done, swept_blobs=swept)
-    hosts = frozenset() if config.host == "127.0.0.1" else frozenset({socket.gethostname()})
+    hosts = frozenset({config.host, socket.gethostname()} - {ServerConfig.host})
     return Services(
         database,
         blobs,

@@ -48,13 +48,13 @@ def configs(writers: Iterable[Row[Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for writer in sorted(writers, key=lambda writer: writer.config_at):
         config = loads(writer.config)
-        internal = _internal(merged) | _internal(config)
-        environments = _mapping(_internal(merged).get("e")) | _mapping(_internal(config).get("e"))
+        own = internal(merged) | internal(config)
+        environments = _mapping(internal(merged).get("e")) | _mapping(internal(config).get("e"))
         merged |= config
-        if internal:
+        if own:
             if environments:
-                internal["e"] = environments
-            merged["_wandb"] = {"value": internal}
+                own["e"] = environments
+            merged["_wandb"] = {"value": own}
     return merged
 
 
@@ -73,7 +73,7 @@ def plain_config(config: dict[str, Any]) -> dict[str, Any]:
         for key, entry in config.items()
         if key != "_wandb"
     }
-    mine = {key: value for key, value in _internal(config).items() if key in _USER_KEYS}
+    mine = {key: value for key, value in internal(config).items() if key in _USER_KEYS}
     if mine:
         plain["_wandb"] = mine
     return {key: value for key, value in plain.items() if value != {}}
@@ -86,7 +86,7 @@ def plain_summary(summary: dict[str, Any]) -> dict[str, Any]:
 
 def metric_definitions(config: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the `define_metric` calls that a config carries, sorted by name."""
-    listed: Any = _internal(config).get("m")
+    listed: Any = internal(config).get("m")
     entries = [_mapping(entry) for entry in cast("list[Any]", listed or [])]
     definitions = [
         _definition(entry, entries)
@@ -122,7 +122,8 @@ def _definition(entry: dict[str, Any], entries: Sequence[dict[str, Any]]) -> dic
     }
 
 
-def _internal(config: dict[str, Any]) -> dict[str, Any]:
+def internal(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what clients keep in a config for themselves (`_wandb.value`)."""
     return dict(_mapping(_mapping(config.get("_wandb")).get("value")))
 
 

@@ -176,4 +176,5 @@ def tags_of(run: Row[Any]) -> list[str]:
 
 
 def _new_id(connection: Connection, table: Any, row: dict[str, Any]) -> int:
-    return int(connection.execute(table.insert(), row).inserted_primary_key[0])
+    key: Any = connection.execute(table.insert(), row).inserted_primary_key
+    return int(key[0])

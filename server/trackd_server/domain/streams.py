@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import select, update
 
-from trackd_proto.wandb_http import EVENTS_FILE, HISTORY_FILE, SUMMARY_FILE
+from trackd_proto.wandb_http import CONSOLE_FILE, EVENTS_FILE, HISTORY_FILE, SUMMARY_FILE
 from trackd_server.domain import chunks, ledger, names, run_records
 from trackd_server.domain.errors import InvalidRequest
 from trackd_server.store.tables import runs, streams, writers
@@ -49,6 +51,9 @@ class StreamAnswer:
     stopped: bool
 
 
+#: `{"ts": .., "label": "rank_1", ..}` in console lines, `"system.cpu/l:rank_1":` in events.
+_LABEL = re.compile(rb'"label":\s*"((?:[^"\\]|\\.)*)"|"system\.[^"]*/l:([^"\\]*)":')
+
 _decoder = msgspec.json.Decoder(StreamRequest)
 
 
@@ -79,7 +84,8 @@ class Streams:
         now = time.time()
         with self._database.write() as connection:
             run = run_records.find(connection, path) or run_records.create(connection, path, now)
-            writer_id, _ = run_records.ensure_writer(connection, run.id, client)
+            writer = replace(client, label=client.label or _label_in(client, packed))
+            writer_id, _ = run_records.ensure_writer(connection, run.id, writer)
             for file, chunk in packed.items():
                 if file == SUMMARY_FILE:
                     _store_summary(connection, run.id, client, writer_id, chunk)
@@ -89,6 +95,17 @@ class Streams:
             connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
             exit_code = values.get("exit_code", run.exit_code)
             return StreamAnswer(exit_code, bool(run.stop_requested))
+
+
+def _label_in(client: Client, packed: dict[str, chunks.Chunk]) -> str:
+    """Return the label that a shared-mode client of W&B puts into its lines, not into a header."""
+    for file in (CONSOLE_FILE, EVENTS_FILE) if client.id else ():
+        lines = packed[file].lines[-1:] if file in packed else []
+        for line in lines:
+            if found := _LABEL.search(line):
+                with suppress(ValueError):
+                    return str(json.loads(b'"' + found[found.lastindex or 1] + b'"'))
+    return ""
 
 
 def _pack(request: StreamRequest) -> dict[str, chunks.Chunk]:

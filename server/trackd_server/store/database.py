@@ -19,13 +19,14 @@ from sqlalchemy.pool import QueuePool
 from trackd_server.store import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
-#: Connections that stay open; a burst opens up to as many again.
+#: Connections that stay open, and how many more a burst of long readers may open.
 READERS = 4
+MORE_READERS = 60
 BUSY_TIMEOUT_S = 10
 
 
@@ -71,14 +72,14 @@ class Database:
         return "upgraded"
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> Generator[Connection]:
         """Open a snapshot of the database; nothing is written in it."""
         with _typed_errors(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> Generator[Connection]:
         """Open the writing transaction; it commits on leaving, or rolls back on an exception."""
         with self._writing, _typed_errors(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -106,7 +107,7 @@ def _make_engine(path: Path) -> Engine:
         f"sqlite:///{path}",
         poolclass=QueuePool,
         pool_size=READERS,
-        max_overflow=READERS,
+        max_overflow=MORE_READERS,
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare)
@@ -117,8 +118,10 @@ def _prepare(connection: Any, record: object) -> None:
     """Set up one new connection; transactions begin and end only where we say so."""
     del record
     connection.isolation_level = None
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        # So that deleting gives space back. Only for a new file: it would wait for the writer.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     for pragma in (
-        "auto_vacuum = INCREMENTAL",  # before the first table; so that deleting gives space back
         "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
@@ -149,7 +152,7 @@ def _upgrade(engine: Engine) -> None:
 
 
 @contextmanager
-def _typed_errors() -> Iterator[None]:
+def _typed_errors() -> Generator[None]:
     try:
         yield
     except OperationalError as error:

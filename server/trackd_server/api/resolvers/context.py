@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from trackd_server.api.context import Services
     from trackd_server.domain.run_records import Client
 
+    Info = GraphQLResolveInfo[Any]
+
 T = TypeVar("T")
 
 #: Entries of a page when the client names no number, and the most it gets.
@@ -51,7 +53,7 @@ class RequestContext:
         self._stack.close()
 
 
-def context_of(info: GraphQLResolveInfo) -> RequestContext:
+def context_of(info: Info) -> RequestContext:
     """Return the operation's context."""
     return info.context
 

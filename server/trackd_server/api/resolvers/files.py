@@ -11,9 +11,9 @@ from trackd_server.api.resolvers.context import RequestContext, context_of, iso,
 from trackd_server.domain import files, names
 
 if TYPE_CHECKING:
-    from graphql import GraphQLResolveInfo
     from sqlalchemy import Row
 
+    from trackd_server.api.resolvers.context import Info
     from trackd_server.domain.run_records import RunPath
     from trackd_server.domain.runs import RunView
 
@@ -34,7 +34,7 @@ def signed_url(context: RequestContext, method: str, run: RunPath, name: str) ->
 
 
 @run_type.field("fileCount")
-def resolve_file_count(run: RunView, info: GraphQLResolveInfo) -> int:
+def resolve_file_count(run: RunView, info: Info) -> int:
     """Return how many files the run has."""
     return len(files.listing(context_of(info).connection, run.row.id))
 
@@ -42,7 +42,7 @@ def resolve_file_count(run: RunView, info: GraphQLResolveInfo) -> int:
 @run_type.field("files")
 def resolve_files(
     run: RunView,
-    info: GraphQLResolveInfo,
+    info: Info,
     names: list[str] | None = None,
     after: str | None = None,
     first: int | None = None,
@@ -57,7 +57,7 @@ def resolve_files(
 @file_type.field("url")
 def resolve_url(
     parent: dict[str, Any],
-    info: GraphQLResolveInfo,
+    info: Info,
     upload: bool | None = None,
 ) -> str:
     """Return the address for the key's owner, or one to upload to."""

@@ -14,7 +14,7 @@ from trackd_server.domain.errors import InvalidRequest
 from trackd_server.domain.run_records import RunPath
 
 if TYPE_CHECKING:
-    from graphql import GraphQLResolveInfo
+    from trackd_server.api.resolvers.context import Info
 
 mutation = MutationType()
 
@@ -24,7 +24,7 @@ SUCCESS = {"success": True}
 @mutation.field("upsertBucket")
 def resolve_upsert_bucket(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, Any]:
     """Create or change a run."""
@@ -37,7 +37,7 @@ def resolve_upsert_bucket(
 @mutation.field("upsertModel")
 def resolve_upsert_model(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, Any]:
     """Create a project."""
@@ -54,7 +54,7 @@ def resolve_upsert_model(
 @mutation.field("createRunFiles")
 def resolve_create_run_files(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, Any]:
     """Return where to put the bytes of files."""
@@ -74,7 +74,7 @@ def resolve_create_run_files(
 @mutation.field("markRunFilesUploaded")
 def resolve_mark_uploaded(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, bool]:
     """Take note of nothing: a file is there when its PUT was answered."""
@@ -85,7 +85,7 @@ def resolve_mark_uploaded(
 @mutation.field("deleteFiles")
 def resolve_delete_files(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, bool]:
     """Delete files."""
@@ -96,7 +96,7 @@ def resolve_delete_files(
 @mutation.field("rewindRun")
 def resolve_rewind_run(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, Any]:
     """Drop the history after a step."""
@@ -111,7 +111,7 @@ def resolve_rewind_run(
 @mutation.field("stopRun")
 def resolve_stop_run(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, bool]:
     """Ask a run to stop."""
@@ -122,7 +122,7 @@ def resolve_stop_run(
 @mutation.field("updateRunState")
 def resolve_update_run_state(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, bool]:
     """Set a run's state by hand."""
@@ -133,7 +133,7 @@ def resolve_update_run_state(
 @mutation.field("deleteRun")
 def resolve_delete_run(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, Any]:
     """Delete a run and everything of it."""
@@ -146,7 +146,7 @@ def resolve_delete_run(
 @mutation.field("notifyScriptableRunAlert")
 def resolve_alert(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     input: dict[str, Any],
 ) -> dict[str, bool]:
     """Remember an alert."""

@@ -12,9 +12,9 @@ from trackd_server.domain import filters, names, runs
 from trackd_server.domain.run_records import RunPath
 
 if TYPE_CHECKING:
-    from graphql import GraphQLResolveInfo
     from sqlalchemy import Row
 
+    from trackd_server.api.resolvers.context import Info
     from trackd_server.domain.runs import RunView
 
 query = QueryType()
@@ -46,7 +46,7 @@ def show(row: Row[Any]) -> dict[str, Any]:
 @query.field("model")
 def resolve_project(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     name: str | None = None,
     entityName: str | None = None,
 ) -> dict[str, Any] | None:
@@ -58,7 +58,7 @@ def resolve_project(
 
 @entity_type.field("project")
 def resolve_entity_project(
-    parent: dict[str, Any], info: GraphQLResolveInfo, name: str | None = None
+    parent: dict[str, Any], info: Info, name: str | None = None
 ) -> dict[str, Any] | None:
     """Return a project of an entity, or nothing."""
     return resolve_project(parent, info, name, parent["name"])
@@ -68,7 +68,7 @@ def resolve_entity_project(
 @query.field("models")
 def resolve_projects(
     _: object,
-    info: GraphQLResolveInfo,
+    info: Info,
     entityName: str | None = None,
     after: str | None = None,
     first: int | None = None,
@@ -81,7 +81,7 @@ def resolve_projects(
 @project_type.field("runCount")
 def resolve_run_count(
     parent: dict[str, Any],
-    info: GraphQLResolveInfo,
+    info: Info,
     filters: str | None = None,
 ) -> int:
     """Return how many runs match."""
@@ -94,7 +94,7 @@ def resolve_run_count(
 @project_type.field("runs")
 def resolve_runs(
     parent: dict[str, Any],
-    info: GraphQLResolveInfo,
+    info: Info,
     filters: str | None = None,
     after: str | None = None,
     first: int | None = None,
@@ -108,7 +108,7 @@ def resolve_runs(
 @project_type.field("bucket")
 def resolve_run(
     parent: dict[str, Any],
-    info: GraphQLResolveInfo,
+    info: Info,
     name: str,
     missingOk: bool | None = None,
 ) -> RunView | None:
@@ -120,7 +120,7 @@ def resolve_run(
 
 
 def _matching(
-    info: GraphQLResolveInfo, parent: dict[str, Any], text: str | None, order: str | None
+    info: Info, parent: dict[str, Any], text: str | None, order: str | None
 ) -> list[RunView]:
     context = context_of(info)
     everything = context.services.runs.in_project(context.connection, parent["row"].id)

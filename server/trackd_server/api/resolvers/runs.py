@@ -15,106 +15,104 @@ from trackd_server.domain import console, history, merge, names, run_records, ru
 from trackd_server.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from trackd_server.domain.runs import RunView
-    from graphql import GraphQLResolveInfo
+    from collections.abc import Callable
 
+    from trackd_server.api.resolvers.context import Info
     from trackd_server.domain.console import ConsoleLine
+    from trackd_server.domain.runs import RunView
 
 run_type = ObjectType("Run")
 
-#: Field of the schema → column, for what is shown as it is stored.
-_COLUMNS = {
-    "name": "name",
-    "displayName": "display_name",
-    "description": "description",
-    "notes": "notes",
-    "group": "group_name",
-    "jobType": "job_type",
-    "commit": "commit_hash",
-    "host": "host",
-    "sweepName": "sweep",
-    "projectId": "project_id",
+#: Fields that need no further look into the database.
+_PLAIN_FIELDS: dict[str, Callable[[RunView], Any]] = {
+    "id": lambda run: names.storage_id("Run", run.row.id),
+    "name": lambda run: run.row.name,
+    "displayName": lambda run: run.row.display_name,
+    "description": lambda run: run.row.description,
+    "notes": lambda run: run.row.notes,
+    "tags": lambda run: run.tags,
+    "group": lambda run: run.row.group_name,
+    "jobType": lambda run: run.row.job_type,
+    "commit": lambda run: run.row.commit_hash,
+    "host": lambda run: run.row.host,
+    "sweepName": lambda run: run.row.sweep,
+    "state": lambda run: run.state,
+    "stopped": lambda run: bool(run.row.stop_requested),
+    "readOnly": lambda _: False,
+    "createdAt": lambda run: iso(run.row.created_at),
+    "heartbeatAt": lambda run: iso(run.row.heartbeat_at),
+    "projectId": lambda run: run.row.project_id,
+    "user": lambda _: user(),
+    "config": lambda run: history.dumps(run.config),
+    "summaryMetrics": lambda run: history.dumps(run.summary),
+    "historyLineCount": lambda run: run.history_lines,
 }
 
 
-def _bind_columns() -> None:
-    for field, column in _COLUMNS.items():
+def _bind_plain(field: str, read: Callable[[RunView], Any]) -> None:
+    def resolve(run: RunView, info: Info) -> Any:
+        del info
+        return read(run)
 
-        def resolve(run: RunView, info: GraphQLResolveInfo, column: str = column) -> Any:
-            del info
-            return run.row._mapping[column]  # noqa: SLF001  # the documented way to read by name
-
-        run_type.set_field(field, resolve)
+    run_type.field(field)(resolve)
 
 
-_bind_columns()
-run_type.set_field("id", lambda run, _: names.storage_id("Run", run.row.id))
-run_type.set_field("tags", lambda run, _: run.tags)
-run_type.set_field("state", lambda run, _: run.state)
-run_type.set_field("stopped", lambda run, _: bool(run.row.stop_requested))
-run_type.set_field("readOnly", lambda *_: False)
-run_type.set_field("createdAt", lambda run, _: iso(run.row.created_at))
-run_type.set_field("heartbeatAt", lambda run, _: iso(run.row.heartbeat_at))
-run_type.set_field("user", lambda *_: user())
-run_type.set_field("config", lambda run, _: history.dumps(run.config))
-run_type.set_field("summaryMetrics", lambda run, _: history.dumps(run.summary))
-run_type.set_field("historyLineCount", lambda run, _: run.history_lines)
+for _field, _read in _PLAIN_FIELDS.items():
+    _bind_plain(_field, _read)
 
 
 @run_type.field("project")
-def resolve_project(run: RunView, info: GraphQLResolveInfo) -> dict[str, Any]:
+def resolve_project(run: RunView, info: Info) -> dict[str, Any]:
     """Return the run's project."""
     connection = context_of(info).connection
     return projects.show(runs.require_project(connection, run.row.entity, run.row.project))
 
 
 @run_type.field("wandbConfig")
-def resolve_wandb_config(
-    run: RunView, info: GraphQLResolveInfo, keys: list[str] | None = None
-) -> str | None:
+def resolve_wandb_config(run: RunView, info: Info, keys: list[str] | None = None) -> str | None:
     """Return what clients themselves noted in the config: they tell by it if a run began."""
     del info
     if all(writer.config is None for writer in run.writers):
         return None
-    internal = (run.config.get("_wandb") or {}).get("value") or {}
+    internal = merge.internal(run.config)
     chosen = {key: internal[key] for key in keys if key in internal} if keys else internal
     return history.dumps(chosen)
 
 
 @run_type.field("systemMetrics")
-def resolve_system_metrics(run: RunView, info: GraphQLResolveInfo) -> str:
+def resolve_system_metrics(run: RunView, info: Info) -> str:
     """Return the last values of the system metrics."""
     values = history.latest_system_metrics(context_of(info).connection, run.row.id)
     return history.dumps(values)
 
 
 @run_type.field("eventsLineCount")
-def resolve_events_count(run: RunView, info: GraphQLResolveInfo) -> int:
+def resolve_events_count(run: RunView, info: Info) -> int:
     """Return the plain client's number of event lines."""
     return runs.resume_point(context_of(info).connection, run).events_lines
 
 
 @run_type.field("logLineCount")
-def resolve_log_count(run: RunView, info: GraphQLResolveInfo) -> int:
+def resolve_log_count(run: RunView, info: Info) -> int:
     """Return how many console lines there are."""
     connection = context_of(info).connection
     return run_records.line_count(connection, run.row.id, CONSOLE_FILE, None)
 
 
 @run_type.field("historyTail")
-def resolve_history_tail(run: RunView, info: GraphQLResolveInfo) -> str:
+def resolve_history_tail(run: RunView, info: Info) -> str:
     """Return the last history row."""
     return runs.resume_point(context_of(info).connection, run).history_tail
 
 
 @run_type.field("eventsTail")
-def resolve_events_tail(run: RunView, info: GraphQLResolveInfo) -> str:
+def resolve_events_tail(run: RunView, info: Info) -> str:
     """Return the last line of system metrics."""
     return runs.resume_point(context_of(info).connection, run).events_tail
 
 
 @run_type.field("historyKeys")
-def resolve_history_keys(run: RunView, info: GraphQLResolveInfo) -> dict[str, Any]:
+def resolve_history_keys(run: RunView, info: Info) -> dict[str, Any]:
     """Return which keys the run logs, and its last step."""
     return history.history_keys(context_of(info).connection, run.row.id)
 
@@ -122,7 +120,7 @@ def resolve_history_keys(run: RunView, info: GraphQLResolveInfo) -> dict[str, An
 @run_type.field("history")
 def resolve_history(
     run: RunView,
-    info: GraphQLResolveInfo,
+    info: Info,
     samples: int | None = None,
     minStep: int | None = None,
     maxStep: int | None = None,
@@ -136,14 +134,14 @@ def resolve_history(
 
 
 @run_type.field("events")
-def resolve_events(run: RunView, info: GraphQLResolveInfo, samples: int | None = None) -> list[str]:
+def resolve_events(run: RunView, info: Info, samples: int | None = None) -> list[str]:
     """Return lines of system metrics."""
     return history.sampled(context_of(info).connection, run.row.id, EVENTS_FILE, samples)
 
 
 @run_type.field("sampledHistory")
 def resolve_sampled_history(
-    run: RunView, info: GraphQLResolveInfo, specs: list[str]
+    run: RunView, info: Info, specs: list[str]
 ) -> list[list[dict[str, Any]]]:
     """Return for each spec the rows that have all its keys."""
     connection = context_of(info).connection
@@ -153,7 +151,7 @@ def resolve_sampled_history(
 @run_type.field("parquetHistory")
 def resolve_parquet_history(
     run: RunView,
-    info: GraphQLResolveInfo,
+    info: Info,
     liveKeys: list[str],
 ) -> dict[str, Any]:
     """Return no Parquet file, so that clients page the rows."""
@@ -164,7 +162,7 @@ def resolve_parquet_history(
 @run_type.field("logLines")
 def resolve_log_lines(
     run: RunView,
-    info: GraphQLResolveInfo,
+    info: Info,
     first: int | None = None,
     after: str | None = None,
     last: int | None = None,

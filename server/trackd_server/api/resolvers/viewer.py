@@ -9,7 +9,7 @@ from ariadne import ObjectType, QueryType
 from trackd_server.domain import names
 
 if TYPE_CHECKING:
-    from graphql import GraphQLResolveInfo
+    from trackd_server.api.resolvers.context import Info
 
 #: Switches that are on, and why: see facts/wandb-protocol.md section 3. Names unknown to a client
 #: are ignored by it.
@@ -56,28 +56,28 @@ def entity(name: str) -> dict[str, Any]:
 
 
 @query.field("viewer")
-def resolve_viewer(_: object, info: GraphQLResolveInfo) -> dict[str, Any]:
+def resolve_viewer(_: object, info: Info) -> dict[str, Any]:
     """Return the owner of the key."""
     del info
     return user()
 
 
 @query.field("serverInfo")
-def resolve_server_info(_: object, info: GraphQLResolveInfo) -> dict[str, Any]:
+def resolve_server_info(_: object, info: Info) -> dict[str, Any]:
     """Return the switches that are on."""
     del info
     return {"features": [{"name": name, "isEnabled": True} for name in FEATURES]}
 
 
 @query.field("entity")
-def resolve_entity(_: object, info: GraphQLResolveInfo, name: str | None = None) -> dict[str, Any]:
+def resolve_entity(_: object, info: Info, name: str | None = None) -> dict[str, Any]:
     """Return an entity by name."""
     del info
     return entity(names.entity(name))
 
 
 @query.field("organization")
-def resolve_organization(_: object, info: GraphQLResolveInfo, name: str) -> None:
+def resolve_organization(_: object, info: Info, name: str) -> None:
     """Return no organisation: there is none yet."""
     del info, name
 

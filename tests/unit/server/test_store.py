@@ -1,0 +1,97 @@
+"""The database: migrations, transactions, and what its errors become."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from trackd_server.store import Database, SchemaTooNew, tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def schema_of(path: Path) -> list[str]:
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    connection.close()
+    return sorted(" ".join(sql.split()) for (sql,) in rows if "alembic_version" not in sql)
+
+
+def test_migrations_lead_to_the_same_schema_as_a_fresh_start(tmp_path: Path) -> None:
+    fresh, migrated = Database(tmp_path / "fresh.sqlite"), Database(tmp_path / "old.sqlite")
+    assert fresh.migrate() == "created"
+    with sqlite3.connect(migrated.path) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0000')")
+        connection.execute("DELETE FROM alembic_version")
+    connection.close()
+    upgrade_from_nothing(migrated)
+    assert schema_of(fresh.path) == schema_of(migrated.path)
+    assert migrated.migrate() == fresh.migrate() == "current"
+    for database in (fresh, migrated):
+        database.close()
+
+
+def upgrade_from_nothing(database: Database) -> None:
+    from trackd_server.store import database as module
+
+    module._upgrade(database._engine)
+
+
+def test_the_newest_migration_is_the_one_the_code_expects() -> None:
+    config = Config()
+    config.set_main_option("script_location", "trackd_server.store:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == tables.HEAD_REVISION
+
+
+def test_a_database_from_the_future_is_refused(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db.sqlite")
+    database.migrate()
+    with database.write() as connection:
+        connection.execute(tables.version.update().values(version_num="9999"))
+    with pytest.raises(SchemaTooNew, match="install the newer trackd"):
+        database.migrate()
+    database.close()
+
+
+def test_a_failed_write_leaves_nothing_and_the_next_one_works(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db.sqlite")
+    database.migrate()
+    row = {"entity": "local", "name": "p", "created_at": 0.0}
+    with pytest.raises(RuntimeError), database.write() as connection:
+        connection.execute(tables.projects.insert(), row)
+        raise RuntimeError
+    with database.write() as connection:
+        assert connection.execute(tables.projects.select()).all() == []
+        connection.execute(tables.projects.insert(), row)
+    with database.read() as connection:
+        assert len(connection.execute(tables.projects.select()).all()) == 1
+    database.close()
+
+
+def test_a_reader_keeps_its_snapshot_and_never_waits_for_the_writer(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db.sqlite")
+    database.migrate()
+    row = {"entity": "local", "name": "p", "created_at": 0.0}
+    seen: list[int] = []
+
+    def read() -> None:
+        with database.read() as connection:
+            seen.append(len(connection.execute(tables.projects.select()).all()))
+
+    with database.read() as snapshot:
+        assert snapshot.execute(tables.projects.select()).all() == []
+        with database.write() as connection:
+            connection.execute(tables.projects.insert(), row)
+            reader = threading.Thread(target=read)
+            reader.start()
+            reader.join(5)
+        assert snapshot.execute(tables.projects.select()).all() == []
+    read()
+    assert seen == [0, 1]
+    database.close()
