@@ -165,6 +165,8 @@ class Scanner:
         unpack_head = HEAD.unpack_from
         unpack_crc = _CRC.unpack_from
         crc32 = zlib.crc32
+        # Made-up headers could claim overlapping payloads without end: the work stays linear.
+        patience_bytes = MAX_FRAME_PAYLOAD_BYTES + 8 * end
         while at + FRAME_HEADER_BYTES <= end:
             magic, kind, flags, length, producer, seq = unpack_head(data, at)
             body = at + FRAME_HEADER_BYTES
@@ -185,6 +187,9 @@ class Scanner:
                     self.good_end = at if at <= end else end
                     yield Frame(kind, flags, seq, payload)
                     continue
+                patience_bytes -= length
+                if patience_bytes < 0:
+                    return
             at = self._next_candidate(at + FRAME_ALIGN_BYTES)
 
     def _next_candidate(self, at: int) -> int:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from trackd_proto.frames import (
     FRAME_HEADER_BYTES,
+    FRAME_MAGIC,
+    HEAD,
     MAX_FRAME_PAYLOAD_BYTES,
     SEGMENT_HEADER_BYTES,
     Damage,
@@ -131,6 +133,29 @@ def test_a_payload_beyond_the_limit_is_no_frame() -> None:
     frame = encode_frame(2, PRODUCER, 1, bytes(MAX_FRAME_PAYLOAD_BYTES + 1))
     assert list(Scanner(frame)) == []
     assert len(list(Scanner(encode_frame(2, PRODUCER, 1, bytes(MAX_FRAME_PAYLOAD_BYTES))))) == 1
+
+
+def test_made_up_headers_cannot_make_the_search_quadratic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each claims the whole rest: checking all of them would mean 64 GiB."""
+    size_bytes = 2 * 1024 * 1024
+    heads = b"".join(
+        HEAD.pack(
+            FRAME_MAGIC, 2, 0, min(size_bytes - at - 32, MAX_FRAME_PAYLOAD_BYTES), PRODUCER, 1
+        )
+        + bytes(8)
+        for at in range(0, size_bytes - 32, 32)
+    )
+    checked_bytes = 0
+    plain_crc32 = zlib.crc32
+
+    def crc32(data: bytes, start: int = 0) -> int:
+        nonlocal checked_bytes
+        checked_bytes += len(data)
+        return plain_crc32(data, start)
+
+    monkeypatch.setattr(zlib, "crc32", crc32)
+    assert list(Scanner(heads, producer=PRODUCER)) == []
+    assert checked_bytes < 20 * size_bytes
 
 
 @given(data=st.binary(max_size=2000))
