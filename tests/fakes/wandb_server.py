@@ -59,7 +59,7 @@ async def drop_after_apply(
 
 async def hang(_request: Request, _answer: Callable[[], Awaitable[Response]]) -> Response:
     """Never answer."""
-    await anyio.sleep(3600)
+    await _request.app.state.fake.closing.wait()
     return Response()
 
 
@@ -100,6 +100,7 @@ class FakeServer:
     complete: dict[str, int] = field(default_factory=dict[str, int])
     requests: dict[str, int] = field(default_factory=dict[str, int])
     stopped: bool = False
+    closing: anyio.Event = field(default_factory=anyio.Event)
     history_line_count: int = 0
 
     def rows(self, run: str, stream: str = "") -> list[dict[str, Any]]:
@@ -204,6 +205,7 @@ async def fake_server(port: int = 0) -> AsyncGenerator[FakeServer]:
             Route("/put/{run}/{name:path}", fake.put, methods=["PUT"]),
         ]
     )
+    app.state.fake = fake
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
@@ -213,13 +215,15 @@ async def fake_server(port: int = 0) -> AsyncGenerator[FakeServer]:
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: server.serve(sockets=[listener]))
-        while not server.started:
-            await anyio.sleep(0.01)
-        try:
-            yield fake
-        finally:
-            server.should_exit = True
-            server.force_exit = True
-    listener.close()
+    with listener:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: server.serve(sockets=[listener]))
+            while not server.started:
+                await anyio.sleep(0.01)
+            try:
+                yield fake
+            finally:
+                server.should_exit = True
+                fake.closing.set()
+                await anyio.sleep(0.01)
+                server.force_exit = True
