@@ -1,0 +1,121 @@
+"""Between protobuf and the plain dataclasses of the other rooms: checks on the way in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trackd_agent.core.errors import InvalidRequest
+from trackd_agent.runs.options import AttachOptions, RunChanges, RunRef
+from trackd_proto.v1 import common_pb2, run_pb2
+
+if TYPE_CHECKING:
+    from trackd_agent.runs.options import RunSnapshot, WriterSnapshot
+
+_MODES = {
+    run_pb2.MODE_ONLINE: "online",
+    run_pb2.MODE_OFFLINE: "offline",
+    run_pb2.MODE_SHARED: "shared",
+}
+_MODE_NUMBERS = {name: number for number, name in _MODES.items()}
+_LEVELS = {
+    "info": run_pb2.Notice.LEVEL_INFO,
+    "warning": run_pb2.Notice.LEVEL_WARNING,
+    "error": run_pb2.Notice.LEVEL_ERROR,
+}
+
+
+def run_ref(message: common_pb2.RunRef) -> RunRef:
+    """Return which run is meant.
+
+    Raises:
+        InvalidRequest: no run is named.
+    """
+    if not message.run_id:
+        raise InvalidRequest(
+            "MISSING_FIELD", "run.run_id must name a run", details={"field": "run.run_id"}
+        )
+    return RunRef(message.run_id, message.project, message.entity)
+
+
+def attach_options(request: run_pb2.AttachRequest) -> AttachOptions:
+    """Return what a writer asks for.
+
+    Raises:
+        InvalidRequest: the mode is not one of ours.
+    """
+    mode = _MODES.get(request.mode)
+    if mode is None:
+        raise InvalidRequest(
+            "INVALID_MODE",
+            f"mode={request.mode} must be MODE_ONLINE, MODE_OFFLINE or MODE_SHARED",
+            details={"field": "mode", "value": str(request.mode)},
+        )
+    for field, value in (("run_dir", request.run_dir), ("spool_dir", request.spool_dir)):
+        if "\0" in value or (value and not value.startswith("/")):
+            raise InvalidRequest(
+                f"INVALID_{field.upper()}",
+                f"{field}={value[:200]!r} must be an absolute path",
+                details={"field": field, "value": value[:200]},
+            )
+    return AttachOptions(
+        run_id=request.run.run_id,
+        project=request.run.project,
+        entity=request.run.entity,
+        producer=request.producer,
+        run_dir=Path(request.run_dir),
+        label=request.label,
+        mode=mode,
+        spool_dir=Path(request.spool_dir) if request.spool_dir else None,
+        sdk_version=request.sdk_version,
+        pid=request.pid,
+        pid_start_ticks=request.pid_start_ticks,
+        rename_on_conflict=request.rename_on_conflict,
+        reattach=request.reattach,
+        base_url=request.base_url,
+        api_key=request.api_key,
+    )
+
+
+def run_changes(request: run_pb2.UpdateRunRequest) -> RunChanges:
+    """Return what an operator changes."""
+    return RunChanges(
+        name=request.name if request.HasField("name") else None,
+        notes=request.notes if request.HasField("notes") else None,
+        add_tags=tuple(request.add_tags),
+        config_json=dict(request.config_json),
+        summary_json=dict(request.summary_json),
+    )
+
+
+def notice(level: str, text: str) -> run_pb2.Notice:
+    """Return a message for a rank's terminal."""
+    return run_pb2.Notice(level=_LEVELS.get(level.lower(), run_pb2.Notice.LEVEL_INFO), text=text)
+
+
+def run_status(run: RunSnapshot) -> run_pb2.RunStatus:
+    """Return the state of a run as a message."""
+    return run_pb2.RunStatus(
+        run=common_pb2.RunRef(run_id=run.run_id, project=run.project, entity=run.entity),
+        mode=_MODE_NUMBERS.get(run.mode, run_pb2.MODE_UNSPECIFIED),
+        state=run.state,
+        run_dir=str(run.run_dir),
+        url=run.url,
+        writers=[_writer_status(writer) for writer in run.writers],
+        upload_problem=run.upload_problem,
+    )
+
+
+def _writer_status(writer: WriterSnapshot) -> run_pb2.WriterStatus:
+    return run_pb2.WriterStatus(
+        label=writer.label,
+        producer=writer.producer,
+        pid=writer.pid,
+        state=writer.state,
+        received_seq=writer.received_seq,
+        journalled_seq=writer.journalled_seq,
+        uploaded_seq=writer.uploaded_seq,
+        backlog_bytes=writer.backlog_bytes,
+        dropped=writer.dropped,
+        exit_code=writer.exit_code,
+    )

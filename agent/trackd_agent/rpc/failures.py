@@ -1,0 +1,125 @@
+"""From errors to what a caller sees: gRPC status, message, and `ErrorInfo` in a trailer."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+import grpc.aio
+import structlog
+
+from trackd_agent.core import errors
+from trackd_proto.v1 import common_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = structlog.get_logger()
+
+ERROR_TRAILER = "trackd-error-bin"
+_MAX_MESSAGE_CHARS = 2000
+
+#: The first class that fits decides.
+STATUSES: tuple[tuple[type[errors.AgentError], grpc.StatusCode], ...] = (
+    (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.UnknownRun, grpc.StatusCode.NOT_FOUND),
+    (errors.UnknownArtifact, grpc.StatusCode.NOT_FOUND),
+    (errors.RunAlreadyAttached, grpc.StatusCode.ALREADY_EXISTS),
+    (errors.NotAuthenticated, grpc.StatusCode.UNAUTHENTICATED),
+    (errors.NotAllowed, grpc.StatusCode.PERMISSION_DENIED),
+    (errors.RunFinished, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.ProtocolMismatch, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.QueueFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.UpstreamThrottled, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.UpstreamUnavailable, grpc.StatusCode.UNAVAILABLE),
+    (errors.Stopping, grpc.StatusCode.UNAVAILABLE),
+    (errors.UpstreamTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (errors.JournalCorrupt, grpc.StatusCode.DATA_LOSS),
+)
+
+
+def status_of(error: errors.AgentError) -> grpc.StatusCode:
+    """Return the gRPC status of an error."""
+    return next(
+        (status for kind, status in STATUSES if isinstance(error, kind)), grpc.StatusCode.INTERNAL
+    )
+
+
+def info_of(error: errors.AgentError) -> common_pb2.ErrorInfo:
+    """Return the machine-readable form of an error."""
+    return common_pb2.ErrorInfo(
+        code=error.code,
+        retryable=error.retryable,
+        retry_after_ms=round((error.retry_after_s or 0) * 1000),
+        details=error.details,
+    )
+
+
+async def abort(context: Any, error: errors.AgentError) -> NoReturn:
+    """End a call with an error."""
+    trailer = ((ERROR_TRAILER, info_of(error).SerializeToString()),)
+    message = error.message[:_MAX_MESSAGE_CHARS]
+    await context.abort(status_of(error), message, trailing_metadata=trailer)
+    raise AssertionError("abort() raises")
+
+
+class FailureCounts:
+    """How many calls failed, by code; shown in the status."""
+
+    def __init__(self) -> None:
+        self.by_code: dict[str, int] = {}
+
+    def add(self, code: str) -> None:
+        """Count one failed call."""
+        self.by_code[code] = self.by_code.get(code, 0) + 1
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Turns every exception of a handler into a status; none reaches grpcio or ends the process."""
+
+    def __init__(self, counts: FailureCounts) -> None:
+        self._counts = counts
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Wrap the handler of a call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = str(handler_call_details.method)
+        arguments = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary is not None:
+            wrapped = self._guard(handler.unary_unary, method)
+            return grpc.unary_unary_rpc_method_handler(wrapped, **arguments)
+        if handler.stream_stream is not None and method.startswith("/trackd."):
+            wrapped = self._guard(handler.stream_stream, method)
+            return grpc.stream_stream_rpc_method_handler(wrapped, **arguments)
+        return handler  # reflection and health watch: not ours
+
+    def _guard(self, call: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
+        async def guarded(request: Any, context: Any) -> Any:
+            try:
+                return await call(request, context)
+            except errors.AgentError as error:
+                self._counts.add(error.code)
+                log.info("call_failed", method=method, code=error.code, problem=error.message)
+                await abort(context, error)
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:
+                log_id = secrets.token_hex(4)
+                self._counts.add("INTERNAL")
+                log.exception("call_crashed", method=method, log_id=log_id)
+                message = f"the agent failed ({type(error).__name__}); its log says more: {log_id}"
+                await abort(
+                    context, errors.AgentError("INTERNAL", message, details={"log_id": log_id})
+                )
+
+        return guarded

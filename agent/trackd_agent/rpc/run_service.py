@@ -1,0 +1,104 @@
+"""`trackd.v1.RunService`: thin translations between messages and the registry of runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trackd_agent.core.errors import InvalidRequest
+from trackd_agent.rpc import conversion
+from trackd_agent.rpc.callers import caller_of
+from trackd_proto.v1 import run_pb2, run_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from trackd_agent.rpc.config import RpcConfig
+    from trackd_agent.rpc.record_streams import RecordStreams
+    from trackd_agent.runs.registry import RunRegistry
+
+#: A message is at most this much larger than the frames in it.
+_ENVELOPE_BYTES = 1024
+
+
+class RunService(run_pb2_grpc.RunServiceServicer):
+    """Serves the calls of ranks and operators about runs."""
+
+    def __init__(self, registry: RunRegistry, streams: RecordStreams, config: RpcConfig) -> None:
+        self._registry = registry
+        self._streams = streams
+        self._limits = run_pb2.Limits(
+            max_message_bytes=config.max_message_bytes,
+            max_frame_bytes=config.max_message_bytes - _ENVELOPE_BYTES,
+            window_bytes=config.window_bytes,
+            window_frames=config.window_frames,
+        )
+
+    async def Attach(self, request: run_pb2.AttachRequest, context: Any) -> run_pb2.AttachResponse:
+        """Join a run."""
+        options = conversion.attach_options(request)
+        attachment = await self._registry.attach(options, caller_of(context))
+        return run_pb2.AttachResponse(
+            last_seq=attachment.last_seq,
+            agent_epoch=attachment.epoch,
+            label=attachment.label,
+            run_dir=str(attachment.run_dir),
+            url=attachment.url,
+            limits=self._limits,
+            capability=attachment.capability,
+        )
+
+    # A coroutine that writes to the context: grpcio takes it as well as a generator.
+    async def Records(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request_iterator: AsyncIterator[run_pb2.RecordsRequest], context: Any
+    ) -> None:
+        """Take records in; the answers are written by `RecordStreams`."""
+        await self._streams.serve(request_iterator, context)
+
+    async def Detach(self, request: run_pb2.DetachRequest, context: Any) -> run_pb2.DetachResponse:
+        """Leave on purpose."""
+        del context
+        writer = self._registry.writer(request.capability)
+        acked_seq, uploaded_seq = await writer.detach(request.last_seq)
+        return run_pb2.DetachResponse(acked_seq=acked_seq, uploaded_seq=uploaded_seq)
+
+    async def UpdateRun(
+        self, request: run_pb2.UpdateRunRequest, context: Any
+    ) -> run_pb2.UpdateRunResponse:
+        """Change a run from outside."""
+        del context
+        await self._registry.update(
+            conversion.run_ref(request.run), conversion.run_changes(request)
+        )
+        return run_pb2.UpdateRunResponse()
+
+    async def FinishRun(
+        self, request: run_pb2.FinishRunRequest, context: Any
+    ) -> run_pb2.FinishRunResponse:
+        """End a run whose writers are gone."""
+        del context
+        if not 0 <= request.exit_code <= 255:
+            raise InvalidRequest(
+                "INVALID_EXIT_CODE",
+                f"exit_code={request.exit_code} must be 0 to 255",
+                details={"field": "exit_code", "value": str(request.exit_code)},
+            )
+        living = await self._registry.finish(conversion.run_ref(request.run), request.exit_code)
+        return run_pb2.FinishRunResponse(living_labels=living)
+
+    async def GetRunStatus(
+        self, request: run_pb2.GetRunStatusRequest, context: Any
+    ) -> run_pb2.GetRunStatusResponse:
+        """Describe a run."""
+        del context
+        snapshot = self._registry.status(conversion.run_ref(request.run))
+        return run_pb2.GetRunStatusResponse(run=conversion.run_status(snapshot))
+
+    async def ReadSummary(
+        self, request: run_pb2.ReadSummaryRequest, context: Any
+    ) -> run_pb2.ReadSummaryResponse:
+        """Read the summary of a run."""
+        del context
+        text, step = await self._registry.read_summary(
+            conversion.run_ref(request.run), request.label, all_writers=request.all_writers
+        )
+        return run_pb2.ReadSummaryResponse(summary_json=text, step=step)
