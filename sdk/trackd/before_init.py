@@ -18,6 +18,7 @@ def function(name: str) -> Callable[..., Any]:
         raise Error(f"there is no run: call trackd.init() before trackd.{name}()")
 
     refuse.__name__ = name
+    refuse.__doc__ = f"Does what `trackd.Run.{name}` does, for the run that `trackd.init()` made."
     return refuse
 
 
