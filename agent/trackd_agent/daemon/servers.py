@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _START_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 _TIMEOUT_S = 120.0
+_NOT_FOUND = 404
 
 
 class ServerUnreachable(Exception):
@@ -49,7 +50,7 @@ class Server:
             answer = httpx.get(
                 f"{self.base_url}{path}", auth=(API_USER, self.api_key), timeout=timeout_s
             )
-            if answer.status_code == httpx.codes.NOT_FOUND:
+            if answer.status_code == _NOT_FOUND:
                 raise NoSuchRun(f"{self.base_url} holds no such run")
             answer.raise_for_status()
             return answer.json()

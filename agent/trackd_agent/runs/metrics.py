@@ -203,9 +203,13 @@ class MetricDefinitions:
         return encoded
 
     def absorb(self, others: Iterable[MetricDefinitions]) -> None:
-        """Add the definitions of other writers of the run; those already here win."""
+        """Add the definitions of other writers; earlier ones win, and given ones over copies."""
         for other in others:
-            self.defined = {**other.defined, **self.defined}
+            for name, definition in other.defined.items():
+                is_copy = name in other.expanded
+                if name not in self.defined or (name in self.expanded and not is_copy):
+                    self.defined[name] = definition
+                    (self.expanded.add if is_copy else self.expanded.discard)(name)
             self.globs = {**other.globs, **self.globs}
 
     def to_state(self) -> list[Any]:

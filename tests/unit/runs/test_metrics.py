@@ -106,3 +106,14 @@ def test_many_shapes_of_rows_do_not_pile_up() -> None:
         row: dict[str, Any] = {f"m{number}": 1}
         assert prepared(metrics, row) == {f"m{number}": 1, "s": 0}
     assert len(metrics._plans) <= 256  # pyright: ignore[reportPrivateUsage]
+
+
+def test_copies_made_of_globs_are_not_listed_for_a_run_either() -> None:
+    first, second = defined(MetricDefinition("a*")), defined(MetricDefinition("ab", hidden=True))
+    first.prepare({"ab": 1, "ac": 2}, flat=True)
+    merged = MetricDefinitions()
+    merged.absorb([first])
+    assert [entry["name"] for entry in merged.document()] == ["a*"]
+    merged.absorb([second])
+    assert [entry["name"] for entry in merged.document()] == ["a*", "ab"]
+    assert merged.defined["ab"].hidden

@@ -23,7 +23,7 @@ _MAX_LINES_SHOWN = 10
 @click.argument("run", metavar="RUN_DIR|ENTITY/PROJECT/RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole document as JSON.")
 @click.option("--base-url", default="", help="Server to ask; default: as configured.")
-def export(run: str, as_json: bool, base_url: str) -> None:  # noqa: FBT001
+def export(run: str, as_json: bool, base_url: str) -> None:
     """Print everything that a run recorded.
 
     RUN_DIR is a run folder: it is read with the journals and spools that belong to it, also
