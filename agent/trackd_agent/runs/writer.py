@@ -174,7 +174,7 @@ class Writer:
             JournalFull: nothing was taken over; the next call tries again.
         """
         receipt = self.journal.receive(first_seq, count, frames, crc32)
-        if self.start is None and first_seq == 1:
+        if self.start is None and first_seq == 1 and count:
             self._look_for_start(frames)
         for pump in self.pumps:
             pump.grew(len(frames))
