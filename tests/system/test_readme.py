@@ -1,0 +1,131 @@
+"""The README is tested: its scripts run, its commands exist and do what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+from tests.support.source import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRACKD = [str(Path(sys.executable).parent / "trackd")]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.M | re.S)
+
+
+def commands() -> list[str]:
+    """Return every `trackd …` that the README tells to type, without comments."""
+    lines = [line.partition("  #")[0] for block in blocks("bash") for line in block.splitlines()]
+    inline = re.findall(r"`(trackd [a-z]+[^`]*)`", README)
+    return sorted({line.strip() for line in [*lines, *inline] if line.startswith("trackd ")})
+
+
+@dataclass
+class Place:
+    """A data directory and a working folder of their own."""
+
+    folder: Path
+
+    def run(self, command: list[str], **environ: str) -> subprocess.CompletedProcess[str]:
+        keep = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
+        ended = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=keep | {"HOME": str(self.folder), "TRACKD_DIR": str(self.folder / "d")} | environ,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert ended.returncode == 0, f"{command}: {ended.stdout}{ended.stderr}"
+        return ended
+
+    def trackd(self, *arguments: str) -> str:
+        return self.run([*TRACKD, *arguments]).stdout
+
+    def rows(self, path: str, count: int) -> list[dict[str, Any]]:
+        """Return the rows that the server has, after what is on its way has arrived."""
+        document: dict[str, Any] = {}
+        for _ in range(20):
+            document = json.loads(self.trackd("export", "--json", path))
+            if len(document["history"]) >= count:
+                break
+        return document["history"]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    place.trackd("down")
+
+
+@pytest.mark.parametrize("command", commands())
+def test_each_command_and_each_of_its_options_exist(command: str) -> None:
+    _, verb, *words = shlex.split(command)
+    verbs = {entry.name: entry for entry in entry_points(group="trackd.verbs")}
+    loaded = verbs[verb].load()
+    assert isinstance(loaded, click.Command)
+    known = {name for parameter in loaded.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known | {"--help"}
+
+
+def test_the_first_script_leaves_what_the_readme_promises(place: Place) -> None:
+    script, _ = blocks("python")
+    ended = place.run([sys.executable, "-c", script])
+    (path,) = re.findall(r"look at http://[^/]+/(\S+)", ended.stdout)
+    entity, project, _, run_id = path.split("/")
+    assert (entity, project) == ("local", "first-steps")
+    assert len(place.rows(f"{entity}/{project}/{run_id}", 100)) == 100
+    assert run_id in place.trackd("ls")
+    status = json.loads(place.trackd("status", "--json"))
+    assert status["pid"] > 1
+    assert "look at http" in place.trackd("tail", run_id)
+
+
+def test_ranks_that_give_the_same_run_id_share_one_run(place: Place) -> None:
+    _, script = blocks("python")
+    for rank in range(2):
+        place.run([sys.executable, "-c", script], RANK=str(rank), WORLD_SIZE="2")
+    assert len(place.rows("local/first-steps/all-ranks-together", 2)) == 2
+
+
+def test_an_offline_run_is_exported_from_its_folder_and_synced(place: Place) -> None:
+    script, _ = blocks("python")
+    place.run([sys.executable, "-c", script], TRACKD_MODE="offline")
+    (folder,) = (place.folder / "trackd").glob("offline-run-*")
+    document = json.loads(place.trackd("export", "--json", str(folder)))
+    assert len(document["history"]) == 100
+    place.trackd("sync", str(folder))
+    run_id = document["run"]["id"]
+    assert len(place.rows(f"local/first-steps/{run_id}", 100)) == 100
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    (command,) = re.findall(r"&& (\.venv/bin/python -m pytest)$", README, flags=re.M)
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith(f"exec {command}")
+
+
+def test_each_task_and_each_folder_that_is_named_exists() -> None:
+    tasks = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+    named = re.findall(r"\.venv/bin/poe (\w+)", README)
+    assert named
+    assert set(named) <= tasks.keys()
+    for folder in re.findall(r"`((?:sdk|agent|server|proto|tests|systemd)/[\w./-]*)`", README):
+        assert (ROOT / folder).exists(), folder
