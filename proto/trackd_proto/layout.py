@@ -25,7 +25,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,6 +55,8 @@ def socket_path(environ: dict[str, str] | os._Environ[str] | None = None) -> Pat
     path = folder / "agent.sock"
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         return path
+    import tempfile  # loads much, and every rank would carry it
+
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"trackd-{os.getuid()}" / digest / "agent.sock"
 

@@ -7,23 +7,24 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trackd import identity as identities
-from trackd.recorder import FinishedRecorder, Recorder
-from trackd.spool_place import open_spool
+from trackd.logs import close_debug_log
+from trackd.recorder import FinishedRecorder
 from trackd.summaries import MemorySummary, SummaryStore
 from trackd.values import to_history
-from trackd.writer import spool_limits, start_record
+from trackd.writer import start_record
 from trackd_proto.records import Exit, Kind, SummaryUpdate
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import msgspec
 
     from trackd.console import ConsoleCapture
+    from trackd.recorder import Recorder
     from trackd.spool import Spool
-    from trackd.terminal import Terminal
-    from trackd.writer import Handover, Writer
+    from trackd.writer import Handover, Writer, WriterContext
 
 
 class RecordSink(Protocol):
@@ -76,16 +77,17 @@ class Backend(Protocol):
 class AgentBackend:
     """Records go to the agent."""
 
-    def __init__(self, writer: Writer, terminal: Terminal) -> None:
+    def __init__(self, writer: Writer) -> None:
         self.recorder: RecordSink = writer.recorder
         self.console: ConsoleCapture | None = None
+        self.debug_log: logging.Handler | None = None
         self._writer = writer
-        self._terminal = terminal
+        self._context = writer.context
 
     @property
     def run_dir(self) -> Path | None:
         """Folder of the run."""
-        return self._writer.run_dir
+        return self._context.run_dir
 
     @property
     def url(self) -> str:
@@ -95,20 +97,25 @@ class AgentBackend:
     @property
     def open_step(self) -> int:
         """Number of the open row, as the agent counts it."""
-        found = self._writer.read_summary()
+        found = None if self._is_finished else self._writer.read_summary()
         return self.recorder.step if found is None else found[1]
+
+    @property
+    def _is_finished(self) -> bool:
+        return isinstance(self.recorder, FinishedRecorder)
 
     def summary_store(self) -> SummaryStore:
         """Access to the summary, read from the agent."""
         return SummaryStore(read=self._read_summary, write=self._write_summary)
 
     def _read_summary(self) -> dict[str, Any]:
-        if isinstance(self.recorder, FinishedRecorder):
-            self._terminal.warn("the summary of a finished run reads as empty")
+        terminal = self._context.terminal
+        if self._is_finished:
+            terminal.warn("the summary of a finished run reads as empty")
             return {}
         found = self._writer.read_summary()
         if found is None:
-            self._terminal.warn_once("the summary cannot be read now: no agent answers")
+            terminal.warn_once("the summary cannot be read now: no agent answers")
             return {}
         return found[0]
 
@@ -117,21 +124,24 @@ class AgentBackend:
 
     def finish(self, exit_code: int) -> Handover:
         """Hand everything to the agent and leave."""
-        writer = self._writer
         if self.console is not None:
             self.console.finish()
-        self.recorder = FinishedRecorder(writer.identity.run_id, writer.recorder.step)
-        return writer.finish(exit_code, writer.settings.finish_timeout, self._terminal.info)
+        context = self._context
+        self.recorder = FinishedRecorder(context.identity.run_id, self.recorder.step)
+        handover = self._writer.finish(exit_code, context.settings.finish_timeout)
+        if self.debug_log is not None:
+            close_debug_log(self.debug_log)
+        return handover
 
     def in_child(self, replace: Callable[[Backend], None]) -> None:
         """Let go of everything that belongs to the parent."""
-        self._terminal.mute()
+        self._context.terminal.mute()
         if self.console is not None:
             self.console.abandon()
-        if isinstance(self.recorder, FinishedRecorder):
+        if self._is_finished:
             return
         self._writer.spool.abandon_in_child()
-        child = ChildBackend(self._writer, self._terminal, self._writer.producer)
+        child = ChildBackend(self._context, self._writer.producer, self.recorder.step, self.url)
         # The parent's gRPC objects must neither be used nor finalised in this process: the
         # child keeps `self`, and so them, for good.
         child.inherited = self
@@ -139,31 +149,29 @@ class AgentBackend:
 
 
 class ChildBackend:
-    """A forked child of a writer: records go to a spool of its own, which the agent finds.
+    """A forked process: records go to a spool of its own, which the agent finds by itself.
 
     The spool is opened by the first record, so that children that never log cost nothing.
     No gRPC: it does not survive a fork.
     """
 
-    def __init__(self, writer: Writer, terminal: Terminal, parent_producer: int) -> None:
-        self.recorder: RecordSink = _FirstRecord(self, writer.recorder.step)
+    def __init__(
+        self, context: WriterContext, parent_producer: int, first_step: int, url: str
+    ) -> None:
+        self.recorder: RecordSink = _FirstRecord(self, first_step)
         self.inherited: Backend | None = None
-        self._writer = writer
-        self._terminal = terminal
+        self.url = url
+        self._context = context
         self._parent_producer = parent_producer
-        self._first_step = writer.recorder.step
+        self._first_step = first_step
+        #: Configuration of the first record; the parent's run has its own already.
+        self.config: dict[str, Any] = {}
         self._spool: Spool | None = None
-        self._producer = 0
 
     @property
     def run_dir(self) -> Path | None:
         """Folder of the run."""
-        return self._writer.run_dir
-
-    @property
-    def url(self) -> str:
-        """Address of the run; empty where unknown."""
-        return self._writer.sender.url
+        return self._context.run_dir
 
     @property
     def open_step(self) -> int:
@@ -171,54 +179,40 @@ class ChildBackend:
         return self.recorder.step
 
     def summary_store(self) -> SummaryStore:
-        """Writes are recorded; reads need the parent's connection and are empty."""
+        """Writes are recorded; reads would need a connection and are empty."""
         return SummaryStore(
             read=dict, write=lambda update: self.recorder.record(Kind.SUMMARY, update)
         )
 
     def open(self) -> Recorder:
         """Open the spool of this process and return its recorder."""
-        writer = self._writer
-        self._producer = identities.generate_producer()
-        self._spool = spool = open_spool(
-            writer.discovery.data_dir,
-            (writer.identity.project, writer.identity.run_id, self._producer),
-            spool_limits(writer.settings),
-            self._terminal.warn,
-        )
-        recorder = Recorder(
-            spool,
-            writer.clock,
-            self._terminal.warn,
-            strict=bool(writer.settings.strict),
-            first_step=self._first_step,
-        )
+        context = self._context
+        self._spool = spool = context.make_spool(identities.generate_producer())
+        self.recorder = recorder = context.make_recorder(spool, self._first_step)
         start = start_record(
-            writer, {}, parent_producer=self._parent_producer, first_step=self._first_step
+            context, self.config, parent_producer=self._parent_producer, first_step=self._first_step
         )
         recorder.record(Kind.START, start)
-        self.recorder = recorder
         return recorder
 
     def finish(self, exit_code: int) -> Handover | None:
         """End this process's own records; the parent's run goes on."""
-        spool, self._spool = self._spool, None
-        if spool is None:
-            return None
-        clock = self._writer.clock
-        spool.settle()
-        self.recorder.record(Kind.EXIT, Exit(exit_code, time.time(), clock.runtime_s()))
-        self.recorder = FinishedRecorder(self._writer.identity.run_id, self.recorder.step)
-        spool.close(delete=False)
-        return None
+        recorder, spool = self.recorder, self._spool
+        self.recorder = FinishedRecorder(self._context.identity.run_id, recorder.step)
+        self._spool = None
+        if spool is not None:
+            spool.settle()
+            end = Exit(exit_code, time.time(), self._context.clock.runtime_s())
+            recorder.record(Kind.EXIT, end)
+            spool.close(delete=False)
 
     def in_child(self, replace: Callable[[Backend], None]) -> None:
-        """Let go of the spool of the child that forked."""
+        """Let go of the spool of the process that forked."""
         parent = self._parent_producer
         if self._spool is not None:
             self._spool.abandon_in_child()
-            parent = self._producer
-        grandchild = ChildBackend(self._writer, self._terminal, parent)
+            parent = self._spool.producer
+        grandchild = ChildBackend(self._context, parent, self.recorder.step, self.url)
         grandchild.inherited = self
         replace(grandchild)
 

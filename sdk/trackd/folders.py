@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +52,8 @@ def writable_root(root: Path, warn: Callable[[str], None]) -> Path:
         reason = "it is not writable"
     except OSError as error:
         reason = error.strerror or str(error)
+    import tempfile  # only here: it loads a lot
+
     fallback = Path(tempfile.gettempdir()) / "trackd"
     fallback.mkdir(parents=True, exist_ok=True)
     warn(f"cannot write run folders to {wanted} ({reason}); using {fallback}: set TRACKD_ROOT_DIR")

@@ -15,18 +15,14 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from trackd.errors import UsageError
-from trackd.values import SCALARS, TooDeepError, clean_text, to_history, type_name
+from trackd.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, RowCheck, RunKeys
+from trackd.values import SCALARS, clean_text, type_name
 from trackd_proto.records import Kind, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trackd.spool import Spool
-
-MAX_ROW_KEYS = 10_000
-MAX_RUN_KEYS = 100_000
-MAX_KEY_CHARACTERS = 1_024
-MAX_ROW_BYTES = 1 << 20
 
 _ROW = int(Kind.ROW)
 _CONSOLE = int(Kind.CONSOLE)
@@ -76,8 +72,8 @@ class Recorder:
         self._origin_s = clock.origin_s
         self._append = spool.append
         self._encode = _RUNTIME_ENCODER.encode
-        self._known_keys: set[str] = set()
-        self._nested_keys: set[str] = set()
+        self._keys = RunKeys()
+        self._known_keys = self._keys.top
 
     def row(self, data: Mapping[str, Any], step: int | None, commit: bool | None) -> None:
         """Record one `log()` call; see `Run.log`."""
@@ -89,6 +85,7 @@ class Recorder:
             record = (time.time(), runtime_s, data, *self._advance(step, commit))
         if (
             data.__class__ is dict
+            and len(data) <= MAX_ROW_KEYS
             and data.keys() <= self._known_keys
             and SCALARS.issuperset(map(type, data.values()))
         ):
@@ -130,121 +127,39 @@ class Recorder:
 
     # --- the slow path -----------------------------------------------------------------------
 
-    def _careful_row(self, record: tuple[Any, ...], data: Mapping[str, Any]) -> None:
+    def _careful_row(self, record: tuple[Any, ...], data: Any) -> None:
         """Store the good values of a row, then say what was wrong with the rest."""
-        if not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(data, Mapping):
             raise TypeError(
                 f"log() needs a dictionary with text keys, got {type_name(data)}: "
                 'write log({"loss": loss})'
             )
-        faults: list[str] = []
-        good: dict[str, Any] = {}
+        check = RowCheck(self._keys)
         for key, value in cast("Mapping[Any, Any]", data).items():
-            self._take(key, value, good, faults)
-        if good or not faults:
-            self._append_within_limit(record, good)
-        if faults:
-            raise TypeError("; ".join(faults))
+            check.take(key, value)
+        if check.good or not (check.faults or check.refusals):
+            time_s, runtime_s, _, *position = record
+            payload = self._encode((time_s, runtime_s, check.good, *position))
+            if len(payload) > MAX_ROW_BYTES:
+                check.shrink(len(payload) - MAX_ROW_BYTES, self._size_of)
+                payload = self._encode((time_s, runtime_s, check.good, *position))
+            self._append(_ROW, payload)
+        for reason, message in check.refusals:
+            self._report(reason, message)
+        if check.faults:
+            raise TypeError("; ".join(check.faults))
+        if check.refusals and self._strict:
+            raise UsageError("; ".join(message for _, message in check.refusals))
 
-    def _take(self, key: Any, value: Any, good: dict[str, Any], faults: list[str]) -> None:
-        if not isinstance(key, str):
-            faults.append(
-                f"log(): the key {key!r} is of type {type_name(key)}: "
-                f"keys are text, use {str(key)!r}"
-            )
-            return
-        if key == "_step":  # numbered by the agent
-            return
-        key = clean_text(key)
-        if not self._admit(key, len(good), self._known_keys):
-            return
-        try:
-            plain = to_history(value)
-        except TooDeepError as error:
-            self._refuse("too_deep", f"the value of {_shown(key)} is {error}; flatten it")
-        except TypeError as error:
-            faults.append(
-                f"log(): {_shown(key)} holds {error}, which cannot be recorded: "
-                "convert it to a number, text, list or dictionary"
-            )
-        except RecursionError:
-            self._refuse("too_deep", f"the value of {_shown(key)} contains itself; left out")
-        else:
-            if type(plain) is dict:
-                plain = self._admit_tree(key, cast("dict[str, Any]", plain), [len(good)])
-            good[key] = plain
+    def _size_of(self, value: Any) -> int:
+        return len(self._encode(value))
 
-    def _admit(self, key: str, position: int, known: set[str]) -> bool:
-        """Apply the limits on keys; remember a new key."""
-        if position >= MAX_ROW_KEYS:
-            self._refuse(
-                "row_keys",
-                f"a row has more than {MAX_ROW_KEYS} keys; the rest from {_shown(key)} on is "
-                "left out: log fewer keys a row",
-            )
-            return False
-        if key in known:
-            return True
-        if len(key) > MAX_KEY_CHARACTERS:
-            self._refuse(
-                "key_length",
-                f"the key {_shown(key)} has {len(key)} characters, at most {MAX_KEY_CHARACTERS} "
-                "are allowed; its value is left out: use a shorter key",
-            )
-            return False
-        if len(self._known_keys) + len(self._nested_keys) >= MAX_RUN_KEYS:
-            self._refuse(
-                "run_keys",
-                f"the run already has {MAX_RUN_KEYS} different keys; {_shown(key)} and other new "
-                "ones are left out: log values under fewer keys",
-            )
-            return False
-        known.add(key)
-        return True
-
-    def _admit_tree(self, path: str, tree: dict[str, Any], leaves: list[int]) -> dict[str, Any]:
-        """Apply the limits on keys to the leaves of a nested mapping."""
-        kept: dict[str, Any] = {}
-        for key, value in tree.items():
-            name = f"{path}.{key}"
-            if type(value) is dict:
-                kept[key] = self._admit_tree(name, cast("dict[str, Any]", value), leaves)
-            elif self._admit(name, leaves[0], self._nested_keys):
-                leaves[0] += 1
-                kept[key] = value
-        return kept
-
-    def _append_within_limit(self, record: tuple[Any, ...], good: dict[str, Any]) -> None:
-        time_s, runtime_s, _, *position = record
-        payload = self._encode((time_s, runtime_s, good, *position))
-        if len(payload) > MAX_ROW_BYTES:
-            sizes = {key: len(self._encode(value)) + len(key) + 8 for key, value in good.items()}
-            excess = len(payload) - MAX_ROW_BYTES
-            for key in sorted(sizes, key=sizes.__getitem__, reverse=True):
-                if excess <= 0:
-                    break
-                excess -= sizes[key] - 8
-                del good[key]
-                self._refuse(
-                    "row_bytes",
-                    f"the value of {_shown(key)} takes {sizes[key]} bytes, a row at most "
-                    f"{MAX_ROW_BYTES}; it is left out: save it as a file",
-                )
-            payload = self._encode((time_s, runtime_s, good, *position))
-        self._append(_ROW, payload)
-
-    def _refuse(self, reason: str, message: str) -> None:
-        """Count a value that is left out; say so the first time, or raise where strict."""
+    def _report(self, reason: str, message: str) -> None:
+        """Count a value that was left out; say so the first time."""
         count = self.refused.get(reason, 0)
         self.refused[reason] = count + 1
-        if self._strict:
-            raise UsageError(message)
         if not count:
             self._warn(message)
-
-
-def _shown(key: str) -> str:
-    return repr(key if len(key) <= 60 else key[:57] + "...")
 
 
 class FinishedRecorder:

@@ -33,6 +33,7 @@ class Run:
         "_config",
         "_finish",
         "_identity",
+        "_make_saver",
         "_recorder",
         "_saver",
         "_settings",
@@ -56,6 +57,7 @@ class Run:
         self._terminal = terminal
         self._finish = finish
         self._start_time = 0.0
+        self._make_saver: Callable[[], FileSaver] | None = None
         self._saver: FileSaver | None = None
         self._config = Config(identity.config, self._publish_config, terminal.warn)
         self._summary = Summary(backend.summary_store())
@@ -131,8 +133,10 @@ class Run:
             ValueError: unknown policy, or a path outside `base_path`.
             UsageError: the run is finished.
         """
-        if self._saver is None:
+        if self._make_saver is None:
             return False
+        if self._saver is None:
+            self._saver = self._make_saver()
         base = None if base_path is None else str(base_path)
         return self._saver.save(glob_str, base, policy, glob=glob)
 
@@ -326,9 +330,9 @@ class Run:
         """True after `finish`."""
         return isinstance(self._recorder, FinishedRecorder)
 
-    def begin(self, saver: FileSaver | None, start_time: float) -> None:
+    def begin(self, make_saver: Callable[[], FileSaver] | None, start_time: float) -> None:
         """Called once by the session when everything is set up."""
-        self._saver = saver
+        self._make_saver = make_saver
         self._start_time = start_time
 
     def use(self, backend: Backend) -> None:

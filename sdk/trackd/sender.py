@@ -7,7 +7,6 @@ the *receiver* (ours, one per stream) takes acknowledgements in. `log()` wakes n
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import zlib
@@ -15,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from trackd.agent_link import AgentCallError, AgentLink
+from trackd.identity import jitter_s
 from trackd.logs import LOGGER
 from trackd.spool import SpoolReader
 from trackd_proto.v1 import run_pb2
@@ -176,14 +176,14 @@ class Sender:
         if not self._discovery.is_listening():
             if time.monotonic() - lost_s >= _START_AGENT_AFTER_S:
                 self._discovery.start_agent()
-            self._pause(random.uniform(*_RECONNECT_S))  # noqa: S311 - jitter
+            self._pause(jitter_s(*_RECONNECT_S))
             return False
         try:
             self._attach(reattach=True, timeout_s=_ATTACH_TIMEOUT_S)
         except AgentCallError as error:
             _log.warning("attach failed: %s", error)
             if error.retryable:
-                self._pause(random.uniform(*_RECONNECT_S))  # noqa: S311 - jitter
+                self._pause(jitter_s(*_RECONNECT_S))
             else:
                 self._terminal.warn_once(
                     f"the agent refuses this run ({error.message}); "

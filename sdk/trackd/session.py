@@ -11,6 +11,7 @@ from trackd import settings as settings_module
 from trackd import starting
 from trackd.errors import Error
 from trackd.exits import ExitHooks
+from trackd.identity import generate_producer
 from trackd.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class Session:
     def __init__(self) -> None:
         self._loaded: Loaded | None = None
         self._runs: list[Run] = []
+        #: Runs of the process from which this one was forked.
+        self._inherited: list[Run] = []
+        #: Not 0 in a process that was forked after gRPC was in use.
+        self._forked_from = 0
         self._global: Run | None = None
         self._hooks = ExitHooks(self._at_exit)
         self._fork_hook_installed = False
@@ -87,7 +92,10 @@ class Session:
             run = starting.start_disabled(identity, settings, self.finish)
         else:
             self._install_hooks()
-            run = starting.start(identity, settings, self.finish)
+            if self._forked_from:
+                run = starting.start_in_child(identity, settings, self.finish, self._forked_from)
+            else:
+                run = starting.start(identity, settings, self.finish)
         self._runs.append(run)
         if settings.reinit != "create_new" or self._global is None:
             self._bind(run)
@@ -99,8 +107,9 @@ class Session:
             return
         run.close()
         handover = run.backend.finish(exit_code or self._hooks.exit_code)
-        if run in self._runs:
-            self._runs.remove(run)
+        for runs in (self._runs, self._inherited):
+            if run in runs:
+                runs.remove(run)
         if run is self._global:
             self._bind(None)
         if handover is None:
@@ -115,7 +124,7 @@ class Session:
 
     def tear_down(self, exit_code: int | None) -> None:
         """Finish every open run and forget the settings."""
-        for run in list(reversed(self._runs)):
+        for run in [*reversed(self._runs), *self._inherited]:
             self.finish(run, exit_code)
         self.forget()
 
@@ -139,12 +148,17 @@ class Session:
             os.register_at_fork(after_in_child=self._in_child)
 
     def _at_exit(self) -> None:
-        for run in list(reversed(self._runs)):
+        for run in [*reversed(self._runs), *self._inherited]:
             self.finish(run, None)
 
     def _in_child(self) -> None:
-        for run in self._runs:
+        for run in [*self._runs, *self._inherited]:
             run.backend.in_child(run.use)
+        self._inherited += self._runs
+        self._runs = []
+        self._hooks.exit_code = 0
+        if "grpc" in sys.modules:  # it does not work in a forked child
+            self._forked_from = self._forked_from or generate_producer()
         if self._global is not None:
             self._bind(self._global)
 

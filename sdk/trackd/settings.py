@@ -8,8 +8,6 @@ arguments of `init`.
 
 from __future__ import annotations
 
-import configparser
-import difflib
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -168,6 +166,8 @@ def _canonical(name: str) -> str:
         return _ALIASES[name]
     if name.startswith("_") and f"x{name}" in _RULES:
         return f"x{name}"
+    import difflib  # only for the message
+
     near = difflib.get_close_matches(name, _RULES, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "see help(trackd.Settings) for the list"
     raise ValueError(f"setting {name!r} does not exist: {hint}")
@@ -203,12 +203,14 @@ def from_file(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file cannot be parsed or holds a refused value; all of it is to be ignored.
     """
+    if not path.exists():
+        return {}
+    import configparser  # few have such files
+
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         with path.open(encoding="utf-8") as file:
             parser.read_file(file)
-    except FileNotFoundError:
-        return {}
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
         raise ValueError(f"failed to load settings from {path}: {error}") from error
     values: dict[str, Any] = dict(parser["default"]) if parser.has_section("default") else {}

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from trackd.errors import UsageError
 
@@ -172,8 +171,8 @@ def tags(name: str, value: Any) -> tuple[str, ...]:
 def url(name: str, value: Any) -> str:
     """Accept an http or https address; trailing slashes are removed."""
     found = text(name, value).strip()
-    parts = urlsplit(found)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    scheme, separator, rest = found.partition("://")
+    if scheme not in ("http", "https") or not separator or not rest.strip("/ "):
         raise fault(name, value, "use an address such as http://127.0.0.1:8080")
     return found.rstrip("/")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +50,12 @@ def _network_file_system(path: Path) -> str:
     return kind if kind in _NETWORK_FILE_SYSTEMS else ""
 
 
+def _spare_root() -> Path:
+    import tempfile  # only here: it loads a lot
+
+    return Path(tempfile.gettempdir()) / f"trackd-{os.getuid()}"
+
+
 def open_spool(
     data_dir: Path,
     identity: tuple[str, str, int],
@@ -70,9 +75,9 @@ def open_spool(
     """
     project, run_id, producer = identity
     run_hash = layout.run_hash(project, run_id)
-    spare = Path(tempfile.gettempdir()) / f"trackd-{os.getuid()}"
     reasons: list[str] = []
-    for root in (data_dir, spare):
+    for root in (data_dir, None):
+        root = root or _spare_root()
         folder = layout.spool_folder(root, run_id, producer)
         if kind := _network_file_system(root):
             reasons.append(f"{folder.parent} is on a network file system ({kind})")

@@ -9,25 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from trackd import folders
 from trackd import identity as identities
-from trackd.backends import AgentBackend, DisabledBackend
+from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.configuration import plain_values
 from trackd.console import ConsoleCapture
 from trackd.discovery import Discovery
-from trackd.files import FileSaver
-from trackd.logs import LOGGER
+from trackd.logs import open_debug_log
 from trackd.runs import Run
 from trackd.terminal import Terminal
-from trackd.writer import RunIdentity, Writer
+from trackd.writer import RunIdentity, Writer, WriterContext
 from trackd_proto.layout import RunFolderFacts
 from trackd_proto.records import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trackd.backends import Backend
+    from trackd.files import FileSaver
     from trackd.settings import Settings
     from trackd.writer import Handover
-
-_log = LOGGER
 
 
 def identify(settings: Settings, config: Any) -> RunIdentity:
@@ -76,45 +75,93 @@ def start(
         CommError: the agent refuses this process, or there is no place for a spool.
     """
     terminal = Terminal(settings)
-    offline = identity.mode == "offline"
     root = folders.writable_root(Path(settings.root_dir or "."), terminal.warn)
+    offline = identity.mode == "offline"
     proposal = folders.propose(root, identity.run_id, offline=offline, start_time_s=time.time())
-    discovery = Discovery()
+    context = WriterContext(identity, settings, Discovery(), terminal, proposal.path)
     try:
-        writer = Writer(identity, settings, proposal.path, discovery, terminal)
+        writer = Writer(context)
         attached = writer.open()
     except BaseException:
         folders.withdraw(proposal)
         raise
-    folder = proposal
-    if writer.run_dir.absolute() != proposal.path.absolute():
-        folders.withdraw(proposal)
-        folder = folders.RunFolder(writer.run_dir)
-    facts = RunFolderFacts(
-        run_id=identity.run_id,
-        project=identity.project,
-        entity=identity.entity,
-        mode=identity.mode,
-        data_dir=str(discovery.data_dir),
-        base_url=settings.base_url or "",
-    )
-    folders.establish(folder, facts)
-    identity.label = writer.label
+    folder = _establish(context, proposal)
     writer.begin()
-    backend = AgentBackend(writer, terminal)
-    run = Run(identity, settings, backend, terminal, finish)
-    saver = FileSaver(
-        folder.files,
-        lambda saved: backend.recorder.record(Kind.FILE, saved),
-        terminal.info,
-        terminal.warn,
-        use_symlinks=settings.symlink,
-    )
-    run.begin(saver, writer.clock.start_time_s)
+    backend = AgentBackend(writer)
+    backend.debug_log = open_debug_log(folder.logs)
+    run = _make_run(context, backend, folder, finish)
     print_header(run, terminal, attached=attached)
     if settings.console != "off":
         backend.console = capture = ConsoleCapture(writer.recorder.console)
         writer.sender.on_poll = capture.flush_stale
+    return run
+
+
+def start_in_child(
+    identity: RunIdentity,
+    settings: Settings,
+    finish: Callable[[Run, int | None], None],
+    parent_producer: int,
+) -> Run:
+    """Return a run of a forked process, where gRPC cannot be used: the agent reads its spool.
+
+    Raises:
+        CommError: there is no place for a spool.
+    """
+    terminal = Terminal(settings)
+    root = folders.writable_root(Path(settings.root_dir or "."), terminal.warn)
+    offline = identity.mode == "offline"
+    proposal = folders.propose(root, identity.run_id, offline=offline, start_time_s=time.time())
+    context = WriterContext(identity, settings, Discovery(), terminal, proposal.path)
+    folder = _establish(context, proposal)
+    if not context.discovery.is_listening():
+        context.discovery.start_agent()
+    backend = ChildBackend(context, parent_producer, 0, "")
+    backend.config = identity.config
+    backend.open()
+    run = _make_run(context, backend, folder, finish)
+    print_header(run, terminal, attached=True)
+    return run
+
+
+def _establish(context: WriterContext, proposal: folders.RunFolder) -> folders.RunFolder:
+    """Return the folder of the run: ours, or the one of the writer that came first."""
+    folder = proposal
+    if context.run_dir.absolute() != proposal.path.absolute():
+        folders.withdraw(proposal)
+        folder = folders.RunFolder(context.run_dir)
+    facts = RunFolderFacts(
+        run_id=context.identity.run_id,
+        project=context.identity.project,
+        entity=context.identity.entity,
+        mode=context.identity.mode,
+        data_dir=str(context.discovery.data_dir),
+        base_url=context.settings.base_url or "",
+    )
+    folders.establish(folder, facts)
+    return folder
+
+
+def _make_run(
+    context: WriterContext,
+    backend: Backend,
+    folder: folders.RunFolder,
+    finish: Callable[[Run, int | None], None],
+) -> Run:
+    run = Run(context.identity, context.settings, backend, context.terminal, finish)
+
+    def make_saver() -> FileSaver:
+        from trackd.files import FileSaver  # few runs save files, and this loads a lot
+
+        return FileSaver(
+            folder.files,
+            lambda saved: run.backend.recorder.record(Kind.FILE, saved),
+            context.terminal.info,
+            context.terminal.warn,
+            use_symlinks=context.settings.symlink,
+        )
+
+    run.begin(make_saver, context.clock.start_time_s)
     return run
 
 

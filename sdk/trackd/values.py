@@ -39,8 +39,6 @@ def to_history(value: Any, depth: int = 1) -> Any:
     """
     if depth > MAX_DEPTH:
         raise TooDeepError(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, enum.Enum):
-        return to_history(value.value, depth)
     return _convert(value, depth, to_history)
 
 
@@ -48,8 +46,6 @@ def to_config(value: Any, depth: int = 1) -> Any:
     """Return a value as it goes into the configuration: foreign objects become their text."""
     if depth > MAX_DEPTH:
         raise TooDeepError(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, enum.Enum):
-        return value.name
     if isinstance(value, slice):
         sliced = cast("slice[Any, Any, Any]", value)
         parts = {"slice_start": sliced.start, "slice_step": sliced.step, "slice_stop": sliced.stop}
@@ -70,8 +66,6 @@ def to_summary(value: Any, depth: int = 1) -> Any:
     """
     if depth > MAX_DEPTH:
         raise TooDeepError(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, enum.Enum):
-        return value.name
     plain = _convert(value, depth, to_summary)
     return None if isinstance(plain, float) and math.isnan(plain) else plain
 
@@ -129,7 +123,8 @@ def _find_converter(kind: type[Any]) -> _Converter:
     if hasattr(kind, "detach") and hasattr(kind, "cpu"):
         return _tensor
     if hasattr(kind, "dtype") and hasattr(kind, "tolist"):
-        return _array
+        is_scalar = any(base.__name__ == "generic" for base in kind.__mro__)
+        return _array_scalar if is_scalar else _array
     if hasattr(kind, "__array__") and hasattr(kind, "dtype"):
         return _foreign_array
     return _refuse
@@ -137,6 +132,11 @@ def _find_converter(kind: type[Any]) -> _Converter:
 
 def _same(value: Any, _depth: int, _recurse: _Convert) -> Any:
     return value
+
+
+def _enumeration(value: enum.Enum, depth: int, recurse: _Convert) -> Any:
+    # As the reference has it: rows hold the value, configurations the name.
+    return recurse(value.value, depth) if recurse is to_history else value.name
 
 
 def _integer(value: int, _depth: int, _recurse: _Convert) -> int | float:
@@ -165,6 +165,8 @@ def _mapping(value: Mapping[Any, Any], depth: int, recurse: _Convert) -> dict[st
 
 
 def _sequence(value: Any, depth: int, recurse: _Convert) -> list[Any]:
+    if recurse is to_history and _UNCHANGED.issuperset(map(type, value)):
+        return list(value)
     return [recurse(item, depth + 1) for item in value]
 
 
@@ -202,6 +204,14 @@ def _foreign_array(value: Any, depth: int, recurse: _Convert) -> Any:
     return _array(value.__array__(), depth, recurse)
 
 
+def _array_scalar(value: Any, depth: int, recurse: _Convert) -> Any:
+    """Numpy scalars, the most usual guests of a row."""
+    item = value.item()
+    if type(item) is float and recurse is to_history:
+        return item
+    return _array(value, depth, recurse)
+
+
 def _array(value: Any, depth: int, recurse: _Convert) -> Any:
     """Numpy scalars and arrays, and whatever offers the same methods."""
     size = int(value.size)
@@ -228,6 +238,7 @@ def _too_long(elements: int) -> TypeError:
 
 
 _BY_BASE: tuple[tuple[type[Any] | tuple[type[Any], ...], _Converter], ...] = (
+    (enum.Enum, _enumeration),
     (str, _text),
     (int, _integer),
     (float, _real),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from trackd import __version__
 from trackd import identity as identities
 from trackd.agent_link import AgentCallError
 from trackd.errors import CommError, LabelInUseError, UsageError
@@ -22,10 +24,9 @@ from trackd_proto.records import Exit, Kind, Start
 from trackd_proto.v1 import common_pb2, run_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trackd.discovery import Discovery
     from trackd.settings import Settings
+    from trackd.spool import Spool
     from trackd.terminal import Terminal
 
 _MODES = {
@@ -58,6 +59,39 @@ class RunIdentity:
     config: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
+@dataclass(slots=True)
+class WriterContext:
+    """What the writers of a run in this process and in its forked children share."""
+
+    identity: RunIdentity
+    settings: Settings
+    discovery: Discovery
+    terminal: Terminal
+    #: Folder of the run: a proposal until an agent answered.
+    run_dir: Path
+    clock: Clock = field(default_factory=Clock)
+
+    def make_spool(self, producer: int) -> Spool:
+        """Return a new spool for a writer of this run.
+
+        Raises:
+            CommError: no local place can hold a spool.
+        """
+        settings, identity = self.settings, self.identity
+        limits = SpoolLimits(
+            segment_bytes=settings.spool_segment_bytes,
+            max_bytes=settings.spool_max_bytes,
+            max_block_s=settings.log_max_block,
+        )
+        names = (identity.project, identity.run_id, producer)
+        return open_spool(self.discovery.data_dir, names, limits, self.terminal.warn)
+
+    def make_recorder(self, spool: Spool, first_step: int = 0) -> Recorder:
+        """Return the recorder of a writer of this run."""
+        strict = bool(self.settings.strict)
+        return Recorder(spool, self.clock, self.terminal.warn, strict=strict, first_step=first_step)
+
+
 @dataclass(frozen=True, slots=True)
 class Handover:
     """How a writer's end went."""
@@ -69,44 +103,17 @@ class Handover:
 
 
 class Writer:
-    """One attached writer.
+    """This process as an attached writer."""
 
-    Args:
-        identity: the run.
-        settings: in force.
-        run_dir: proposed run folder.
-        discovery: where the agent is.
-        terminal: for what the user should know.
-    """
-
-    def __init__(
-        self,
-        identity: RunIdentity,
-        settings: Settings,
-        run_dir: Path,
-        discovery: Discovery,
-        terminal: Terminal,
-    ) -> None:
-        self.identity = identity
-        self.run_dir = run_dir
-        self.label = identity.label
-        self.clock = Clock()
-        self.settings = settings
-        self.discovery = discovery
+    def __init__(self, context: WriterContext) -> None:
+        self.context = context
         self.producer = identities.generate_producer()
-        self._terminal = terminal
-        self._rename_on_conflict = not identity.label_is_explicit and bool(identity.label)
-        self.spool = open_spool(
-            discovery.data_dir,
-            (identity.project, identity.run_id, self.producer),
-            spool_limits(settings),
-            terminal.warn,
-        )
-        self.recorder = Recorder(
-            self.spool, self.clock, terminal.warn, strict=bool(settings.strict)
-        )
-        self.sender = Sender(self.spool, discovery, self._attach_request, terminal)
+        self.spool = context.make_spool(self.producer)
+        self.recorder = context.make_recorder(self.spool)
+        self.sender = Sender(self.spool, context.discovery, self._attach_request, context.terminal)
         self.spool.is_drained = lambda: self.sender.is_streaming
+        identity = context.identity
+        self._rename_on_conflict = not identity.label_is_explicit and bool(identity.label)
 
     def open(self) -> bool:
         """Join the run; return False when no agent answered and rows wait in the spool.
@@ -125,23 +132,23 @@ class Writer:
         if attached is None:
             self._rename_on_conflict = True
         else:
-            self.label = attached.label
-            self.run_dir = Path(attached.run_dir or self.run_dir)
+            self.context.identity.label = attached.label
+            self.context.run_dir = Path(attached.run_dir or self.context.run_dir)
         return attached is not None
 
     def begin(self) -> None:
         """Write the first record and start to send."""
-        start = start_record(self, self.identity.config)
+        start = start_record(self.context, self.context.identity.config)
         self.recorder.record(Kind.START, start)
         self.sender.start()
 
-    def finish(self, exit_code: int, timeout_s: float, say: Callable[[str], None]) -> Handover:
+    def finish(self, exit_code: int, timeout_s: float) -> Handover:
         """Record the end, hand everything to the agent and leave."""
-        end = Exit(exit_code, time.time(), self.clock.runtime_s())
+        end = Exit(exit_code, time.time(), self.context.clock.runtime_s())
         self.spool.settle()
         self.recorder.record(Kind.EXIT, end)
         deadline = time.monotonic() + timeout_s
-        complete = self._hand_over(deadline, say)
+        complete = self._hand_over(deadline)
         if complete:
             left_s = max(_CALL_TIMEOUT_S, deadline - time.monotonic())
             complete = self.sender.detach(min(_CALL_TIMEOUT_S, left_s))
@@ -150,43 +157,42 @@ class Writer:
         self.spool.close(delete=complete)
         return Handover(complete, uploaded)
 
-    def _hand_over(self, deadline: float, say: Callable[[str], None]) -> bool:
+    def _hand_over(self, deadline: float) -> bool:
         """Wait until the agent holds everything; say what is going on when that takes long."""
         last_seq = self.spool.last_seq
         if self.sender.wait_acked(last_seq, min(2.0, deadline - time.monotonic())):
             return True
         waiting = last_seq - self.sender.acked_seq
         state = "the agent is busy" if self.sender.is_streaming else "no agent answers"
-        say(f"handing over {waiting} records ({state}) ...")
+        self.context.terminal.info(f"handing over {waiting} records ({state}) ...")
         return self.sender.wait_acked(last_seq, max(0.0, deadline - time.monotonic()))
 
     def read_summary(self) -> tuple[dict[str, Any], int] | None:
         """Return the summary and the open step; None when no agent answers in time."""
-        request = run_pb2.ReadSummaryRequest(run=self._run_ref(), label=self.label)
-        response = self.sender.read_summary(request, self.settings.summary_timeout)
+        request = run_pb2.ReadSummaryRequest(run=self._run_ref(), label=self.context.identity.label)
+        response = self.sender.read_summary(request, self.context.settings.summary_timeout)
         if response is None:
             return None
         # Python's own parser: summaries hold the NaN and Infinity tokens.
-        import json
-
         return json.loads(response.summary_json or "{}"), response.step
 
     # --- attaching ---------------------------------------------------------------------------
 
     def _attach(self) -> run_pb2.AttachResponse | None:
-        timeout_s = min(self.settings.init_timeout, MAX_AGENT_WAIT_S)
+        timeout_s = min(self.context.settings.init_timeout, MAX_AGENT_WAIT_S)
         try:
             return self.sender.attach_first(timeout_s)
         except AgentCallError as error:
             if not error.is_label_conflict:
                 raise _refusal(error) from None
-            if self.identity.label_is_explicit:
+            identity = self.context.identity
+            if identity.label_is_explicit:
                 raise LabelInUseError(
-                    f"x_label={self.label!r} of run {self.identity.run_id!r} is in use by another "
+                    f"x_label={identity.label!r} of run {identity.run_id!r} is in use by another "
                     "living process: give each process its own x_label (TRACKD_X_LABEL)"
                 ) from None
         # Nobody chose our label, so we may take another one.
-        self.label = f"p{os.getpid()}"
+        identity.label = f"p{os.getpid()}"
         self._rename_on_conflict = True
         try:
             return self.sender.attach_first(timeout_s)
@@ -194,45 +200,56 @@ class Writer:
             raise _refusal(error) from None
 
     def _attach_request(self) -> run_pb2.AttachRequest:
-        pid = os.getpid()
+        context, pid = self.context, os.getpid()
         return run_pb2.AttachRequest(
             run=self._run_ref(),
             producer=self.producer,
-            label=self.label,
-            mode=_MODES[self.identity.mode],
+            label=context.identity.label,
+            mode=_MODES[context.identity.mode],
             spool_dir=str(self.spool.folder.absolute()),
-            run_dir=str(self.run_dir.absolute()),
-            sdk_version=sdk_version(),
+            run_dir=str(context.run_dir.absolute()),
+            sdk_version=__version__,
             pid=pid,
             pid_start_ticks=identities.start_ticks(pid),
             rename_on_conflict=self._rename_on_conflict,
-            base_url=self.settings.base_url or "",
-            api_key=self.settings.api_key or "",
+            base_url=context.settings.base_url or "",
+            api_key=context.settings.api_key or "",
         )
 
     def _run_ref(self) -> common_pb2.RunRef:
-        identity = self.identity
+        identity = self.context.identity
         return common_pb2.RunRef(
             run_id=identity.run_id, project=identity.project, entity=identity.entity
         )
 
 
 def start_record(
-    writer: Writer, config: dict[str, Any], *, parent_producer: int = 0, first_step: int = 0
+    context: WriterContext,
+    config: dict[str, Any],
+    *,
+    parent_producer: int = 0,
+    first_step: int = 0,
 ) -> Start:
-    """Return the first record of a writer, or of a forked child of it."""
-    identity, settings = writer.identity, writer.settings
+    """Return the first record of a writer.
+
+    Args:
+        context: of the run.
+        config: first configuration.
+        parent_producer: not 0 for a forked child, which never ends the run.
+        first_step: number of its first row.
+    """
+    identity, settings = context.identity, context.settings
     is_child = parent_producer != 0
     return Start(
         run_id=identity.run_id,
         project=identity.project,
         entity=identity.entity,
-        label=writer.label,
+        label=identity.label,
         mode=identity.mode,
-        run_dir=str(writer.run_dir.absolute()),
-        time_s=writer.clock.start_time_s,
+        run_dir=str(context.run_dir.absolute()),
+        time_s=context.clock.start_time_s,
         pid=os.getpid(),
-        sdk_version=sdk_version(),
+        sdk_version=__version__,
         python_version=identities.python_version(),
         host=settings.host or platform.node(),
         program=settings.program or identities.program_path(),
@@ -259,22 +276,6 @@ def agent_settings(settings: Settings) -> dict[str, Any]:
         for name, value in given.items()
         if name.startswith("x_") or name in _AGENT_SETTINGS
     }
-
-
-def spool_limits(settings: Settings) -> SpoolLimits:
-    """Return the bounds of the spool that the settings ask for."""
-    return SpoolLimits(
-        segment_bytes=settings.spool_segment_bytes,
-        max_bytes=settings.spool_max_bytes,
-        max_block_s=settings.log_max_block,
-    )
-
-
-def sdk_version() -> str:
-    """Return the version of this package."""
-    from trackd import __version__
-
-    return __version__
 
 
 def _refusal(error: AgentCallError) -> Exception:

@@ -1,0 +1,140 @@
+"""The careful look at one row: limits, conversions, and words for what is left out.
+
+Three outcomes for a value: good; a *fault* of the caller (wrong type), which `log()` raises
+after the good values were stored; a *refusal* by a limit, which is counted and reported once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from trackd.values import TooDeepError, clean_text, to_history, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_ROW_KEYS = 10_000
+MAX_RUN_KEYS = 100_000
+MAX_KEY_CHARACTERS = 1_024
+MAX_ROW_BYTES = 1 << 20
+_SHOWN_KEY_CHARACTERS = 60
+
+
+@dataclass(slots=True)
+class RunKeys:
+    """All keys that a run has used: at the top of rows, and as dotted paths below them."""
+
+    top: set[str] = field(default_factory=set[str])
+    nested: set[str] = field(default_factory=set[str])
+
+    def __len__(self) -> int:
+        return len(self.top) + len(self.nested)
+
+
+class RowCheck:
+    """Sorts the values of one row.
+
+    Attributes:
+        good: what can be recorded, converted.
+        faults: messages about arguments that are wrong.
+        refusals: (reason, message) of each value that exceeds a limit.
+    """
+
+    def __init__(self, keys: RunKeys) -> None:
+        self.good: dict[str, Any] = {}
+        self.faults: list[str] = []
+        self.refusals: list[tuple[str, str]] = []
+        self._keys = keys
+        self._leaves = 0
+
+    def take(self, key: Any, value: Any) -> None:
+        """Sort one value."""
+        if not isinstance(key, str):
+            self.faults.append(
+                f"log(): the key {key!r} is of type {type_name(key)}: "
+                f"keys are text, use {str(key)!r}"
+            )
+            return
+        if key == "_step":  # rows are numbered by the agent
+            return
+        key = clean_text(key)
+        try:
+            plain = to_history(value)
+        except TooDeepError as error:
+            self._refuse("too_deep", f"the value of {shown(key)} is {error}: flatten it")
+        except RecursionError:
+            self._refuse("too_deep", f"the value of {shown(key)} contains itself: flatten it")
+        except TypeError as error:
+            self.faults.append(
+                f"log(): {shown(key)} holds {error}, which cannot be recorded: "
+                "convert it to a number, text, list or dictionary"
+            )
+        else:
+            if type(plain) is dict:
+                tree = cast("dict[str, Any]", plain)
+                if not tree or (tree := self._admit_tree(key, tree)):
+                    self.good[key] = tree
+            elif self._admit(key, self._keys.top):
+                self.good[key] = plain
+
+    def shrink(self, excess_bytes: int, size_of: Callable[[Any], int]) -> None:
+        """Leave the largest values out until the row is smaller by so many bytes."""
+        sizes = {key: size_of(value) + len(key.encode()) for key, value in self.good.items()}
+        for key in sorted(sizes, key=sizes.__getitem__, reverse=True):
+            if excess_bytes <= 0:
+                break
+            excess_bytes -= sizes[key]
+            del self.good[key]
+            self._refuse(
+                "row_bytes",
+                f"the value of {shown(key)} takes {sizes[key]} bytes and a row at most "
+                f"{MAX_ROW_BYTES}; it is left out: save it as a file",
+            )
+
+    def _admit_tree(self, path: str, tree: dict[str, Any]) -> dict[str, Any]:
+        """Return the part of a nested mapping whose leaves are within the limits on keys."""
+        kept: dict[str, Any] = {}
+        for key, value in tree.items():
+            name = f"{path}.{key}"
+            if type(value) is dict and value:
+                if branch := self._admit_tree(name, cast("dict[str, Any]", value)):
+                    kept[key] = branch
+            elif self._admit(name, self._keys.nested):
+                kept[key] = value
+        return kept
+
+    def _admit(self, key: str, known: set[str]) -> bool:
+        """Apply the limits on keys; remember a new one."""
+        if self._leaves >= MAX_ROW_KEYS:
+            return self._refuse(
+                "row_keys",
+                f"a row has more than {MAX_ROW_KEYS} keys; the rest from {shown(key)} on is left "
+                "out: log fewer keys a row",
+            )
+        self._leaves += 1
+        if key in known:
+            return True
+        if len(key) > MAX_KEY_CHARACTERS:
+            return self._refuse(
+                "key_length",
+                f"the key {shown(key)} has {len(key)} characters and a key at most "
+                f"{MAX_KEY_CHARACTERS}; its value is left out: use a shorter key",
+            )
+        if len(self._keys) >= MAX_RUN_KEYS:
+            return self._refuse(
+                "run_keys",
+                f"the run has {MAX_RUN_KEYS} different keys already; {shown(key)} and other new "
+                "ones are left out: log values under fewer keys",
+            )
+        known.add(key)
+        return True
+
+    def _refuse(self, reason: str, message: str) -> bool:
+        self.refusals.append((reason, message))
+        return False
+
+
+def shown(key: str) -> str:
+    """Return a key as messages show it."""
+    return repr(key if len(key) <= _SHOWN_KEY_CHARACTERS else f"{key[:57]}...")
