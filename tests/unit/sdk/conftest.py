@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import trackd
+
 from tests.unit.sdk import small_agent
 from tests.unit.sdk.small_agent import SmallAgent
 
@@ -28,6 +30,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TRACKD_SERVICE", f"unix:{tmp_path}/s.sock")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    trackd.teardown()  # the environment is read once a session
     return tmp_path
 
 
@@ -36,6 +39,7 @@ def agent(place: Path) -> Iterator[SmallAgent]:
     """A small agent in this process."""
     with small_agent.serving(place / "journal", place / "s.sock") as running:
         yield running
+        trackd.teardown()
 
 
 @pytest.fixture
