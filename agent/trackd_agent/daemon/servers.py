@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import msgspec
 
-from trackd_agent.upstream import Credentials
 from trackd_proto import layout
 from trackd_proto.wandb_http import API_USER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_EMBEDDED = "embedded"
 _START_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 _TIMEOUT_S = 120.0
@@ -34,10 +35,15 @@ class NoSuchRun(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A server and the key for it."""
+    """A server and the key for it; `name` is what the agent calls it."""
 
+    name: str
     base_url: str
     api_key: str = field(repr=False)
+
+    async def resolve(self) -> tuple[str, str]:
+        """Return address and key, as clients of the room `upstream` want them."""
+        return self.base_url, self.api_key
 
     def get(self, path: str, timeout_s: float = _TIMEOUT_S) -> Any:
         """Return the JSON of an answer.
@@ -74,8 +80,7 @@ def find_server(data: Path, base_url: str = "", api_key: str = "") -> Server:
     chosen = chosen.rstrip("/")
     given_key = api_key or environ.get("TRACKD_API_KEY") or environ.get("WANDB_API_KEY") or ""
     if chosen:
-        kept = Credentials(data / "agent" / "credentials.json").get(chosen)
-        return Server(chosen, given_key or kept)
+        return Server(chosen, chosen, given_key or _kept_key(data, chosen))
     server = _embedded(data)
     if server is None or not _answers(server):
         server = _start_embedded(data)
@@ -87,7 +92,7 @@ def _embedded(data: Path) -> Server | None:
     directory = layout.server_dir(data)
     try:
         address = (directory / "address").read_text().strip()
-        return Server(address, (directory / "api_key").read_text().strip())
+        return Server(_EMBEDDED, address, (directory / "api_key").read_text().strip())
     except OSError:
         return None
 
@@ -99,8 +104,8 @@ def _answers(server: Server) -> bool:
         return False
 
 
-def _start_embedded(data: Path) -> Server:
-    """Start an agent, which keeps the embedded server running; a second agent leaves at once."""
+def start_agent(data: Path) -> None:
+    """Start an agent in its own session; where one runs already, the new one leaves at once."""
     folder = data / "agent"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "agent.log").open("ab") as log:
@@ -113,6 +118,11 @@ def _start_embedded(data: Path) -> Server:
             cwd="/",
             env={**os.environ, "TRACKD_DIR": str(data)},
         )
+
+
+def _start_embedded(data: Path) -> Server:
+    """Start an agent, which keeps the embedded server running."""
+    start_agent(data)
     deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline:
         server = _embedded(data)
@@ -120,5 +130,14 @@ def _start_embedded(data: Path) -> Server:
             return server
         time.sleep(_POLL_S)
     raise ServerUnreachable(
-        f"the embedded server of {data} does not answer: see {folder / 'agent.log'}"
+        f"the embedded server of {data} does not answer: see {data / 'agent' / 'agent.log'}"
     )
+
+
+def _kept_key(data: Path, base_url: str) -> str:
+    """Return the key that the agent keeps for a server, or the empty text."""
+    try:
+        raw = (data / "agent" / "credentials.json").read_bytes()
+        return msgspec.json.decode(raw, type=dict[str, str]).get(base_url, "")
+    except (OSError, msgspec.MsgspecError):
+        return ""

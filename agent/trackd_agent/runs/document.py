@@ -12,14 +12,12 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from trackd_agent.runs import tree
 from trackd_agent.runs.config_tree import RESERVED
 from trackd_agent.runs.metrics import MetricDefinitions
 from trackd_agent.runs.saved_files import list_files
 from trackd_agent.runs.state import WriterState
-from trackd_proto.records import Alert, Kind, Start
+from trackd_proto.records import Alert, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,11 +69,9 @@ def replay(source: WriterSource, facts: RunFolderFacts | None) -> Replay | None:
     Returns:
         None where nothing is left that says what this is.
     """
-    start = source.start() or (_substitute(facts) if facts and source.has_records() else None)
+    start = source.start_or_substitute(facts)
     if start is None:
         return None
-    if (label := source.label()) is not None:
-        start = msgspec.structs.replace(start, label=label)
     made = Replay(WriterState(start), is_alive=source.is_alive())
     for frames in (source.agent_frames(), source.rank_frames()):
         for frame in frames:
@@ -86,24 +82,6 @@ def replay(source: WriterSource, facts: RunFolderFacts | None) -> Replay | None:
     made.state.close()
     made.take(made.state.take())
     return made
-
-
-def _substitute(facts: RunFolderFacts) -> Start:
-    return Start(
-        run_id=facts.run_id,
-        project=facts.project,
-        entity=facts.entity,
-        label="",
-        mode=facts.mode,
-        run_dir="",
-        time_s=0.0,
-        pid=0,
-        sdk_version="",
-        python_version="",
-        host="",
-        program="",
-        base_url=facts.base_url,
-    )
 
 
 def run_document(replays: list[Replay], files_dir: Path | None) -> dict[str, Any]:

@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from trackd_agent.journal import read_folder
 from trackd_agent.runs.liveness import lock_is_free
 from trackd_agent.runs.spool import decode_start
 from trackd_agent.runs.writer import AGENT_SUFFIX, WriterFacts
 from trackd_proto import layout
+from trackd_proto.records import Start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trackd_proto import records
     from trackd_proto.frames import Frame
 
 _PRODUCER_DIGITS = 16
@@ -58,21 +60,29 @@ class WriterSource:
         """Yield the frames that the agent added."""
         return self._frames(self.agent_folders, None)
 
-    def start(self) -> records.Start | None:
+    def start(self) -> Start | None:
         """Return the first record, or None where it is lost."""
         first = next(self.rank_frames(), None)
         return decode_start(first) if first else None
 
-    def has_records(self) -> bool:
-        """Tell whether anything of the writer can be read."""
-        return next(self.rank_frames(), None) is not None
+    def start_or_substitute(self, facts: layout.RunFolderFacts | None) -> Start | None:
+        """Return the first record under the label in force.
 
-    def label(self) -> str | None:
-        """Return the label in force where the agent noted one; it may have renamed the writer."""
+        Where it cannot be read but others can, what the run folder says stands in for it.
+        """
+        start = self.start()
+        if start is None and facts is not None and next(self.rank_frames(), None) is not None:
+            start = _start_of(facts)
+        if start is not None:
+            for known in self.noted_facts():
+                return msgspec.structs.replace(start, label=known.label)
+        return start
+
+    def noted_facts(self) -> Iterator[WriterFacts]:
+        """Yield what the agent noted about the writer beside its journals."""
         for folder in self.rank_folders:
             if facts := WriterFacts.load(folder):
-                return facts.label
-        return None
+                yield facts
 
     def is_alive(self) -> bool:
         """Tell whether the writer's process holds its spool."""
@@ -142,11 +152,26 @@ def _add_spools(found: dict[str, WriterSource], root: Path, run_id: str, run_dir
 
 def _belongs_to(source: WriterSource, run_dir: Path) -> bool:
     """Tell whether a writer recorded into this run folder, as the agent noted or it says itself."""
-    for folder in source.rank_folders:
-        if facts := WriterFacts.load(folder):
-            return Path(facts.run_dir).resolve() == run_dir.resolve()
-    start = source.start()
-    return start is not None and Path(start.run_dir).resolve() == run_dir.resolve()
+    named = next(source.noted_facts(), None) or source.start()
+    return named is not None and Path(named.run_dir).resolve() == run_dir.resolve()
+
+
+def _start_of(facts: layout.RunFolderFacts) -> Start:
+    return Start(
+        run_id=facts.run_id,
+        project=facts.project,
+        entity=facts.entity,
+        label="",
+        mode=facts.mode,
+        run_dir="",
+        time_s=0.0,
+        pid=0,
+        sdk_version="",
+        python_version="",
+        host="",
+        program="",
+        base_url=facts.base_url,
+    )
 
 
 def _is_producer(name: str) -> bool:

@@ -389,7 +389,12 @@ class Writer:
         )
 
     def release(self) -> None:
-        """Delete the parts of the journals that no pump reads again."""
+        """Delete the parts of the journals that no pump reads again.
+
+        The journals of an offline run belong to its folder and stay there.
+        """
+        if self.facts.mode == "offline":
+            return
         self.journal.release(min(pump.stored_seqs[0] for pump in self.pumps))
         self.agent_journal.release(min(pump.stored_seqs[1] for pump in self.pumps))
 
