@@ -42,7 +42,7 @@ class CollectorState:
     success: bool = True  # the last tick gave readings, or had none to give
     last_duration_s: float = 0.0
     total_duration_s: float = 0.0
-    last_error: str = ""
+    reason: str = ""  # why the last tick gave nothing
 
 
 class CollectorRunner:
@@ -68,7 +68,7 @@ class CollectorRunner:
         started_s = time.monotonic()
         try:
             readings = await self._in_thread(targets, deadline_s)
-            self.state = replace(self.state, success=True, no_data=False, last_error="")
+            self.state = replace(self.state, success=True, no_data=False, reason="")
         except NoDataError as reason:
             self._no_data(reason)
             readings = Readings()
@@ -105,7 +105,7 @@ class CollectorRunner:
     def _no_data(self, reason: NoDataError) -> None:
         if not self.state.no_data:
             _log.debug("collector_no_data", collector=self.state.name, reason=str(reason))
-        self.state = replace(self.state, success=True, no_data=True, last_error="")
+        self.state = replace(self.state, success=True, no_data=True, reason=str(reason))
 
     def _failed(self, error: Exception) -> None:
         self._count_failure(f"{type(error).__name__}: {error}")
@@ -129,7 +129,7 @@ class CollectorRunner:
 
     def _count_failure(self, why: str) -> None:
         self.state = replace(
-            self.state, success=False, failures=self.state.failures + 1, last_error=why
+            self.state, success=False, failures=self.state.failures + 1, reason=why
         )
 
     def _log_problems(self, readings: Readings) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from trackd_agent.monitor.readers.cgroup import Cgroup
     from trackd_agent.monitor.readers.process import ProcessId
 
-#: Shortest interval that a subscriber may ask for, as in the W&B client.
+#: Shortest interval between two samples, as in the W&B client; shorter ones are stretched.
 MIN_INTERVAL_S = 0.1
 
 

@@ -158,7 +158,7 @@ def _collector_status(state: CollectorState) -> admin_pb2.CollectorStatus:
     return admin_pb2.CollectorStatus(
         name=state.name,
         state=word,
-        reason=state.last_error,
+        reason=state.reason,
         duration_ms=state.last_duration_s * 1000,
         failures=state.failures,
     )

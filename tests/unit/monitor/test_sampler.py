@@ -108,7 +108,7 @@ async def test_a_broken_collector_is_counted_and_stops_nobody() -> None:
             states = {state.name: state for state in monitor.status()}
     assert states["broken"].failures >= 3
     assert not states["broken"].success
-    assert states["broken"].last_error.startswith("RuntimeError: no such register")
+    assert states["broken"].reason.startswith("RuntimeError: no such register")
     assert states["good"].failures == 0
     assert states["good"].success
     assert [log["event"] for log in logs] == ["collector_failed"]
@@ -157,7 +157,7 @@ async def test_a_hanging_collector_costs_one_deadline_and_one_thread() -> None:
             state = monitor.status()[0]
             assert len(hanging.seen) == 1
             assert state.timeouts >= 3
-            assert state.last_error == "the previous tick has not come back"
+            assert state.reason == "the previous tick has not come back"
             release.set()
             with anyio.fail_after(10):
                 while not monitor.status()[0].success:
@@ -207,11 +207,22 @@ async def test_a_monitor_that_is_switched_off_accepts_subscribers_and_reads_noth
     assert not inbox.samples["a"]
 
 
-@pytest.mark.parametrize("interval_s", [0.0, -1.0, 0.05, float("nan")])
-async def test_an_interval_below_the_minimum_is_refused(interval_s: float) -> None:
-    async with Monitor(MonitorConfig(), []) as monitor:
-        with pytest.raises(ValueError, match="interval_s"):
-            monitor.subscribe(subject("a", interval_s), lambda time_s, values: None)
+@pytest.mark.parametrize("interval_s", [0.0, -1.0, 0.001, float("nan")])
+async def test_a_foolish_interval_is_stretched_to_the_minimum(interval_s: float) -> None:
+    scripted, inbox = counting(), Inbox()
+    async with Monitor(MonitorConfig(), [scripted.registration("a")]) as monitor:
+        monitor.subscribe(subject("a", interval_s), inbox.sink("a"))
+        await anyio.sleep(0.45)
+    assert 2 <= len(scripted.seen) <= 6
+
+
+async def test_an_endless_interval_gives_one_sample() -> None:
+    inbox = Inbox()
+    async with Monitor(MonitorConfig(), [counting().registration("a")]) as monitor:
+        monitor.subscribe(subject("a", float("inf")), inbox.sink("a"))
+        monitor.subscribe(subject("b"), inbox.sink("b"))
+        await inbox.wait("b", 3)
+    assert len(inbox.samples["a"]) == 1
 
 
 async def test_this_machine_gives_the_documented_keys() -> None:
