@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trackd_agent.monitor import Monitor
     from trackd_agent.runs.config import RunsConfig
     from trackd_agent.runs.options import AttachOptions, Caller, RunChanges, RunRef, RunSnapshot
-    from trackd_agent.runs.uplink import Uplink
+    from trackd_agent.runs.upload.uplink import Uplink
     from trackd_agent.runs.writer import Writer
     from trackd_agent.upstream import UpstreamPool
 
@@ -278,6 +278,11 @@ class RunRegistry:
             if ended.run_id == ref.run_id and ref.project in ("", ended.project):
                 return ended
         raise unknown_run(ref)
+
+    @property
+    def upstreams(self) -> UpstreamPool:
+        """The servers in use."""
+        return self._context.upstreams
 
     @property
     def is_idle(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
 from trackd_agent.runs.options import RunRef, RunSnapshot
-from trackd_agent.runs.uplink import Uplink
+from trackd_agent.runs.upload.uplink import Uplink
 from trackd_agent.runs.writer import Writer, WriterFacts
 from trackd_agent.upstream import RunPath
 from trackd_proto.layout import journal_root, producer_name, run_key

@@ -102,7 +102,7 @@ async def test_a_refused_key_is_read_again(tmp_path: Path) -> None:
         await rank.attach(registry)
         await log_rows(rank)
         await until(lambda: "401" in registry.status(RunRef("r1")).upload_problem)
-        assert registry._context.upstreams.status()[0].state == "unauthorized"
+        assert registry.upstreams.status()[0].state == "unauthorized"
         path = tmp_path / "agent" / "credentials.json"
         assert path.stat().st_mode & 0o777 == 0o600
         path.write_text(f'{{"{server.base_url}": "{server.api_key}"}}')

@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -19,6 +18,9 @@ from trackd_agent.core.errors import InvalidRequest, NotAllowed, RunAlreadyAttac
 from trackd_agent.runs.options import RunChanges, RunRef
 from trackd_proto import records
 from trackd_proto.layout import producer_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 async def test_a_run_goes_from_attach_to_complete(tmp_path: Path) -> None:
@@ -388,7 +390,7 @@ async def test_a_mirror_gets_a_copy_of_everything(tmp_path: Path) -> None:
         fake_server() as mirror,
         running_registry(tmp_path, server.base_url, mirrors=(mirror.base_url,)) as registry,
     ):
-        await registry._context.upstreams.credentials.put(mirror.base_url, mirror.api_key)
+        await registry.upstreams.credentials.put(mirror.base_url, mirror.api_key)
         rank = Rank(tmp_path)
         await rank.attach(registry)
         for number in range(30):

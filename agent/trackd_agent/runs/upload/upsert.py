@@ -10,7 +10,7 @@ import anyio
 import msgspec
 import structlog
 
-from trackd_agent.runs.run_config import upstream_config
+from trackd_agent.runs.upload.run_config import upstream_config
 from trackd_agent.upstream import RequestFailed, RunPath, Wake, expect
 from trackd_proto.wandb_http.operations import UPSERT_BUCKET
 

@@ -6,19 +6,16 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 import structlog
 
-from trackd_agent.filestream import Offsets, Outgoing
-from trackd_agent.runs import files, tree
-from trackd_agent.runs.pump import Pump
-from trackd_agent.runs.run_config import upstream_config
-from trackd_agent.runs.state import encode_json
-from trackd_agent.runs.upsert import Upsert
+from trackd_agent.filestream import Offsets
+from trackd_agent.runs.upload import ending
+from trackd_agent.runs.upload.alerts import AlertSender
+from trackd_agent.runs.upload.pump import Pump
+from trackd_agent.runs.upload.upsert import Upsert
 from trackd_agent.transfer import FileUploader
-from trackd_agent.upstream import Courier, RequestFailed, RunPath, Wake
+from trackd_agent.upstream import Courier, RunPath, Wake
 from trackd_proto.layout import producer_name, safe_name
-from trackd_proto.wandb_http.operations import NOTIFY_ALERT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +29,6 @@ if TYPE_CHECKING:
     from trackd_proto.records import Alert
 
 log = structlog.get_logger()
-
-_ALERT_ATTEMPTS = 3
 
 
 class Uplink:
@@ -69,8 +64,7 @@ class Uplink:
         self._joined: list[Pump] = []
         self._completed: set[int] = set()
         self._uploader: FileUploader | None = None
-        self._alerts: list[Alert] = []
-        self._alerted = Wake()
+        self._alerts = AlertSender(upstream)
         self._changed = Wake()
         self._tasks: TaskGroup | None = None
 
@@ -133,8 +127,7 @@ class Uplink:
 
     def alert(self, alert: Alert) -> None:
         """Pass on an alert, best effort."""
-        self._alerts.append(alert)
-        self._alerted.set()
+        self._alerts.add(alert)
 
     async def first_offsets(self, pump: Pump) -> Offsets:
         """Return where the lines of a new stream go.
@@ -217,31 +210,7 @@ class Uplink:
 
     async def _serve_alerts(self) -> None:
         await self.upsert.ready.wait()
-        while True:
-            while self._alerts:
-                await self._send_alert(self._alerts.pop(0))
-            await self._alerted.wait()
-
-    async def _send_alert(self, alert: Alert) -> None:
-        path = self.upsert.path
-        variables = {
-            "entityName": path.entity,
-            "projectName": path.project,
-            "runName": path.run,
-            "title": alert.title,
-            "text": alert.text,
-            "severity": alert.level,
-            "waitDuration": alert.wait_ms,
-        }
-        upstream = self.courier.upstream
-        for _ in range(_ALERT_ATTEMPTS):
-            try:
-                await upstream.graphql(NOTIFY_ALERT, variables, self.upsert.headers)
-            except RequestFailed as failure:
-                log.warning("alert_not_sent", run_id=path.run, problem=failure.problem)
-                await anyio.sleep(upstream.config.retry_min_s)
-            else:
-                return
+        await self._alerts.run(self.upsert.path)
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -256,56 +225,10 @@ class Uplink:
     async def _complete(self) -> None:
         """Everything of all writers is there: bring the run's own files and its final state."""
         carried = set(self._pumps)
-        streams = [pump for pump in self._joined if pump.stream is not None]
-        if streams:
+        pumps = [pump for pump in self._joined if pump.stream is not None]
+        if pumps:
             await self.upsert.settle()
-            await self._bring_own_files()
-            await self.uploader.drained(self._context.config.files_grace_s)
-            await self._close_stream(streams)
-            await self.uploader.drained()
-            await self._tell_uploaded(streams[0])
+            contents = ending.own_contents(self._states())
+            await ending.bring_own_files(contents, self.files_dir, self.uploader)
+            await ending.end_run(pumps, self.uploader, self._context.config.files_grace_s)
         self._completed = carried
-
-    async def _bring_own_files(self) -> None:
-        """Write and upload `config.yaml` and its like, unless a primary elsewhere does."""
-        states = {id_: state for id_, state in self._states().items() if state.start.primary}
-        if not states:
-            return
-        summary: tree.Tree = {}
-        for state in states.values():
-            tree.merge_all(summary, state.summary)
-        contents = {
-            files.CONFIG_FILE: files.yaml_of(upstream_config(states)),
-            files.SUMMARY_FILE: encode_json(summary).encode("utf-8", "replace"),
-            files.METADATA_FILE: files.metadata_of(next(iter(states.values())).start),
-        }
-        for name, content in contents.items():
-            try:
-                if self.is_first:
-                    path = self.files_dir / name
-                    await anyio.to_thread.run_sync(files.write_whole, path, content)
-            except OSError as error:
-                log.warning("run_file_not_written", name=name, problem=str(error))
-                continue
-            self.uploader.add(name, "now")
-
-    async def _close_stream(self, pumps: list[Pump]) -> None:
-        """Send the final state of the run, if a writer of this node may set it."""
-        closing = [p for p in pumps if p.state and p.state.start.update_finish_state]
-        if not closing:
-            return
-        codes = [p.exit_code or 0 for p in closing]
-        stream = closing[0].stream
-        assert stream is not None
-        await stream.send(
-            Outgoing(
-                uploaded=self.uploader.take_uploaded(),
-                complete=True,
-                exit_code=next((code for code in codes if code), 0),
-            )
-        )
-
-    async def _tell_uploaded(self, pump: Pump) -> None:
-        assert pump.stream is not None
-        if names := self.uploader.take_uploaded():
-            await pump.stream.send(Outgoing(uploaded=names))

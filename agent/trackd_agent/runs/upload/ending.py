@@ -1,0 +1,76 @@
+"""How a run ends at a server: its own files, then its final state, then what files are left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import structlog
+
+from trackd_agent.filestream import Outgoing
+from trackd_agent.runs import tree
+from trackd_agent.runs.state import WriterState, encode_json
+from trackd_agent.runs.upload import own_files
+from trackd_agent.runs.upload.run_config import upstream_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trackd_agent.runs.upload.pump import Pump
+    from trackd_agent.transfer import FileUploader
+
+log = structlog.get_logger()
+
+
+def own_contents(states: Mapping[str, WriterState]) -> dict[str, bytes]:
+    """Return `config.yaml` and its like by name, as the primary writers make them."""
+    primary = {id_: state for id_, state in states.items() if state.start.primary}
+    if not primary:
+        return {}
+    summary: tree.Tree = {}
+    for state in primary.values():
+        tree.merge_all(summary, state.summary)
+    return {
+        own_files.CONFIG_FILE: own_files.yaml_of(upstream_config(primary)),
+        own_files.SUMMARY_FILE: encode_json(summary).encode("utf-8", "replace"),
+        own_files.METADATA_FILE: own_files.metadata_of(next(iter(primary.values())).start),
+    }
+
+
+async def bring_own_files(
+    contents: Mapping[str, bytes], folder: Path, uploader: FileUploader
+) -> None:
+    """Write the run's own files into its folder and queue them."""
+    for name, content in contents.items():
+        try:
+            await anyio.to_thread.run_sync(own_files.write_whole, folder / name, content)
+        except OSError as error:
+            log.warning("run_file_not_written", name=name, problem=str(error))
+            continue
+        uploader.add(name, "now")
+
+
+async def end_run(pumps: list[Pump], uploader: FileUploader, files_grace_s: float) -> None:
+    """Send the final state when the files are through, or when they take too long.
+
+    Args:
+        pumps: of writers that are over, in order of joining.
+        uploader: the run's files.
+        files_grace_s: longest wait for files before the final state goes ahead of them.
+    """
+    await uploader.drained(files_grace_s)
+    closing = [p for p in pumps if p.state and p.state.start.update_finish_state]
+    if closing and closing[0].stream:
+        codes = [pump.exit_code or 0 for pump in closing]
+        await closing[0].stream.send(
+            Outgoing(
+                uploaded=uploader.take_uploaded(),
+                complete=True,
+                exit_code=next((code for code in codes if code), 0),
+            )
+        )
+    await uploader.drained()
+    names = uploader.take_uploaded()
+    if names and pumps[0].stream:
+        await pumps[0].stream.send(Outgoing(uploaded=names))
