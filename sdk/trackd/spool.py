@@ -228,6 +228,9 @@ class Spool:
             if self._size_bytes + capacity > self._limits.max_bytes:
                 return False
             prepared = self._make_segment(capacity)
+        if self._at == SEGMENT_HEADER_BYTES:
+            # The frame is too large for a segment that is still empty: both would have one name.
+            self._tail.path = self._tail.path.rename(self._tail.path.with_suffix(".empty"))
         self._install(prepared, self.last_seq + 1)
         self._tail.next = prepared
         self._tail = prepared
