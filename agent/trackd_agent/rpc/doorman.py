@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _BUFFER_BYTES = 512 * 1024
+_PROBE = "probe"
 _ACCEPT_PAUSE_S = 0.1
 _NAME_TRIES = 16
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -112,7 +113,6 @@ class Doorman:
     async def __aenter__(self) -> Self:
         self._listener.setblocking(False)
         self._tasks = await anyio.create_task_group().__aenter__()
-        self._tasks.start_soon(self._accept, name="doorman")
         return self
 
     async def __aexit__(
@@ -129,6 +129,11 @@ class Doorman:
             if pipe.transport is not None:
                 pipe.transport.abort()
         return done
+
+    def start_accepting(self) -> None:
+        """Let people in; those who came earlier wait in the socket's queue."""
+        assert self._tasks is not None
+        self._tasks.start_soon(self._accept, name="doorman")
 
     def stop_accepting(self) -> None:
         """Let nobody in any more; open connections go on."""
@@ -233,6 +238,8 @@ class Doorman:
         raise Refused("no_free_name")
 
     def _refuse(self, reason: str, caller: Caller | None, problem: str = "") -> None:
+        if reason == _PROBE:
+            return
         self.refused[reason] += 1
         count = self.refused[reason]
         if count & (count - 1) == 0:  # 1, 2, 4, …: a flood of refusals is no flood of log lines
@@ -255,6 +262,6 @@ async def _expect_preface(connection: socket.socket) -> None:
         seen += piece
         if not piece:
             # A probe (is somebody listening?) connects and leaves: nothing to complain about.
-            raise Refused("closed_in_handshake" if seen else "probe")
+            raise Refused("closed_in_handshake" if seen else _PROBE)
         if not PREFACE.startswith(seen):
             raise Refused("not_http2")
