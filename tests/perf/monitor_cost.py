@@ -45,7 +45,7 @@ def main() -> None:
     with contextlib.ExitStack() as children:
         print(f"1 subject   {anyio.run(cost_percent, subjects(1), options.seconds):.2f} %")
         print(f"8 subjects  {anyio.run(cost_percent, subjects(8), options.seconds):.2f} %")
-        sleeper = [sys.executable, "-S", "-c", "input()"]
+        sleeper = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
         for _ in range(64):
             child = subprocess.Popen(sleeper, stdin=subprocess.PIPE)
             children.enter_context(child)
