@@ -52,9 +52,29 @@ class Server:
             NoSuchRun: it answers 404.
             ServerUnreachable: it does not answer, or not with what was asked for.
         """
+        return self._ask("GET", path, None, timeout_s)
+
+    def graphql(self, query: str, variables: dict[str, Any], timeout_s: float = _TIMEOUT_S) -> Any:
+        """Return the `data` of a query about one run.
+
+        Raises:
+            NoSuchRun: the answer holds an error; it says which.
+            ServerUnreachable: the server does not answer, or not with what was asked for.
+        """
+        body = {"query": query, "variables": variables}
+        data = self._ask("POST", "/graphql", body, timeout_s).get("data")
+        if not data or not data["project"] or not data["project"]["run"]:
+            raise NoSuchRun(f"{self.base_url} holds no such run")
+        return data
+
+    def _ask(self, method: str, path: str, body: object, timeout_s: float) -> Any:
         try:
-            answer = httpx.get(
-                f"{self.base_url}{path}", auth=(API_USER, self.api_key), timeout=timeout_s
+            answer = httpx.request(
+                method,
+                f"{self.base_url}{path}",
+                json=body,
+                auth=(API_USER, self.api_key),
+                timeout=timeout_s,
             )
             if answer.status_code == _NOT_FOUND:
                 raise NoSuchRun(f"{self.base_url} holds no such run")
