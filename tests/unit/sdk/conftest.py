@@ -78,6 +78,7 @@ def script(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=50,
             check=False,
         )
