@@ -15,7 +15,7 @@ loads at the first use of a name below.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from trackd.configuration import Config
@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     config: Config
     summary: Summary
     run: Run | None
-    log = Run.log
-    save = Run.save
-    define_metric = Run.define_metric
+    _any_run = cast("Run", None)
+    log = _any_run.log
+    save = _any_run.save
+    define_metric = _any_run.define_metric
 
 __version__ = "0.1.0"
 
