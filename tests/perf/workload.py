@@ -88,7 +88,10 @@ def log_rows(run: Any, args: argparse.Namespace) -> list[int]:
     clock = time.perf_counter_ns
     log = run.log
     samples: list[int] = []
+    until = time.perf_counter() + (args.seconds or 1e9)
     for i in range(args.rows):
+        if time.perf_counter() > until:
+            break
         row[first] = i * 0.5
         before = clock()
         log(row)
@@ -158,6 +161,7 @@ def main() -> None:
     parser.add_argument("--label", default="")
     parser.add_argument("--keys", type=int, default=10)
     parser.add_argument("--rows", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--lines", type=int, default=0)
     parser.add_argument("--hz", type=float, default=0)
     parser.add_argument("--work-ms", type=float, default=0)
