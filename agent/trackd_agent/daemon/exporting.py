@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from trackd_agent.daemon.servers import NoSuchRun, ServerUnreachable, find_server
+import grpc
+
+from trackd_agent.daemon.instance import answers
+from trackd_agent.daemon.servers import (
+    NoSuchRun,
+    ServerUnreachable,
+    find_server,
+    socket_of,
+    start_agent,
+)
 from trackd_agent.runs.document import replay, run_document
 from trackd_agent.runs.run_folder import find_writers
 from trackd_agent.runs.saved_files import list_files
 from trackd_proto.layout import RunFolderFacts
+from trackd_proto.v1.admin_pb2 import FlushRequest
+from trackd_proto.v1.admin_pb2_grpc import AdminServiceStub
+from trackd_proto.v1.common_pb2 import RunRef
 
 if TYPE_CHECKING:
     from trackd_agent.runs.run_folder import WriterSource
+
+_AGENT_START_S = 10.0
+_FLUSH_S = 60.0
+_POLL_S = 0.05
 
 
 def folder_document(run_dir: Path, data: Path) -> dict[str, Any]:
@@ -63,7 +80,7 @@ def _recorded_document(run_dir: Path, facts: RunFolderFacts | None) -> dict[str,
 
 def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict[str, Any]:
     home = Path(facts.data_dir) if facts.data_dir else data
-    flush_run(home, facts.run_id)
+    _flush(home, facts)
     entity = facts.entity or "local"
     document = server_document(f"{entity}/{facts.project}/{facts.run_id}", home, facts.base_url)
     files_dir = run_dir / "files"
@@ -75,9 +92,25 @@ def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict
     return document
 
 
-def flush_run(data: Path, run_id: str) -> None:
-    """Let the agent bring everything of a run to its server, as far as it gets in a minute."""
-    del data, run_id
+def _flush(data: Path, facts: RunFolderFacts) -> None:
+    """Let the agent bring everything of a run to its server, as far as it gets in a minute.
+
+    An agent is started where none runs, so that it takes up what was left.
+    """
+    path = socket_of(data)
+    if not answers(path):
+        start_agent(data)
+        deadline = time.monotonic() + _AGENT_START_S
+        while not answers(path) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+    ref = RunRef(run_id=facts.run_id, project=facts.project, entity=facts.entity)
+    with grpc.insecure_channel(f"unix:{path}") as channel:
+        admin = AdminServiceStub(channel)
+        try:
+            admin.Flush(FlushRequest(run=ref, timeout_s=_FLUSH_S), timeout=_FLUSH_S + 5)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:  # it may be through already
+                _warn(f"the agent did not flush the run: {error.details()}")
 
 
 def _report_loss(source: WriterSource) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import msgspec
 
+from trackd_agent.daemon.instance import answers
 from trackd_proto import layout
 from trackd_proto.wandb_http import API_USER
 
@@ -125,7 +126,10 @@ def _answers(server: Server) -> bool:
 
 
 def start_agent(data: Path) -> None:
-    """Start an agent in its own session; where one runs already, the new one leaves at once."""
+    """Start an agent in its own session; where one runs already, the new one leaves at once.
+
+    One that is started for a person also starts the embedded server at once.
+    """
     folder = data / "agent"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "agent.log").open("ab") as log:
@@ -136,13 +140,27 @@ def start_agent(data: Path) -> None:
             stderr=log,
             start_new_session=True,
             cwd="/",
-            env={**os.environ, "TRACKD_DIR": str(data)},
+            env={**_environment_of(data), "TRACKD_SERVER__START": "at_once"},
         )
 
 
+def socket_of(data: Path) -> Path:
+    """Return the socket of the agent that belongs to a data directory."""
+    return layout.socket_path(_environment_of(data))
+
+
+def _environment_of(data: Path) -> dict[str, str]:
+    """Return our environment, changed only if it means another data directory."""
+    environ = dict(os.environ)
+    return environ if layout.data_dir() == data else {**environ, "TRACKD_DIR": str(data)}
+
+
 def _start_embedded(data: Path) -> Server:
-    """Start an agent, which keeps the embedded server running."""
-    start_agent(data)
+    """Bring the embedded server up: by an agent, or for as long as we live beside one."""
+    if answers(socket_of(data)):
+        _start_server(data)  # that agent had no need of a server so far
+    else:
+        start_agent(data)
     deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline:
         server = _embedded(data)
@@ -152,6 +170,25 @@ def _start_embedded(data: Path) -> Server:
     raise ServerUnreachable(
         f"the embedded server of {data} does not answer: see {data / 'agent' / 'agent.log'}"
     )
+
+
+def _start_server(data: Path) -> None:
+    """Start the embedded server as our child; it leaves when we end. An agent uses it too."""
+    directory = layout.server_dir(data)
+    try:
+        port = (directory / "port").read_text().strip()
+    except OSError:
+        port = "0"
+    command = [sys.executable, "-m", "trackd_server", "--dir", str(directory), "--port", port]
+    with (data / "agent" / "server.log").open("ab") as log:
+        subprocess.Popen(
+            [*command, "--exit-on-stdin-close"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
 
 
 def _kept_key(data: Path, base_url: str) -> str:
