@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 _STEP = re.compile(r"step (\d+)/\d+")
-_ADDRESS = re.compile(r"run (https?://\S+)/([^/\s]+)/([^/\s]+)/runs/([^/\s]+)")
 #: How far the training is when `--kill-agent` strikes.
 _KILL_AT = 0.4
 #: How long the agent may take to bring the last rows to the server.
@@ -67,8 +66,6 @@ class Launch:
     steps: int
     ranks: int
     socket: Path
-    url: str = ""
-    path: str = ""
 
     def run(self, *, kill_agent: bool) -> int:
         """Train, and return the exit status of the demonstration."""
@@ -97,6 +94,7 @@ class Launch:
             "RANK": str(number),
             "LOCAL_RANK": str(number),
             "WORLD_SIZE": str(self.ranks),
+            "TRACKD_MODE": "online",
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONUNBUFFERED": "1",
@@ -123,46 +121,56 @@ class Launch:
                         selector.unregister(rank.output)
                         rank.output.close()
                         continue
-                    for line in lines:
-                        self._note(rank, line)
+                    steps = [int(found[1]) for line in lines if (found := _STEP.search(line))]
+                    rank.step = max([rank.step, *steps])
                     progress.update(rank.bar, completed=rank.step)
                     yield from lines if rank.number == 0 else ()
 
-    def _note(self, rank: _Rank, line: str) -> None:
-        if found := _STEP.search(line):
-            rank.step = int(found[1])
-        elif rank.number == 0 and (found := _ADDRESS.search(line)):
-            self.url = found[0].removeprefix("run ")
-            self.path = "/".join(found.groups()[1:])
-
     def _look(self, console: Console) -> int:
         """Count what the server has, and say how to look at it."""
+        url, path, kept = self._wait_for_rows()
         expected = self.ranks * self.steps
-        kept = _rows_in_server(self.path, expected) if self.path else 0
         console.print()
         if kept == expected:
             console.print(f"All {kept} rows of {self.ranks} ranks are in the server.")
         else:
             console.print(f"{kept} of {expected} rows are in the server.", style="bold red")
-        console.print(f"  in a browser   {self.url}", soft_wrap=True)
-        console.print(f"  as a document  trackd export --json {self.path}", soft_wrap=True)
-        console.print(f"  its output     trackd tail {self.path}", soft_wrap=True)
+        console.print(f"  in a browser   {url}", soft_wrap=True)
+        console.print(f"  as a document  trackd export --json {path}", soft_wrap=True)
+        console.print(f"  its output     trackd tail {path}", soft_wrap=True)
         console.print("  agent, queues  trackd status")
         return 0 if kept == expected else 1
 
+    def _wait_for_rows(self) -> tuple[str, str, int]:
+        """Return the run's address, its path, and how many rows the server has in the end."""
+        deadline_s = time.monotonic() + _UPLOAD_TIMEOUT_S
+        url = path = ""
+        kept = 0
+        while kept < self.ranks * self.steps and time.monotonic() < deadline_s:
+            if not path:
+                url, path = self._address()
+            if path:
+                document = _trackd("export", "--json", path)
+                kept = len(document.get("history", []))
+            time.sleep(0.2)
+        return url, path, kept
 
-def _rows_in_server(path: str, expected: int) -> int:
-    """Return how many rows of the run the server has, once they are all there or time is up."""
-    deadline_s = time.monotonic() + _UPLOAD_TIMEOUT_S
+    def _address(self) -> tuple[str, str]:
+        """Return where the run is in the server, empty as long as the agent does not know."""
+        for status in _trackd("ls", "--json").get("runs", []):
+            run, url = status["run"], status.get("url", "")
+            if run["run_id"] == self.run_id and url:
+                return url, "/".join((run["entity"], run["project"], run["run_id"]))
+        return "", ""
+
+
+def _trackd(*arguments: str) -> dict[str, Any]:
+    """Return what a `trackd` command prints as JSON, {} if it fails."""
     code = "import sys; from trackd.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, "export", "--json", path]
-    while True:
-        ended = subprocess.run(command, capture_output=True, check=False)
-        document: dict[str, Any] = json.loads(ended.stdout) if ended.returncode == 0 else {}
-        kept = len(document.get("history", []))
-        if kept >= expected or time.monotonic() > deadline_s:
-            return kept
-        time.sleep(0.5)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, check=False
+    )
+    return json.loads(ended.stdout) if ended.returncode == 0 else {}
 
 
 def _kill_agent() -> str:

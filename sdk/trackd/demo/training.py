@@ -55,7 +55,7 @@ def main(run_id: str, project: str, steps: int, address: str) -> None:
         settings={"x_label": f"rank-{rank}", "x_stats_sampling_interval": 1.0},
     )
     with run, Ring(address, rank, options.ranks) as ring:
-        print(f"rank {rank}: run {run.url}")
+        print(f"rank {rank}: training, process {os.getpid()}")
         waits_us = train(run, ring, rank, options)
         middle_us, worst_us = float(np.median(waits_us)), max(waits_us)
         print(f"rank {rank}: log() took {middle_us:.1f} us in the median, {worst_us:.0f} at worst")

@@ -14,7 +14,7 @@ _NEEDS = ("numpy", "sklearn")
 
 
 @click.command()
-@click.option("--steps", default=6000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--steps", default=10_000, show_default=True, type=click.IntRange(1, 1_000_000))
 @click.option("--ranks", default=4, show_default=True, type=click.IntRange(1, 64))
 @click.option("--project", default="demo", show_default=True, help="Project of the run.")
 @click.option("--kill-agent", is_flag=True, help="Kill the agent (SIGKILL) in the middle.")
