@@ -64,7 +64,7 @@ def bench_log(pairs: int) -> list[dict[str, Any]]:
             ("tight", [], 20_000 if keys < 100 else 5_000),
             ("1 ms of work", ["--work-ms", "1"], 2_000),
             ("at 1 kHz", ["--hz", "1000"], 2_000),
-            # Until a fixed time has passed: the peer needs milliseconds a call here, we microseconds.
+            # For a fixed time: the peer needs milliseconds a call here, we microseconds.
             ("tight, busy thread", ["--busy", "--seconds", "3"], 200_000),
         ):
             columns = paired(["--keys", str(keys), "--rows", str(count), *extra], pairs)
