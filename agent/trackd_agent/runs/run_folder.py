@@ -18,7 +18,8 @@ import msgspec
 from trackd_agent.journal import read_folder
 from trackd_agent.runs.liveness import lock_is_free
 from trackd_agent.runs.spool import decode_start
-from trackd_agent.runs.writer import AGENT_SUFFIX, WriterFacts
+from trackd_agent.runs.writer import AGENT_SUFFIX
+from trackd_agent.runs.writer_facts import WriterFacts
 from trackd_proto import layout
 from trackd_proto.records import Start
 

@@ -18,7 +18,7 @@ from trackd_agent.runs import spool
 from trackd_agent.runs.run import Run
 from trackd_agent.runs.run_folder import WriterSource, find_writers
 from trackd_agent.runs.upload.uplink import Uplink
-from trackd_agent.runs.writer import WriterFacts
+from trackd_agent.runs.writer_facts import WriterFacts
 from trackd_agent.upstream import RunPath
 from trackd_proto.layout import RunFolderFacts
 
@@ -168,7 +168,7 @@ async def _upload(uplink: Uplink, stall_timeout_s: float, report: SyncReport) ->
 def _lost(run: Run) -> dict[str, int]:
     lost: dict[str, int] = {}
     for writer in run.writers:
-        for reason, count in writer.dropped.items():
+        for reason, count in writer.pumps.dropped.items():
             if reason not in _LEFT_OUT_BY_RULE:
                 lost[reason] = lost.get(reason, 0) + count
     return lost
