@@ -27,7 +27,7 @@ def as_mapping(source: Any) -> dict[str, Any]:
     if hasattr(source, "flag_values_dict"):
         return cast("dict[str, Any]", source.flag_values_dict())
     if hasattr(source, "__dict__"):
-        return dict(vars(source))
+        return dict(cast("dict[str, Any]", vars(source)))
     raise TypeError(
         f"config={source!r} is of type {type(source).__name__}: use a dictionary, "
         "an argparse namespace or an object with attributes"

@@ -82,6 +82,8 @@ class Sender:
         self._supervisor = threading.Thread(target=self._run, name="trackd-sender", daemon=True)
         self._next_drop_warning_s = 0.0
         self._dropped_shown = 0
+        #: Called when the address of the run becomes known.
+        self.on_url: Callable[[str], None] = lambda url: None
         #: Called every poll: flushes partial console lines.
         self.on_poll: Callable[[], None] = lambda: None
 
@@ -332,8 +334,9 @@ class Sender:
                 self._wake.set()
 
     def _take_url(self, url: str) -> None:
-        if url:
+        if url and not self.url:
             self.url = url
+            self.on_url(url)
 
     def _show(self, notice: run_pb2.Notice) -> None:
         if notice.level == run_pb2.Notice.LEVEL_ERROR:

@@ -91,6 +91,7 @@ def start(
     backend.debug_log = open_debug_log(folder.logs)
     run = _make_run(context, backend, folder, finish)
     print_header(run, terminal, attached=attached)
+    writer.sender.on_url = lambda url: terminal.info(f"view the run at {url}")
     if settings.console != "off":
         backend.console = capture = ConsoleCapture(writer.recorder.console)
         writer.sender.on_poll = capture.flush_stale

@@ -6,15 +6,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.sdk import small_agent
 
 import trackd
 
-from tests.unit.sdk import small_agent
-from tests.unit.sdk.small_agent import SmallAgent
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.unit.sdk.small_agent import SmallAgent
 
 REPOSITORY = Path(__file__).parents[3]
 

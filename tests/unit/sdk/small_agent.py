@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import grpc
 
 from trackd_agent.journal import Journal, JournalConfig, read_folder
-from trackd_proto.records import Kind, decode
+from trackd_proto.records import Kind, Row, decode
 from trackd_proto.v1 import run_pb2, run_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from msgspec import Struct
 
@@ -107,7 +107,7 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
         values: dict[str, object] = {}
         step = 0
         for record in self.records():
-            if hasattr(record, "data"):
+            if isinstance(record, Row):
                 values.update(record.data)
                 step += 1
         return run_pb2.ReadSummaryResponse(summary_json=json.dumps(values), step=step)
@@ -142,9 +142,10 @@ def kinds(folder: Path) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, socket: Path) -> Iterator[SmallAgent]:
+def serving(folder: Path, socket: Path) -> Generator[SmallAgent]:
     """Serve at a Unix socket until the block ends."""
-    agent = SmallAgent(folder)
+    # The calls of operators are left to the base class, which answers UNIMPLEMENTED.
+    agent = SmallAgent(folder)  # pyright: ignore[reportAbstractUsage]
     server = grpc.server(ThreadPoolExecutor(max_workers=64))
     run_pb2_grpc.add_RunServiceServicer_to_server(agent, server)
     socket.parent.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tests.unit.sdk.small_agent import SmallAgent, kinds, read_records
+
 from trackd_proto import layout
 from trackd_proto.records import Row, Start
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -17,7 +21,7 @@ def spools(place: Path) -> list[Path]:
     return sorted(layout.spool_root(place / "data").iterdir())
 
 
-def rows(agent: SmallAgent) -> list[dict[str, object]]:
+def rows(agent: SmallAgent) -> list[dict[str, Any]]:
     return [record.data for record in agent.records() if isinstance(record, Row)]
 
 

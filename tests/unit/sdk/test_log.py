@@ -6,20 +6,22 @@ import datetime
 import decimal
 import enum
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-
 from tests.unit.sdk.small_agent import read_records
+
 from trackd.errors import UsageError
 from trackd.recorder import Clock, FinishedRecorder, Recorder
 from trackd.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, MAX_RUN_KEYS
 from trackd.spool import Spool
 from trackd_proto.records import Kind, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Desk:
@@ -195,7 +197,7 @@ def test_a_finished_recorder_refuses_everything() -> None:
     recorder = FinishedRecorder("r1", 3)
     with pytest.raises(UsageError, match="run r1 is finished"):
         recorder.row({"a": 1}, None, None)
-    with pytest.raises(UsageError, match="trackd.init"):
+    with pytest.raises(UsageError, match=r"trackd.init"):
         recorder.record(Kind.PREEMPTING, Row(0, 0, {}))
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from tests.unit.sdk.small_agent import SmallAgent, read_frames
 
 import trackd
-from tests.unit.sdk.small_agent import SmallAgent
 from trackd_proto.layout import RunFolderFacts
 from trackd_proto.records import (
     ConfigUpdate,
@@ -28,6 +28,7 @@ from trackd_proto.records import (
     RunUpdate,
     Start,
     SummaryUpdate,
+    decode,
 )
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -58,7 +59,8 @@ def test_the_end_of_the_script_is_the_end_of_the_run(
     agent: SmallAgent, script: Script, ending: str, recorded: int, status: int
 ) -> None:
     done = script(
-        f"import sys, trackd\nrun = trackd.init(project='p', id='r')\nrun.log({{'a': 1}})\n{ending}\n"
+        "import sys, trackd\n"
+        f"run = trackd.init(project='p', id='r')\nrun.log({{'a': 1}})\n{ending}\n"
     )
     assert done.returncode == status, done.stderr
     records = agent.records()
@@ -80,6 +82,7 @@ def test_a_killed_rank_leaves_every_row_in_its_spool(agent: SmallAgent, place: P
     (place / "train.py").write_text(source)
     process = subprocess.Popen([sys.executable, "train.py"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
+    returned = 0
     for _ in range(5):
         returned = int(process.stdout.readline())
     os.kill(process.pid, signal.SIGKILL)
@@ -87,9 +90,6 @@ def test_a_killed_rank_leaves_every_row_in_its_spool(agent: SmallAgent, place: P
         rest = process.stdout.read().split()
     process.wait()
     returned = int(rest[-1]) if rest else returned
-    from tests.unit.sdk.small_agent import read_frames
-    from trackd_proto.records import decode
-
     [spool] = (place / "data" / "agent" / "spool").iterdir()
     time.sleep(0.2)
     frames = {
@@ -178,9 +178,9 @@ def test_a_second_init(agent: SmallAgent, capsys: pytest.CaptureFixture[str]) ->
     trackd.finish()
     with pytest.raises(trackd.UsageError, match="finished"):
         d.log({"x": 1})
-    with pytest.raises(trackd.Error, match="call trackd.init"):
+    with pytest.raises(trackd.Error, match=r"call trackd.init"):
         trackd.log({"x": 1})
-    with pytest.raises(trackd.Error, match="call trackd.init"):
+    with pytest.raises(trackd.Error, match=r"call trackd.init"):
         trackd.config["x"] = 1
 
 
@@ -217,9 +217,9 @@ def test_summary_writes_and_metrics_are_records(agent: SmallAgent) -> None:
     run.summary.attr = "a"
     del run.summary["x"]
     run.define_metric("val/*", step_metric="epoch", summary="MIN,Max")
-    for bad in ({"name": ""}, {"name": "a/*/b"}, {"name": "a", "summary": "median"}):
+    for name, summary in (("", None), ("a/*/b", None), ("a", "median")):
         with pytest.raises(trackd.Error):
-            run.define_metric(**bad)
+            run.define_metric(name, summary=summary)
     with pytest.raises(trackd.Error, match="hidden='yes'"):
         run.define_metric("a", hidden="yes")  # type: ignore[arg-type]
     run.finish()

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.sdk.small_agent import SmallAgent, kinds, read_records
 
 import trackd
-from tests.unit.sdk.small_agent import SmallAgent, kinds, read_records
 from trackd_proto import layout
 from trackd_proto.records import Exit, Row, Start
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 Starter = Callable[[], subprocess.Popen[bytes]]
@@ -106,7 +109,7 @@ def test_finish_timeout_can_raise(place: Path) -> None:
 
 def test_a_label_in_use_is_an_error_for_the_one_who_gave_it(agent: SmallAgent) -> None:
     trackd.init(project="p", id="r", settings={"x_label": "rank0"})
-    with pytest.raises(trackd.LabelInUseError, match="x_label='rank0'.*TRACKD_X_LABEL"):
+    with pytest.raises(trackd.LabelInUseError, match=r"x_label='rank0'.*TRACKD_X_LABEL"):
         trackd.init(project="p", id="r", settings={"x_label": "rank0"}, reinit="create_new")
 
 

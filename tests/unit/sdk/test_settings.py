@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +10,9 @@ import trackd
 from trackd import settings as settings_module
 from trackd.errors import UsageError
 from trackd.settings import Settings, from_environment, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_order_of_precedence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,17 @@ import fcntl
 import os
 import threading
 import time
+import zlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.unit.sdk.small_agent import read_frames
 
-from tests.unit.sdk.small_agent import read_frames, read_records
 from trackd import spool as spool_module
 from trackd.spool import Spool, SpoolLimits, SpoolReader
 from trackd.spool_place import file_system_of, open_spool
@@ -201,24 +203,22 @@ def test_a_record_beyond_the_frame_limit_is_dropped_and_counted(tmp_path: Path) 
     spool.close(delete=True)
 
 
-def test_a_signal_handler_may_log_in_the_middle_of_a_log_call(tmp_path: Path) -> None:
+def test_a_signal_handler_may_log_in_the_middle_of_a_log_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spool = open_small(tmp_path)
-    real, nested = spool_module.zlib.crc32, []
+    real = zlib.crc32
+    nested: list[bool] = []
 
     class Interrupted:
         @staticmethod
-        def crc32(*arguments: object) -> int:
+        def crc32(*arguments: Any) -> int:
             if not nested:
                 nested.append(spool.append(Kind.ROW, b"from the handler"))
             return real(*arguments)
 
-    spool_module.zlib = Interrupted  # type: ignore[assignment]
-    try:
-        spool.append(Kind.ROW, b"outer")
-    finally:
-        import zlib
-
-        spool_module.zlib = zlib
+    monkeypatch.setattr(spool_module, "zlib", Interrupted)
+    spool.append(Kind.ROW, b"outer")
     assert [payload for _, _, payload in stored(tmp_path)] == [b"outer", b"from the handler"]
     spool.close(delete=True)
 
@@ -251,10 +251,11 @@ def test_network_file_systems_are_refused_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remote = tmp_path / "remote"
-    monkeypatch.setattr(
-        "trackd.spool_place._network_file_system",
-        lambda path: "nfs4" if path == remote else "",
-    )
+
+    def is_remote(path: Path) -> str:
+        return "nfs4" if path == remote else ""
+
+    monkeypatch.setattr("trackd.spool_place._network_file_system", is_remote)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "local"))
     said: list[str] = []
     spool = open_spool(remote, ("p", "r", 77), SMALL, said.append)
