@@ -147,30 +147,20 @@ class Launch:
         url = path = ""
         kept = 0
         while kept < self.ranks * self.steps and time.monotonic() < deadline_s:
-            if not path:
-                url, path = self._address()
-            if path:
-                document = _trackd("export", "--json", path)
-                kept = len(document.get("history", []))
+            for run in _runs():
+                if run["run_id"] == self.run_id:
+                    url, kept = run["url"], run["rows"] or 0
+                    path = "/".join((run["entity"], run["project"], run["run_id"]))
             time.sleep(0.2)
         return url, path, kept
 
-    def _address(self) -> tuple[str, str]:
-        """Return where the run is in the server, empty as long as the agent does not know."""
-        for status in _trackd("ls", "--json").get("runs", []):
-            run, url = status["run"], status.get("url", "")
-            if run["run_id"] == self.run_id and url:
-                return url, "/".join((run["entity"], run["project"], run["run_id"]))
-        return "", ""
 
-
-def _trackd(*arguments: str) -> dict[str, Any]:
-    """Return what a `trackd` command prints as JSON, {} if it fails."""
+def _runs() -> list[dict[str, Any]]:
+    """Return what `trackd ls --json` prints, nothing if it fails."""
     code = "import sys; from trackd.cli import main; sys.exit(main())"
-    ended = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, check=False
-    )
-    return json.loads(ended.stdout) if ended.returncode == 0 else {}
+    command = [sys.executable, "-c", code, "ls", "--json"]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    return json.loads(ended.stdout) if ended.returncode == 0 else []
 
 
 def _kill_agent() -> str:
