@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Endpoint = Callable[[Request], Awaitable[Response]]
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 def build_app(services: Services) -> Starlette:
@@ -88,7 +88,7 @@ async def _domain_error(request: Request, error: Exception) -> Response:
 
 async def _database_error(request: Request, error: Exception) -> Response:
     del request
-    log.warning("database_unavailable", error=str(error))
+    log.warning("database_unavailable", extra={"facts": {"error": str(error)}})
     return _errors(503, f"The database cannot take this now: {error}", Unavailable.code)
 
 
@@ -98,7 +98,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("request_failed", path=request.url.path, error=repr(error))
+    log.error("request_failed", extra={"facts": {"path": request.url.path}}, exc_info=error)
     return _errors(500, "Internal error; the server's log has the details.", "INTERNAL")
 
 

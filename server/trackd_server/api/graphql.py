@@ -6,13 +6,13 @@ mutation in the transactions of the services it calls. So resolvers are plain fu
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
 from ariadne import make_executable_schema
 from graphql import (
     DocumentNode,
@@ -34,7 +34,7 @@ from trackd_server.domain.run_records import Client
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 #: Texts of operations kept parsed; clients use a few dozen.
@@ -141,7 +141,7 @@ def _shown(error: GraphQLError) -> tuple[int, dict[str, Any]]:
     if isinstance(original, DomainError):
         shown["extensions"] = {"code": original.code}
         return original.status, shown
-    log.error("resolver_failed", path=error.path, exc_info=original)
+    log.error("resolver_failed", extra={"facts": {"path": error.path}}, exc_info=original)
     shown["message"] = "Internal error; the server's log has the details."
     shown["extensions"] = {"code": "INTERNAL"}
     return 500, shown

@@ -6,10 +6,10 @@ import json
 import math
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote
 
-import jinja2
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from trackd_server.api import access
@@ -22,6 +22,7 @@ from trackd_server.domain.run_records import LIVE_STATES, RunPath
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import jinja2
     from starlette.requests import Request
 
     from trackd_server.domain.runs import RunView
@@ -43,13 +44,18 @@ _HEADERS = {
     "cache-control": "no-store",
 }
 
-_templates = jinja2.Environment(
-    loader=jinja2.PackageLoader("trackd_server.api"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-)
+
+@cache
+def _templates() -> jinja2.Environment:
+    import jinja2  # with the first page: the start of a run need not wait for it
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("trackd_server.api"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ async def login(request: Request) -> Response:
 
 def login_form(message: str) -> Response:
     """Return the page that asks for the API key."""
-    return _page(_templates.get_template("login.html").render(message=message), 401)
+    return _page(_templates().get_template("login.html").render(message=message), 401)
 
 
 def _render_index(services: Services) -> str:
@@ -121,8 +127,10 @@ def _render_index(services: Services) -> str:
     with services.database.read() as connection:
         found = [RunFacts.of(run, now) for run in services.runs.newest(connection, MAX_RUNS)]
     living = any(run.state in LIVE_STATES for run in found)
-    return _templates.get_template("index.html").render(
-        runs=found, refresh_s=REFRESH_S if living else 0
+    return (
+        _templates()
+        .get_template("index.html")
+        .render(runs=found, refresh_s=REFRESH_S if living else 0)
     )
 
 
@@ -150,7 +158,7 @@ def _render_run(services: Services, path: RunPath) -> str:
             "alerts": runs.alerts_of(connection, number),
             "refresh_s": REFRESH_S if run.state in LIVE_STATES else 0,
         }
-    return _templates.get_template("run.html").render(shown)
+    return _templates().get_template("run.html").render(shown)
 
 
 def _page(text: str, status: int = 200) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-import structlog
 import uvicorn
 
 from trackd_server.api.app import build_app
@@ -24,13 +24,21 @@ from trackd_server.domain.auth import Keys
 from trackd_server.domain.files import Files
 from trackd_server.domain.runs import Runs
 from trackd_server.domain.streams import Streams
-from trackd_server.store import Database, DatabaseBusy, DatabaseFull, SchemaTooNew
+from trackd_server.store import (
+    Database,
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseFull,
+    SchemaTooNew,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from anyio.abc import TaskStatus
 
-log = structlog.get_logger()
+
+log = logging.getLogger(__name__)
 
 #: Time that requests in progress get after SIGTERM.
 GRACE_S = 3
@@ -75,7 +83,7 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
             )
         )
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_stop_on_signal, server)
+            await tasks.start(_stop_on_signal, server)
             if config.exit_on_stdin_close:
                 tasks.start_soon(_stop_on_stdin_close, server)
             announce(address)
@@ -91,9 +99,10 @@ def open_services(config: ServerConfig) -> Services:
         blobs = BlobFolder(config.blobs)
         done = database.migrate()
         swept = ledger.sweep(database, blobs)
-    except (SchemaTooNew, DatabaseBusy, DatabaseFull, OSError) as error:
-        raise StartError("DATABASE_UNUSABLE", str(error)) from error
-    log.info("store_opened", schema=done, swept_blobs=swept)
+    except (SchemaTooNew, DatabaseBusy, DatabaseDamaged, DatabaseFull, OSError) as error:
+        message = f"Cannot use {config.database}: {error}"
+        raise StartError("DATABASE_UNUSABLE", message) from error
+    log.info("store_opened", extra={"facts": {"schema": done, "swept_blobs": swept}})
     hosts = frozenset({config.host, socket.gethostname()} - {ServerConfig.host})
     return Services(
         database,
@@ -106,12 +115,15 @@ def open_services(config: ServerConfig) -> Services:
     )
 
 
-async def _stop_on_signal(server: uvicorn.Server) -> None:
+async def _stop_on_signal(
+    server: uvicorn.Server, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for number in signals:
             if server.should_exit:  # the second one: at once
                 server.force_exit = True
-            log.info("stopping", signal=signal.Signals(number).name)
+            log.info("stopping", extra={"facts": {"signal": signal.Signals(number).name}})
             server.should_exit = True
 
 
@@ -119,7 +131,7 @@ async def _stop_on_stdin_close(server: uvicorn.Server) -> None:
     """Stop when the process that holds the other end of standard input is gone."""
     while await anyio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True):
         pass
-    log.info("stopping", reason="stdin closed")
+    log.info("stopping", extra={"facts": {"reason": "stdin closed"}})
     server.should_exit = True
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from pathlib import Path
 
 import anyio
 import click
-import structlog
 
 from trackd_proto import layout
 from trackd_server import __version__
+from trackd_server.app import logs
 from trackd_server.app.config import ServerConfig
 
 #: Exit status when the server cannot start.
@@ -50,7 +49,8 @@ def server(
 
     Example: trackd server --dir ./tracking --port 8087
     """
-    _configure_logging(as_json=as_json)
+    logs.configure(as_json=as_json)
+    os.umask(0o077)  # whatever is stored is the user's alone
     from trackd_server.app import lifecycle  # heavy: not for --help
 
     chosen = (directory or layout.server_dir(layout.data_dir())).absolute()
@@ -82,23 +82,3 @@ def _announce(config: ServerConfig, address: str, *, as_json: bool) -> None:
         click.echo(f"  data     {config.directory}")
         click.echo(f"  API key  {config.api_key}")
     sys.stdout.flush()
-
-
-def _configure_logging(*, as_json: bool) -> None:
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if as_json or not sys.stderr.isatty()
-        else structlog.dev.ConsoleRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")

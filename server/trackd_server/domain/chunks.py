@@ -45,7 +45,7 @@ def pack(lines: Sequence[str]) -> list[bytes]:
     """Return lines as bytes without line breaks (a raw break in JSON is only white space)."""
     joined = "\n".join(lines)
     if joined.count("\n") != len(lines) - 1:
-        joined = "\n".join(line.replace("\n", " ") for line in lines)
+        joined = "\n".join(line.rstrip("\n").replace("\n", " ") for line in lines)
     return joined.encode("utf-8", "replace").split(b"\n") if lines else []
 
 

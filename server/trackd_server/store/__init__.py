@@ -3,6 +3,12 @@
 Called by `domain` only. One writer at a time, readers beside it (SQLite in WAL mode).
 """
 
-from trackd_server.store.database import Database, DatabaseBusy, DatabaseFull, SchemaTooNew
+from trackd_server.store.database import (
+    Database,
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseFull,
+    SchemaTooNew,
+)
 
-__all__ = ["Database", "DatabaseBusy", "DatabaseFull", "SchemaTooNew"]
+__all__ = ["Database", "DatabaseBusy", "DatabaseDamaged", "DatabaseFull", "SchemaTooNew"]

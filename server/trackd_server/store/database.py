@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from trackd_server.store import tables
@@ -38,6 +38,10 @@ class DatabaseFull(Exception):
     """The disk has no room left; try again when there is."""
 
 
+class DatabaseDamaged(Exception):
+    """The file is no database, or parts of it cannot be read."""
+
+
 class SchemaTooNew(Exception):
     """The database was written by a newer trackd than this one."""
 
@@ -52,7 +56,7 @@ class Database:
 
     def migrate(self) -> str:
         """Bring the schema up to date; return what was done: created, upgraded or current."""
-        with self._writing, self._engine.connect() as connection:
+        with self._writing, _typed_errors(), self._engine.connect() as connection:
             revision = _current_revision(connection)
             if revision == tables.HEAD_REVISION:
                 return "current"
@@ -67,9 +71,19 @@ class Database:
                 f"{self.path} has schema {revision}, this trackd knows up to "
                 f"{tables.HEAD_REVISION}: install the newer trackd again"
             )
-        with self._writing:
-            _upgrade(self._engine)
+        self.upgrade()
         return "upgraded"
+
+    def upgrade(self) -> None:
+        """Run the migrations shipped in this package. Alembic is loaded only here: 0.6 s."""
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", "trackd_server.store:migrations")
+        config.attributes["engine"] = self._engine
+        with self._writing:
+            command.upgrade(config, "head")
 
     @contextmanager
     def read(self) -> Generator[Connection]:
@@ -86,10 +100,16 @@ class Database:
             yield connection
             connection.commit()
 
-    def reclaim(self, pages: int = 2_000) -> None:
-        """Give up to this many free pages back to the file system."""
-        with self.write() as connection:
-            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({pages})").fetchall()
+    def reclaim(self, slice_pages: int = 4_000) -> None:
+        """Give the free pages back to the file system, in slices so that no writer waits long."""
+        while True:
+            with self.write() as connection:
+                cursor: Any = connection.connection.cursor()  # it frees a page a row fetched
+                free = cursor.execute("PRAGMA freelist_count").fetchone()[0]
+                cursor.execute(f"PRAGMA incremental_vacuum({slice_pages})").fetchall()
+                cursor.close()
+            if free <= slice_pages:
+                return
 
     def size_bytes(self) -> int:
         """Return the bytes of the database and its log on disk."""
@@ -140,17 +160,6 @@ def _current_revision(connection: Connection) -> str | None:
         raise
 
 
-def _upgrade(engine: Engine) -> None:
-    """Run the migrations shipped in this package. Alembic is loaded only here: 0.6 s."""
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", "trackd_server.store:migrations")
-    config.attributes["engine"] = engine
-    command.upgrade(config, "head")
-
-
 @contextmanager
 def _typed_errors() -> Generator[None]:
     try:
@@ -161,4 +170,8 @@ def _typed_errors() -> Generator[None]:
             raise DatabaseFull(words) from error
         if "locked" in words or "busy" in words:
             raise DatabaseBusy(words) from error
+        raise
+    except DatabaseError as error:
+        if "not a database" in str(error.orig) or "malformed" in str(error.orig):
+            raise DatabaseDamaged(str(error.orig)) from error
         raise

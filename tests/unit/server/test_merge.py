@@ -23,7 +23,10 @@ def writer(config: Any = None, config_at: float = 0, summary: Any = None, at: fl
 
 def test_configs_merge_by_key_and_environments_by_writer() -> None:
     one = {"a": {"value": 1}, "_wandb": {"value": {"t": {"1": 1}, "e": {"w1": {"host": "x"}}}}}
-    two = {"b": {"value": 2}, "_wandb": {"value": {"m": [], "e": {"w2": {"host": "y"}}}}}
+    two: dict[str, Any] = {
+        "b": {"value": 2},
+        "_wandb": {"value": {"m": [], "e": {"w2": {"host": "y"}}}},
+    }
     merged = merge.configs([writer(two, 2), writer(one, 1)])
     assert merge.plain_config(merged) == {"a": 1, "b": 2}
     assert merged["_wandb"]["value"] == {
@@ -45,7 +48,7 @@ def test_damaged_texts_count_as_empty() -> None:
 
 
 def test_plain_config_drops_wrapping_empty_mappings_and_internals() -> None:
-    config = {
+    config: dict[str, Any] = {
         "lr": {"value": 0.1, "desc": None},
         "value": {"value": {"value": 3}},
         "raw": 5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from trackd_server.domain import names
 from trackd_server.domain.auth import Keys
 from trackd_server.domain.errors import InvalidRequest

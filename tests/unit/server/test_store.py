@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+
 from trackd_server.store import Database, SchemaTooNew, tables
 
 if TYPE_CHECKING:
@@ -25,22 +26,11 @@ def schema_of(path: Path) -> list[str]:
 def test_migrations_lead_to_the_same_schema_as_a_fresh_start(tmp_path: Path) -> None:
     fresh, migrated = Database(tmp_path / "fresh.sqlite"), Database(tmp_path / "old.sqlite")
     assert fresh.migrate() == "created"
-    with sqlite3.connect(migrated.path) as connection:
-        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-        connection.execute("INSERT INTO alembic_version VALUES ('0000')")
-        connection.execute("DELETE FROM alembic_version")
-    connection.close()
-    upgrade_from_nothing(migrated)
+    migrated.upgrade()
     assert schema_of(fresh.path) == schema_of(migrated.path)
     assert migrated.migrate() == fresh.migrate() == "current"
     for database in (fresh, migrated):
         database.close()
-
-
-def upgrade_from_nothing(database: Database) -> None:
-    from trackd_server.store import database as module
-
-    module._upgrade(database._engine)
 
 
 def test_the_newest_migration_is_the_one_the_code_expects() -> None:
