@@ -13,9 +13,19 @@ _SUMMARIES = ("min", "max", "mean", "last", "first", "none", "copy")
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A defined metric; may serve as `step_metric` of others."""
+    """A defined metric, as the call said; may serve as `step_metric` of others."""
 
     name: str
+    step_metric: str | None = None
+    step_sync: bool | None = None
+    hidden: bool | None = None
+    summary: tuple[str, ...] | None = None
+
+
+def metric_of(record: MetricDefinition) -> Metric:
+    """Return what `define_metric` hands back."""
+    summary = None if record.summary is None else tuple(record.summary)
+    return Metric(record.name, record.step_metric, record.step_sync, record.hidden, summary)
 
 
 def definition(

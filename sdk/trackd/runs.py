@@ -109,7 +109,7 @@ class Run:
         """
         record = metrics.definition(name, step_metric, step_sync, hidden, summary, overwrite)
         self._recorder.record(Kind.METRIC, record)
-        return metrics.Metric(record.name)
+        return metrics.metric_of(record)
 
     def save(
         self,
