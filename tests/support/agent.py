@@ -21,7 +21,7 @@ from trackd_proto import layout
 from trackd_proto.v1 import admin_pb2, admin_pb2_grpc, run_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 START_TIMEOUT_S = 20.0
@@ -88,13 +88,13 @@ class RunningAgent:
         )
 
     @contextlib.asynccontextmanager
-    async def admin(self) -> AsyncIterator[Any]:
+    async def admin(self) -> AsyncGenerator[Any]:
         """Return a stub of the AdminService."""
         async with self.channel() as channel:
             yield admin_pb2_grpc.AdminServiceStub(channel)
 
     @contextlib.asynccontextmanager
-    async def runs(self) -> AsyncIterator[Any]:
+    async def runs(self) -> AsyncGenerator[Any]:
         """Return a stub of the RunService."""
         async with self.channel() as channel:
             yield run_pb2_grpc.RunServiceStub(channel)
@@ -145,7 +145,7 @@ def agent_environment(data: Path, **env: str) -> dict[str, str]:
 @contextlib.asynccontextmanager
 async def running_agent(
     folder: Path, *, started: bool = True, options: tuple[str, ...] = (), **env: str
-) -> AsyncIterator[RunningAgent]:
+) -> AsyncGenerator[RunningAgent]:
     """Run an agent with its data below `folder`; it and its server are gone afterwards.
 
     Args:

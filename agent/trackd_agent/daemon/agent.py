@@ -66,7 +66,10 @@ class Agent:
         self._started_s = time.monotonic()
         self._failures = FailureCounts()
         self._credentials = Credentials(premises.data / "agent" / "credentials.json")
-        self._embedded = EmbeddedServer(premises.data, config.server)
+        server = config.server
+        if config.base_url and server.start == "when_needed":
+            server = server.model_copy(update={"start": "never"})
+        self._embedded = EmbeddedServer(premises.data, server)
         self._upstreams = self._pool()
         self._monitor = Monitor(config.monitor)
         self._registry = RunRegistry(

@@ -22,8 +22,9 @@ class EmbeddedConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    start: Literal["when_needed", "at_once"] = Field(
-        default="when_needed", description="When the server process is started."
+    start: Literal["when_needed", "at_once", "never"] = Field(
+        default="when_needed",
+        description="`when_needed`: with the first run, or when there is something to look at.",
     )
     port: int = Field(
         default=0, ge=0, le=65535, description="Port on 127.0.0.1. 0: chosen once, then kept."

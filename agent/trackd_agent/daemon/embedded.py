@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _HOST = "127.0.0.1"
+_AFTER_RANKS_S = 0.5
 _START_POLL_S = 0.05
 _BACKOFF_S = (0.2, 10.0)
 #: A server that lived this long was well: the next restart comes without delay again.
@@ -97,6 +98,11 @@ class EmbeddedServer:
             return ""
 
     async def _supervise(self) -> None:
+        if self._config.start == "when_needed" and (self._folder / "api_key").exists():
+            # There are runs to look at. Ranks that are just attaching come first.
+            with anyio.move_on_after(_AFTER_RANKS_S):
+                await self._wanted.wait()
+            self._wanted.set()
         await self._wanted.wait()
         backoff_s = _BACKOFF_S[0]
         while True:

@@ -66,6 +66,8 @@ def _yield_to(lock: AgentLock) -> int:
 
 
 def _serve(data: Path, lock: AgentLock, options: Mapping[str, str]) -> int:
+    # We fork only to start the server; gRPC's own preparations for forks cost and warn.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     import anyio
 
     from trackd_agent import __version__

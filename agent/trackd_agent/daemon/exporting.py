@@ -64,7 +64,9 @@ def server_document(path: str, data: Path, base_url: str = "") -> dict[str, Any]
     """
     entity, project, run = (quote(part, safe="") for part in path.split("/"))
     server = find_server(data, base_url)
-    return server.get(f"/api/v1/runs/{entity}/{project}/{run}/document")
+    document = server.get(f"/api/v1/runs/{entity}/{project}/{run}/document")
+    document["run"].pop("entity", None)  # a run folder's document has none either
+    return document
 
 
 def _recorded_document(run_dir: Path, facts: RunFolderFacts | None) -> dict[str, Any]:

@@ -68,6 +68,15 @@ class Server:
             raise NoSuchRun(f"{self.base_url} holds no such run")
         return data
 
+    def post(self, path: str, body: object, timeout_s: float = _TIMEOUT_S) -> Any:
+        """Return the JSON of the answer to a JSON body.
+
+        Raises:
+            NoSuchRun: it answers 404.
+            ServerUnreachable: it does not answer, or not with what was asked for.
+        """
+        return self._ask("POST", path, body, timeout_s)
+
     def _ask(self, method: str, path: str, body: object, timeout_s: float) -> Any:
         try:
             answer = httpx.request(
@@ -108,6 +117,12 @@ def find_server(data: Path, base_url: str = "", api_key: str = "") -> Server:
     return server
 
 
+def running_server(data: Path) -> Server | None:
+    """Return the embedded server, if it runs."""
+    server = _embedded(data)
+    return server if server is not None and _answers(server) else None
+
+
 def _embedded(data: Path) -> Server | None:
     """Return the embedded server as its directory describes it; it need not run."""
     directory = layout.server_dir(data)
@@ -125,7 +140,7 @@ def _answers(server: Server) -> bool:
         return False
 
 
-def start_agent(data: Path) -> None:
+def start_agent(data: Path) -> subprocess.Popen[bytes]:
     """Start an agent in its own session; where one runs already, the new one leaves at once.
 
     One that is started for a person also starts the embedded server at once.
@@ -133,7 +148,7 @@ def start_agent(data: Path) -> None:
     folder = data / "agent"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "agent.log").open("ab") as log:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "trackd_agent"],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -53,16 +53,29 @@ class _Pipe(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._doorman = doorman
         self._caller = caller
+        self._early: list[bytes] = []
+
+    def join(self, other: _Pipe) -> None:
+        """Let bytes go to the other end from now on, those that came too early first."""
+        self.other = other
+        assert self.transport is not None
+        assert other.transport is not None
+        other.transport.writelines(self._early)
+        self._early.clear()
+        self.transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_BUFFER_BYTES)
-        self.transport.pause_reading()  # until both ends are there
 
     def data_received(self, data: bytes) -> None:
         other = self.other
         if other is not None and other.transport is not None:
             other.transport.write(data)
+        else:  # the other end is not there yet
+            self._early.append(data)
+            if self.transport is not None:
+                self.transport.pause_reading()
 
     def eof_received(self) -> bool:
         """Close both ends: gRPC never half-closes a connection."""
@@ -80,6 +93,7 @@ class _Pipe(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         other, self.other = self.other, None
         if other is not None and other.transport is not None:
+            other.other = None
             other.transport.close()  # what is buffered there still goes out
             self._doorman.forget(self, other, self._caller)
 
@@ -215,11 +229,15 @@ class Doorman:
             assert near.transport is not None
             near.transport.abort()
             raise
-        near.other, far.other = far, near
+        assert near.transport is not None
+        assert far.transport is not None
+        if near.transport.is_closing() or far.transport.is_closing():
+            near.transport.abort()
+            far.transport.abort()
+            raise Refused("connection_failed")
         self._pipes |= {near, far}
-        for pipe in (near, far):
-            assert pipe.transport is not None
-            pipe.transport.resume_reading()
+        near.join(far)
+        far.join(near)
 
     def _name_socket(self, caller: Caller) -> socket.socket:
         """Return a socket whose name tells gRPC's handlers who the caller is."""

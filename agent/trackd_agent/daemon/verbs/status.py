@@ -1,0 +1,143 @@
+"""`trackd status`: the agent, its servers, and how far each writer is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from trackd_proto.v1 import admin_pb2, run_pb2
+
+NO_AGENT_STATUS = 3
+_KIB = 1024
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--config", "show_config", is_flag=True, help="Show settings and their sources too.")
+def status(*, as_json: bool, show_config: bool) -> None:
+    """Show what the agent does: process, servers, runs, and how far each writer is.
+
+    Exit status 3: no agent runs.
+
+    Example: trackd status --json
+    """
+    from trackd_agent.daemon.admin_client import NoAgent, agent_address, as_plain, connected
+
+    try:
+        with connected() as client:
+            answer = client.status()
+            config = client.config() if show_config else None
+    except NoAgent as error:
+        if as_json:
+            click.echo(json.dumps({"running": False, "address": agent_address()}))
+        else:
+            click.echo(str(error), err=True)
+        sys.exit(NO_AGENT_STATUS)
+    if as_json:
+        facts = {"running": True, **as_plain(answer)}
+        if config is not None:
+            facts["config"] = [as_plain(value) for value in config.values]
+        click.echo(json.dumps(facts, indent=1))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    _show_agent(console, answer)
+    _show_upstreams(console, answer)
+    _show_writers(console, answer)
+    _show_collectors(console, answer)
+    if config is not None:
+        console.print()
+        for value in config.values:
+            console.print(f"{value.name} = {value.value}  ({value.source})", markup=False)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < _KIB or unit == "GiB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= _KIB
+    raise AssertionError("the last unit takes everything")
+
+
+def _show_agent(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
+    console.print(
+        f"agent     process {answer.pid}, version {answer.version}, up {answer.uptime_s:.0f} s, "
+        f"{size(answer.rss_bytes)} of memory"
+    )
+    console.print(f"address   {', '.join(answer.sockets)}", markup=False)
+    console.print(f"data      {answer.data_dir}", markup=False)
+    console.print(
+        f"journals  {size(answer.journal_bytes)}, of which {size(answer.backlog_bytes)} "
+        f"are not uploaded; {answer.connections} connections"
+    )
+    if answer.HasField("idle_exit_in_s"):
+        console.print(f"idle      leaves in {max(0.0, answer.idle_exit_in_s):.0f} s")
+    for reason, count in sorted(answer.dropped.items()):
+        console.print(f"dropped   {count} records or calls: {reason}", style="yellow", markup=False)
+
+
+def _show_upstreams(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
+    for each in answer.upstreams:
+        style = "green" if each.state == "ready" else "yellow"
+        text = f"server    {each.name} {each.base_url} {each.state.replace('_', ' ')}"
+        console.print(f"{text}, {size(each.bytes_sent)} sent", style=style, markup=False)
+        if each.problem:
+            console.print(f"          {each.problem}", style="red", markup=False)
+
+
+def _show_writers(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
+    from rich.table import Table
+
+    if not answer.runs:
+        console.print("runs      none since the agent started")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("RUN", "STATE", "LABEL", "WRITER", "PID"):
+        table.add_column(name)
+    for name in ("RECEIVED", "JOURNALLED", "UPLOADED", "BACKLOG", "DROPPED"):
+        table.add_column(name, justify="right")
+    for run in answer.runs:
+        for writer in run.writers:
+            table.add_row(*_cells(run, writer))
+    console.print()
+    console.print(table)
+    for run in answer.runs:
+        if run.upload_problem:
+            text = f"{run.run.run_id}: {run.upload_problem}"
+            console.print(text, style="red", markup=False)
+
+
+def _cells(run: run_pb2.RunStatus, writer: run_pb2.WriterStatus) -> list[str]:
+    from rich.markup import escape
+
+    return [
+        escape(f"{run.run.project}/{run.run.run_id}"),
+        run.state,
+        escape(writer.label) or "-",
+        writer.state,
+        str(writer.pid or "-"),
+        str(writer.received_seq),
+        str(writer.journalled_seq),
+        str(writer.uploaded_seq),
+        size(writer.backlog_bytes),
+        str(sum(writer.dropped.values())),
+    ]
+
+
+def _show_collectors(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
+    console.print()
+    for each in answer.collectors:
+        if each.state != "ok":
+            text = f"collector {each.name} {each.state}: {each.reason}"
+            console.print(text, style="yellow", markup=False)
+    well = [each.name for each in answer.collectors if each.state == "ok"]
+    console.print(f"collectors that work: {', '.join(well) or 'none'}", markup=False)
