@@ -15,6 +15,8 @@ from typing import Any
 RUN_ID = "chaos"
 PROJECT = "chaos"
 NUMBER_BYTES = 8
+#: The last part of the rows comes without any pause: the last blow falls at full speed.
+PAUSES_UNTIL = 0.8
 
 
 def row_of(rank: int, n: int) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def main() -> None:
     for n in range(args.rows):
         run.log(row_of(args.rank, n))
         os.write(side, n.to_bytes(NUMBER_BYTES, "little"))
-        if n % args.burst == args.burst - 1 and args.pause_s:
+        if n % args.burst == args.burst - 1 and n < args.rows * PAUSES_UNTIL:
             time.sleep(args.pause_s)
     if args.finish:
         run.finish()

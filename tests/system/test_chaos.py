@@ -1,0 +1,20 @@
+"""The chaos test in its short form; `tests/system/chaos.py` is the long one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.system.chaos import Chaos, Options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_nothing_logged_is_lost_whoever_is_killed(tmp_path: Path) -> None:
+    report = Chaos(tmp_path, Options(rows=100_000, kills=20, ranks=4, seed=7)).run()
+    assert report.is_good, asdict(report)
+    assert sum(report.faults.values()) == 20
