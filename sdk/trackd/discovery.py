@@ -22,6 +22,7 @@ _SERVICE_VARIABLE = "TRACKD_SERVICE"
 _UNIX = "unix:"
 _CONNECT_TIMEOUT_S = 1.0
 _START_TIMEOUT_S = 10.0
+_START_PAUSE_S = 1.0
 _SYSTEM_SOCKET = Path("/run/trackd/agent.sock")
 
 
@@ -35,6 +36,7 @@ class Discovery:
         self.is_given = bool(service)
         self._service = service
         self._socket = layout.socket_path()
+        self._next_start_s = 0.0
 
     @property
     def target(self) -> str:
@@ -62,10 +64,15 @@ class Discovery:
         """Start an agent in its own session, unless another process is just doing that.
 
         Several ranks may call this at once: a lock lets one of them through, and the agent's
-        own lock decides in the end. The agent outlives this process.
+        own lock decides in the end. The agent outlives this process. An agent that does not come
+        up is tried again after a second, not at once.
+
+        Raises:
+            OSError: the data directory cannot be written.
         """
-        if self.is_given:
+        if self.is_given or time.monotonic() < self._next_start_s:
             return
+        self._next_start_s = time.monotonic() + _START_PAUSE_S
         folder = self.data_dir / "agent"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _try_lock(folder / "start.lock") as is_mine:

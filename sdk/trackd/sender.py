@@ -82,6 +82,8 @@ class Sender:
         self._supervisor = threading.Thread(target=self._run, name="trackd-sender", daemon=True)
         self._next_drop_warning_s = 0.0
         self._dropped_shown = 0
+        #: Called with every answer to an attach.
+        self.on_attached: Callable[[run_pb2.AttachResponse], None] = lambda response: None
         #: Called when the address of the run becomes known.
         self.on_url: Callable[[str], None] = lambda url: None
         #: Called every poll: flushes partial console lines.
@@ -98,7 +100,7 @@ class Sender:
         deadline = time.monotonic() + timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             if not self._discovery.is_listening():
-                self._discovery.start_agent()
+                self._start_agent()
                 time.sleep(0.01)
                 continue
             try:
@@ -167,9 +169,13 @@ class Sender:
     def _run(self) -> None:
         lost_s = time.monotonic()
         while not self._stopping:
-            if self._attached is None and not self._reconnect(lost_s):
-                continue
-            self._stream()
+            try:
+                if self._attached is None and not self._reconnect(lost_s):
+                    continue
+                self._stream()
+            except Exception:  # noqa: BLE001 - whatever it is, it must not end the sending
+                _log.exception("the sender failed and starts over")
+                self._pause(_RECONNECT_S[1])
             self._drop_link()
             lost_s = time.monotonic()
 
@@ -177,7 +183,7 @@ class Sender:
         """Try once to attach again; False when that must be repeated."""
         if not self._discovery.is_listening():
             if time.monotonic() - lost_s >= _START_AGENT_AFTER_S:
-                self._discovery.start_agent()
+                self._start_agent()
             self._pause(jitter_s(*_RECONNECT_S))
             return False
         try:
@@ -195,6 +201,15 @@ class Sender:
             return False
         return True
 
+    def _start_agent(self) -> None:
+        try:
+            self._discovery.start_agent()
+        except OSError as error:
+            self._terminal.warn_once(
+                f"cannot start an agent: {error}: make {self._discovery.data_dir} writable or set "
+                "TRACKD_DIR; rows are kept on disk meanwhile"
+            )
+
     def _attach(self, *, reattach: bool, timeout_s: float) -> run_pb2.AttachResponse:
         request = self._attach_request()
         request.reattach = reattach
@@ -207,6 +222,7 @@ class Sender:
             self._drop_link()
             raise
         self._take_url(attached.url)
+        self.on_attached(attached)
         return attached
 
     def _stream(self) -> None:

@@ -127,6 +127,7 @@ class Spool:
         self._unreported = 0  # dropped records that no GAP record tells of yet
         self._gap_reason = ""
         self._retry_at = 0.0
+        self._closed = False
         self._maintenance = threading.Lock()
         self._prepared: deque[Segment] = deque()  # at most one; popping it is atomic
         self._size_lock = threading.Lock()
@@ -294,6 +295,8 @@ class Spool:
     def prepare(self) -> None:
         """Have the next segment ready before a writer needs it; called by the sender."""
         with self._maintenance:
+            if self._closed:
+                return
             segment_bytes = self._limits.segment_bytes
             half_full = self._at * 2 > self._tail.capacity
             room = self._size_bytes + segment_bytes <= self._limits.max_bytes
@@ -319,6 +322,7 @@ class Spool:
                 agent that comes later.
         """
         with self._lock, self._maintenance:
+            self._closed = True
             while self._prepared:
                 self._forget(self._prepared.popleft())
             segment: Segment | None = self._head

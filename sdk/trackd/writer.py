@@ -111,6 +111,7 @@ class Writer:
         self.spool = context.make_spool(self.producer)
         self.recorder = context.make_recorder(self.spool)
         self.sender = Sender(self.spool, context.discovery, self._attach_request, context.terminal)
+        self.sender.on_attached = self._take_label
         self.spool.is_drained = lambda: self.sender.is_streaming
         identity = context.identity
         self._rename_on_conflict = not identity.label_is_explicit and bool(identity.label)
@@ -132,7 +133,6 @@ class Writer:
         if attached is None:
             self._rename_on_conflict = True
         else:
-            self.context.identity.label = attached.label
             self.context.run_dir = Path(attached.run_dir or self.context.run_dir)
         return attached is not None
 
@@ -198,6 +198,9 @@ class Writer:
             return self.sender.attach_first(timeout_s)
         except AgentCallError as error:
             raise _refusal(error) from None
+
+    def _take_label(self, attached: run_pb2.AttachResponse) -> None:
+        self.context.identity.label = attached.label
 
     def _attach_request(self) -> run_pb2.AttachRequest:
         context, pid = self.context, os.getpid()

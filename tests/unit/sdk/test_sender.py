@@ -178,3 +178,45 @@ def test_reading_the_summary_sees_what_was_logged_just_before(agent: SmallAgent)
     with pytest.raises(KeyError):
         run.summary["nope"]
     run.finish()
+
+
+def test_a_data_directory_that_cannot_be_written_costs_a_warning_only(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "file").write_text("")
+    (place / "spare").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place / "spare"))
+    monkeypatch.setenv("TRACKD_DIR", str(place / "file"))
+    monkeypatch.delenv("TRACKD_SERVICE")
+    settings = {"init_timeout": 0.2, "finish_timeout": 0.1}
+    run = trackd.init(project="p", id="r", settings=settings)
+    run.log({"i": 0})
+    run.finish()
+    shown = capsys.readouterr().err
+    assert "cannot start an agent" in shown
+    assert "set TRACKD_DIR" in shown
+    [spool] = (place / "spare").glob("trackd-*/agent/spool/*")
+    assert kinds(spool) == ["START", "ROW", "EXIT"]
+
+
+def test_an_agent_that_does_not_come_up_is_not_started_in_a_hurry(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRACKD_SERVICE")
+    started: list[list[str]] = []
+
+    class Fails:
+        returncode = 1
+
+        def __init__(self, command: list[str], **_: object) -> None:
+            started.append(command)
+
+        def wait(self) -> int:
+            return 1
+
+    monkeypatch.setattr("trackd.discovery.subprocess.Popen", Fails)
+    settings = {"init_timeout": 0.3, "finish_timeout": 0.0}
+    run = trackd.init(project="p", id="r", settings=settings)
+    run.finish()
+    assert len(started) == 1
+    assert started[0][1:] == ["-m", "trackd_agent"]
