@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -20,8 +21,6 @@ from trackd_server.store import DatabaseBusy, DatabaseFull
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    from starlette.requests import Request
 
     Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -50,6 +49,7 @@ def build_app(services: Services) -> Starlette:
             DatabaseFull: _database_error,
             DatabaseBusy: _database_error,
             HTTPException: _http_error,
+            ClientDisconnect: _client_left,
             Exception: _unexpected,
         },
     )
@@ -90,6 +90,12 @@ async def _database_error(request: Request, error: Exception) -> Response:
     del request
     log.warning("database_unavailable", extra={"facts": {"error": str(error)}})
     return _errors(503, f"The database cannot take this now: {error}", Unavailable.code)
+
+
+async def _client_left(request: Request, error: Exception) -> Response:
+    """Answer nobody: a client that died while sending is no fault of the server."""
+    del request, error
+    return Response(status_code=400)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import anyio
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
@@ -15,7 +16,7 @@ from trackd_server.domain import ledger, run_records
 from trackd_server.domain.run_records import RunPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Generator
 
     from starlette.requests import Request
 
@@ -29,7 +30,7 @@ async def document(request: Request) -> Response:
     path = RunPath.of(params["entity"], params["project"], params["run"])
     services = services_of(request)
     await services.call(_check, services, path)
-    return StreamingResponse(_pieces(services, path), media_type="application/json")
+    return StreamingResponse(_streamed(services, path), media_type="application/json")
 
 
 async def usage(request: Request) -> Response:
@@ -45,7 +46,18 @@ def _check(services: Services, path: RunPath) -> None:
         run_records.by_path(connection, path)
 
 
-def _pieces(services: Services, path: RunPath) -> Iterator[bytes]:
+async def _streamed(services: Services, path: RunPath) -> AsyncGenerator[bytes]:
+    """Yield the document; its snapshot is let go of even if the reader leaves half-way."""
+    pieces = _pieces(services, path)
+    try:
+        while piece := await services.call(next, pieces, b""):
+            yield piece
+    finally:
+        with anyio.CancelScope(shield=True):
+            await services.call(pieces.close)
+
+
+def _pieces(services: Services, path: RunPath) -> Generator[bytes]:
     with services.database.read() as connection:
         run = services.runs.view(connection, run_records.by_path(connection, path))
         yield from documents.pieces(connection, run, services.files)

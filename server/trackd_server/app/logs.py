@@ -43,3 +43,5 @@ def configure(*, as_json: bool) -> None:
     handler.setFormatter(FactsFormatter(as_json=as_json or not sys.stderr.isatty()))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("trackd_server").setLevel(logging.INFO)
+    # It repeats what our own handlers logged, and tells of every broken connection.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

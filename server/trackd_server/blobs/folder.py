@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 if TYPE_CHECKING:
@@ -41,7 +42,11 @@ class BlobFolder:
         return f"{name[:2]}/{name[2:]}"
 
     async def put(self, key: str, body: AsyncIterator[bytes]) -> Stored:
-        """Store all of `body`; the blob appears whole under `key`, or not at all."""
+        """Store all of `body`; the blob appears whole under `key`, or not at all.
+
+        Raises:
+            OSError: It could not be stored.
+        """
         digest = hashlib.md5(usedforsecurity=False)
         total = 0
 
@@ -59,7 +64,10 @@ class BlobFolder:
                     pending, waiting = [], 0
             yield b"".join(pending)
 
-        await self._store.put_async(key, counted())
+        try:
+            await self._store.put_async(key, counted())
+        except BaseError as error:  # among them: no space left
+            raise OSError(f"{type(error).__name__}: {error}") from error
         return Stored(key, total, digest.hexdigest())
 
     async def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:

@@ -137,6 +137,26 @@ def writers_of(connection: Connection, run_id: int) -> Sequence[Row[Any]]:
     ).all()
 
 
+def writers_by_run(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[Row[Any]]]:
+    """Return the writers of several runs."""
+    rows = connection.execute(select(writers).where(writers.c.run_id.in_(run_ids))).all()
+    found: dict[int, list[Row[Any]]] = {}
+    for row in rows:
+        found.setdefault(row.run_id, []).append(row)
+    return found
+
+
+def line_counts(connection: Connection, run_ids: Sequence[int], file: str) -> dict[int, int]:
+    """Return how many lines several runs have in a file, over all their writers."""
+    rows = connection.execute(
+        select(writers.c.run_id, func.sum(streams.c.next_line))
+        .join(streams, streams.c.writer_id == writers.c.id)
+        .where(writers.c.run_id.in_(run_ids), streams.c.file == file)
+        .group_by(writers.c.run_id)
+    ).all()
+    return {run_id: int(count) for run_id, count in rows}
+
+
 def streams_of(connection: Connection, run_id: int, file: str) -> Sequence[Row[Any]]:
     """Return one file's streams of all writers, in the order of their labels."""
     return connection.execute(

@@ -46,7 +46,8 @@ PLAIN_FIELDS = {
     "sweep": "sweep",
 }
 TERMINAL_STATES = frozenset({"finished", "failed", "crashed", "killed", "preempted"})
-_NEXT_STEP_METRIC = "_step"
+#: Runs that one query looks up.
+VIEWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Runs:
         """Return a run's row with its writers; counts are of `client` if one is given."""
         return RunView(
             row,
-            run_records.observed_state(row, self._clock(), self._serving_since),
+            self._state(row),
             run_records.writers_of(connection, row.id),
             run_records.line_count(
                 connection, row.id, HISTORY_FILE, None if client is None else client.id
@@ -119,13 +120,31 @@ class Runs:
     def in_project(self, connection: Connection, project_id: int) -> list[RunView]:
         """Return all runs of a project, oldest first."""
         query = run_records.select_runs().where(runs.c.project_id == project_id)
-        rows = connection.execute(query.order_by(runs.c.created_at, runs.c.id)).all()
-        return [self.view(connection, row) for row in rows]
+        return self._views(
+            connection, connection.execute(query.order_by(runs.c.created_at, runs.c.id)).all()
+        )
 
     def newest(self, connection: Connection, limit: int) -> list[RunView]:
         """Return the newest runs of all projects."""
         query = run_records.select_runs().order_by(runs.c.created_at.desc(), runs.c.id.desc())
-        return [self.view(connection, row) for row in connection.execute(query.limit(limit)).all()]
+        return self._views(connection, connection.execute(query.limit(limit)).all())
+
+    def _views(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[RunView]:
+        """Return many runs with few queries."""
+        found: list[RunView] = []
+        for start in range(0, len(rows), VIEWS_AT_ONCE):
+            some = rows[start : start + VIEWS_AT_ONCE]
+            ids = [row.id for row in some]
+            speakers = run_records.writers_by_run(connection, ids)
+            lines = run_records.line_counts(connection, ids, HISTORY_FILE)
+            found += [
+                RunView(row, self._state(row), speakers.get(row.id, ()), lines.get(row.id, 0))
+                for row in some
+            ]
+        return found
+
+    def _state(self, row: Row[Any]) -> str:
+        return run_records.observed_state(row, self._clock(), self._serving_since)
 
     # -- writing
 

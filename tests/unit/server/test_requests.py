@@ -10,6 +10,10 @@ from urllib.parse import quote, urlsplit
 import pytest
 from tests.unit.server.serving import Http, Serving, serving
 
+from trackd_proto.wandb_http import operations
+from trackd_proto.wandb_http.operations import Operation
+from trackd_server.api.graphql import Engine
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
@@ -233,3 +237,28 @@ def test_the_page_escapes_what_runs_say(server: Serving) -> None:
     server.stream({"complete": True, "exitcode": 0})
     assert 'http-equiv="refresh"' not in server.http.get("/local/p/runs/r").text
     assert urlsplit(str(page.url)).path == "/local/p/runs/r"
+
+
+def test_a_full_disk_is_a_passing_state_and_loses_nothing(server: Serving) -> None:
+    server.rows({"_step": 0, "x": "kept"})
+    limited = server.services.database
+    with limited.write() as connection:  # the pool has this one connection in a quiet server
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    lines = [json.dumps({"_step": n, "x": "y" * 1000}) for n in range(1, 2000)]
+    body = {"files": {"wandb-history.jsonl": {"offset": 1, "content": lines}}}
+    answer = server.http.post(STREAM, json=body)
+    assert answer.status_code == 503, "a 4xx would make clients give up"
+    assert [row["_step"] for row in server.document()["history"]] == [0]
+    with limited.write() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    assert server.http.post(STREAM, json=body).status_code == 200
+    assert [row["_step"] for row in server.document()["history"]] == list(range(2000))
+
+
+def test_the_operations_of_our_agent_fit_the_schema() -> None:
+    engine = Engine.build()
+    texts = [value.text for value in vars(operations).values() if isinstance(value, Operation)]
+    assert len(texts) >= 5
+    for text in texts:
+        assert not isinstance(engine.document(text), list), text
