@@ -19,9 +19,9 @@ class RunsConfig(BaseModel):
     #: Longest piece of decoding without giving other tasks a turn, in seconds.
     slice_s: float = Field(default=0.005, gt=0)
     #: A request is sent before its interval is over when its lines reach this size, in bytes.
-    request_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    request_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
     #: Journal bytes decoded per read.
-    read_bytes: int = Field(default=256 * 1024, ge=4096)
+    read_bytes: int = Field(default=64 * 1024, ge=4096)
     #: Shortest time between two checkpoints of one writer, in seconds.
     checkpoint_interval_s: float = Field(default=1.0, ge=0)
     #: Shortest time between two updates of a run's configuration upstream, in seconds.

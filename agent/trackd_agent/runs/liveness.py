@@ -5,8 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trackd_proto.layout import SPOOL_LOCK
+
+if TYPE_CHECKING:
+    from trackd_agent.runs.writer import Writer
 
 #: Fields of /proc/<pid>/stat behind the command name, counted from `state`.
 _STATE_FIELD = 0
@@ -42,3 +46,18 @@ def lock_is_free(spool_dir: Path) -> bool | None:
         return True
     finally:
         os.close(descriptor)
+
+
+def looks_dead(writer: Writer) -> bool:
+    """Whether the process behind a writer is gone; False as long as that is not certain.
+
+    The process id decides where the agent can see it. Without a connection the lock of the
+    spool decides as well: the kernel frees it whatever way the process ended.
+    """
+    facts = writer.facts
+    is_attached = writer.state == "attached"
+    if facts.pid and facts.pid_start_ticks and start_ticks(facts.pid) != facts.pid_start_ticks:
+        return True
+    if is_attached or not facts.spool_dir:
+        return False
+    return lock_is_free(Path(facts.spool_dir)) is True

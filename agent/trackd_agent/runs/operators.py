@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from trackd_agent.runs.writer import Writer
 
 _POLL_S = 0.02
-_FRAMES_PER_TURN = 256
 
 
 async def flush(runs: list[Run], timeout_s: float) -> tuple[bool, int]:
@@ -34,7 +33,7 @@ async def flush(runs: list[Run], timeout_s: float) -> tuple[bool, int]:
             await anyio.sleep(_POLL_S)
             for run in runs:
                 for writer in run.writers:
-                    writer.hurry()
+                    writer.pumps.hurry()
     complete = all(uplink.is_complete for run in runs for uplink in run.uplinks)
     return complete, sum(run.backlog_bytes for run in runs)
 
@@ -112,15 +111,16 @@ async def _state_now(writer: Writer, context: RunsContext) -> WriterState | None
     """Return a state that has seen all that is journalled, made beside the pumps' own."""
     if writer.start is None:
         return None
-    view = writer.view
-    if view is None:
-        view = writer.view = writer.open_view()
-    state, readers = view
-    for reader in readers:
-        while frames := reader.read(context.config.read_bytes):
-            for at in range(0, len(frames), _FRAMES_PER_TURN):
-                for frame in frames[at : at + _FRAMES_PER_TURN]:
+    state, rank_seq, agent_seq = writer.pumps.remembered() or (WriterState(writer.start), 0, 0)
+    readers = writer.agent_journal.reader(agent_seq), writer.journal.reader(rank_seq)
+    try:
+        for reader in readers:
+            while frames := reader.read(context.config.read_bytes):
+                for frame in frames:
                     state.apply(frame)
+                state.take()
                 await anyio.lowlevel.checkpoint()
-            state.take()
+    finally:
+        for reader in readers:
+            reader.close()
     return state

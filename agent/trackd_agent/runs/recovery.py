@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from trackd_agent.runs import liveness, spool
-from trackd_agent.runs.writer import AGENT_SUFFIX, WriterFacts
+from trackd_agent.runs.writer import AGENT_SUFFIX
+from trackd_agent.runs.writer_facts import WriterFacts
 from trackd_proto.layout import journal_root, spool_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from trackd_agent.runs.context import RunsContext
     from trackd_agent.runs.run import Run
+    from trackd_agent.runs.writer import Writer
     from trackd_proto.records import Start
 
 log = structlog.get_logger()
@@ -100,6 +102,35 @@ class Recovery:
         """Remove a spool without any record whose rank is gone."""
         if liveness.lock_is_free(folder) is True:
             await spool.remove(folder)
+
+
+async def look_after(writer: Writer) -> None:
+    """Notice the death of a rank, and take over what only lies in its spool.
+
+    Raises:
+        JournalFull: no space for what lies in the spool; the next call tries again.
+    """
+    facts = writer.facts
+    folder = Path(facts.spool_dir) if facts.spool_dir else None
+    if writer.is_alive:
+        is_dead = liveness.looks_dead(writer)
+        if folder is not None and (is_dead or facts.is_child):
+            await spool.take_over(writer, folder, live=not is_dead)
+        if is_dead and writer.is_alive:
+            is_orderly = facts.is_child or await spool.has_exit(writer.folder)
+            writer.end("exited" if is_orderly else "crashed")
+            log.info("writer_died", run_id=facts.run_id, label=facts.label, state=writer.state)
+    elif folder is not None and await spool.remove_when_free(folder):
+        facts.spool_dir = ""
+
+
+async def clear_spools(run: Run) -> bool:
+    """Delete the spools of a run that is over; return whether they are gone."""
+    for writer in run.writers:
+        folder = writer.facts.spool_dir
+        if folder and not await spool.remove(Path(folder)):
+            return False
+    return True
 
 
 def facts_of_start(producer: int, start: Start, *, spool_dir: Path | None) -> WriterFacts:

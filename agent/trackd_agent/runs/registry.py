@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,14 +11,15 @@ import anyio.to_thread
 import structlog
 
 from trackd_agent.core.errors import InvalidRequest, JournalFull, NotAllowed, UnknownRun
-from trackd_agent.runs import liveness, operators, spool
+from trackd_agent.runs import operators
 from trackd_agent.runs.context import RoomConfigs, RunsContext
 from trackd_agent.runs.options import Attachment
-from trackd_agent.runs.recovery import Recovery
+from trackd_agent.runs.recovery import Recovery, clear_spools, look_after
 from trackd_agent.runs.run import MODES, Run
-from trackd_agent.runs.writer import WriterFacts
+from trackd_agent.runs.writer_facts import WriterFacts
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from anyio.abc import TaskGroup
@@ -122,8 +122,7 @@ class RunRegistry:
             self._start_uplinks(run)
         self._writers.pop(writer.capability, None)
         pid = caller.pid or options.pid
-        ticks = liveness.start_ticks(pid) or options.pid_start_ticks
-        writer.attach(pid, ticks, options.spool_dir)
+        writer.attach(pid, options.pid_start_ticks, options.spool_dir)
         self._writers[writer.capability] = writer
         log.info("writer_attached", run_id=run.run_id, label=writer.label, pid=pid)
         return Attachment(
@@ -187,7 +186,7 @@ class RunRegistry:
             try:
                 for run in list(self._runs.values()):
                     for writer in run.writers:
-                        await self._look_after(run, writer)
+                        await look_after(writer)
                     await self._settle(run)
                 for run in await self._recovery.adopt_spools(self._known_spools()):
                     self._start_uplinks(run)
@@ -197,29 +196,12 @@ class RunRegistry:
     def _known_spools(self) -> set[str]:
         return {w.facts.spool_dir for run in self._runs.values() for w in run.writers}
 
-    async def _look_after(self, run: Run, writer: Writer) -> None:
-        folder = Path(writer.facts.spool_dir) if writer.facts.spool_dir else None
-        if writer.is_alive:
-            is_dead = writer.looks_dead()
-            if folder is not None and (is_dead or writer.is_child):
-                await spool.take_over(writer, folder, live=not is_dead)
-            if is_dead:
-                state = "exited" if await spool.has_exit(writer.folder) else "crashed"
-                writer.end("exited" if writer.is_child else state)
-                log.info("writer_died", run_id=run.run_id, label=writer.label, state=state)
-        elif folder and liveness.lock_is_free(folder) is not False and await spool.remove(folder):
-            writer.forget_spool()
-
     async def _settle(self, run: Run) -> None:
         """Forget a run that is over; its journals go when every server has everything."""
         if not run.is_over or self._runs.get(run.key) is not run:
             return
-        for writer in run.writers:
-            # While a spool is left, the journal proves that its records are known.
-            folder = writer.facts.spool_dir
-            if folder and not await spool.remove(Path(folder)):
-                return
-        if not run.is_over or self._runs.get(run.key) is not run:
+        # While a spool is left, the journal proves that its records are known.
+        if not await clear_spools(run) or not run.is_over or run.key not in self._runs:
             return
         del self._runs[run.key]
         if run.writers:

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
+from trackd_agent.runs.liveness import looks_dead
 from trackd_agent.runs.options import RunRef, RunSnapshot
 from trackd_agent.runs.upload.uplink import Uplink
-from trackd_agent.runs.writer import Writer, WriterFacts
+from trackd_agent.runs.writer import Writer
 from trackd_agent.upstream import RunPath
 from trackd_proto.layout import journal_root, producer_name, run_key
 
 if TYPE_CHECKING:
     from trackd_agent.runs.context import RunsContext
+    from trackd_agent.runs.writer_facts import WriterFacts
 
 MODES = ("online", "offline", "shared")
 
@@ -86,10 +88,10 @@ class Run:
         taken = {
             w.label: w
             for w in self.writers
-            if w.is_alive and not w.is_child and w.producer != producer
+            if w.is_alive and not w.facts.is_child and w.producer != producer
         }
         holder = taken.get(label)
-        if holder is None or holder.looks_dead():
+        if holder is None or looks_dead(holder):
             return label
         if not rename:
             raise RunAlreadyAttached(
@@ -150,16 +152,16 @@ class Run:
     @property
     def backlog_bytes(self) -> int:
         """Journal bytes that some server has not acknowledged."""
-        return sum(writer.backlog_bytes for writer in self.writers)
+        return sum(writer.pumps.backlog_bytes for writer in self.writers)
 
     @property
     def state(self) -> str:
         """`running`, `finished`, `failed` or `crashed`."""
         if self.has_living_writer:
             return "running"
-        if any(writer.state == "crashed" and not writer.is_child for writer in self.writers):
+        if any(writer.state == "crashed" and not writer.facts.is_child for writer in self.writers):
             return "crashed"
-        return "failed" if any(writer.exit_code for writer in self.writers) else "finished"
+        return "failed" if any(writer.pumps.exit_code for writer in self.writers) else "finished"
 
     def snapshot(self) -> RunSnapshot:
         """Return the state for people."""

@@ -11,6 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from trackd_agent.journal import read_folder
+from trackd_agent.runs import liveness
 from trackd_proto import frames, records
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ def read_start(folder: Path, producer: int | None = None) -> tuple[int, records.
         return None
     start = decode_start(first[0])
     return (reader.producer, start) if start else None
+
+
+def start_in(blob: bytes | memoryview, producer: int) -> records.Start | None:
+    """Return the first record of a blob of frames, if that is a START frame."""
+    _, _, _, length, _, _ = frames.HEAD.unpack_from(blob)
+    view = memoryview(blob)[: frames.frame_size(length)]
+    first = next(iter(frames.Scanner(view, producer=producer)), None)
+    return decode_start(first) if first else None
 
 
 def decode_start(frame: Frame) -> records.Start | None:
@@ -91,8 +100,11 @@ async def take_over(writer: Writer, folder: Path, *, live: bool) -> None:
         count = await ingest(folder, writer.journal, live=live)
     except FileNotFoundError:  # no spool that this node sees, or it is gone already
         return
-    if count:
-        writer.catch_up()
+    if not count:
+        return
+    if writer.start is None and (found := read_start(writer.folder, writer.producer)):
+        writer.begin(found[1])
+    writer.pumps.grew(1)
 
 
 async def has_exit(folder: Path) -> bool:
@@ -106,6 +118,11 @@ async def has_exit(folder: Path) -> bool:
         return last == records.Kind.EXIT
 
     return await anyio.to_thread.run_sync(look)
+
+
+async def remove_when_free(folder: Path) -> bool:
+    """Delete the spool folder of a writer that has ended, unless its rank still holds it."""
+    return liveness.lock_is_free(folder) is not False and await remove(folder)
 
 
 async def remove(folder: Path) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
+import anyio.to_thread
 import httpx
 import msgspec
 
@@ -30,6 +31,7 @@ S = TypeVar("S")
 USER_AGENT = "trackd-agent"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _MAX_PROBLEM_CHARS = 300
+_GZIP_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Upstream:
         """
         sent = dict(headers)
         if self.config.gzip and len(body) > 1024:
-            body = gzip.compress(body, compresslevel=1)
+            body = await anyio.to_thread.run_sync(gzip.compress, body, _GZIP_LEVEL)
             sent["Content-Encoding"] = "gzip"
         return await self._post_json(
             f"/files/{path.url_path}/file_stream",

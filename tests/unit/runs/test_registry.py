@@ -337,7 +337,7 @@ async def test_stop_requests_notices_and_metrics_come_back(tmp_path: Path) -> No
         notices = writer.take_notices()
         assert "less than the current step" in notices[0].text
         assert writer.take_notices() == []
-        assert writer.dropped == {"step_went_back": 1}
+        assert writer.pumps.dropped == {"step_went_back": 1}
         event: dict[str, Any] = json.loads(server.lines["r1", "", "wandb-events.jsonl"][0])
         assert "system.memory_percent" in event
         await rank.finish()

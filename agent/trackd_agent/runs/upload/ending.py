@@ -7,20 +7,34 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import structlog
 
+from trackd_agent.core.errors import AgentError
 from trackd_agent.filestream import Outgoing
 from trackd_agent.runs import tree
 from trackd_agent.runs.state import WriterState, encode_json
 from trackd_agent.runs.upload import own_files
 from trackd_agent.runs.upload.run_config import upstream_config
+from trackd_proto.records import Exit, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from trackd_agent.runs.upload.pump import Pump
+    from trackd_agent.runs.writer import Writer
     from trackd_agent.transfer import FileUploader
 
 log = structlog.get_logger()
+
+
+def record_crash(writer: Writer, began_s: float) -> bool:
+    """Close the records of a rank that could not do it; return whether that worked."""
+    runtime_s = max(0.0, writer.ended_s - began_s)
+    try:
+        writer.record(Kind.EXIT, Exit(255, writer.ended_s, runtime_s, crashed=True))
+    except AgentError as error:
+        log.warning("exit_not_journalled", problem=error.message)
+        return False
+    return True
 
 
 def own_contents(states: Mapping[str, WriterState]) -> dict[str, bytes]:

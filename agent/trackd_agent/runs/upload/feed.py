@@ -92,7 +92,7 @@ class Feed:
                         at = self._decode_slice(state, frames, at)
                     await anyio.lowlevel.checkpoint()
             self._count_damage(reader)
-        if self._rank.position_seq >= self._writer.journal.last_seq:
+        if self.positions == (self._writer.journal.last_seq, self._writer.agent_journal.last_seq):
             self.unread_bytes = 0
 
     def _decode_slice(self, state: WriterState, frames: list[Frame], at: int) -> int:

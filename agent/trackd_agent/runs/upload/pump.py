@@ -14,14 +14,14 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from trackd_agent.core.errors import AgentError
 from trackd_agent.filestream import FileStream, Offsets, Outgoing
 from trackd_agent.runs.state import WriterState
 from trackd_agent.runs.updates import Notice
+from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
 from trackd_agent.runs.upload.own_files import ConsoleFile, console_file_name
-from trackd_agent.upstream import Wake
+from trackd_agent.upstream import Courier, Wake
 from trackd_proto.layout import producer_name
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Pump:
         self.stored_seqs = (0, 0)
         #: Lines of the console so far.
         self.console_lines = 0
+        self.courier = Courier(uplink.upstream)
         self._uplink = uplink
         self._context = context
         self._wake = Wake()
@@ -77,6 +78,7 @@ class Pump:
         """Send what there is without waiting for the interval."""
         self._sent_at = float("-inf")
         self._wake.set()
+        self.courier.hurry.set()
 
     # -- what others ask -------------------------------------------------------------------
 
@@ -168,7 +170,7 @@ class Pump:
         else:
             offsets = await uplink.first_offsets(self)
         path, limits = uplink.upsert.path, self._context.rooms.filestream
-        stream = FileStream(uplink.courier, path, self._stream_headers(), offsets, limits)
+        stream = FileStream(self.courier, path, self._stream_headers(), offsets, limits)
         self.stream = stream
         if saved is None:
             await self._store()  # before the first line: where the stream began must be known
@@ -179,7 +181,7 @@ class Pump:
 
     def _stream_headers(self) -> dict[str, str]:
         writer = self.writer
-        if writer.is_plain:
+        if writer.facts.is_plain:
             return {}
         headers = {
             "X-WANDB-ASYNC-CLIENT-ID": producer_name(writer.producer),
@@ -219,7 +221,7 @@ class Pump:
         own = start.settings.get("x_file_stream_transmit_interval") if start else None
         if isinstance(own, int | float) and own > 0:
             return float(own)
-        return self._uplink.courier.upstream.interval_s
+        return self._uplink.upstream.interval_s
 
     async def _take_turn(self, feed: Feed, state: WriterState, stream: FileStream) -> None:
         """Decode until a request is full or the journals are read, send, remember."""
@@ -249,7 +251,9 @@ class Pump:
             feed.lost = 0
             self._dropped["damaged"] = self._dropped.get("damaged", 0) + lost
             if self._uplink.is_first:
-                self.writer.tell(Notice("error", f"{lost} records were damaged and are lost"))
+                self.writer.notices.append(
+                    Notice("error", f"{lost} records were damaged and are lost")
+                )
 
     async def _pass_on(self, updates: Updates) -> None:
         """Hand what is no line to whom it concerns."""
@@ -264,7 +268,7 @@ class Pump:
             self._uplink.alert(alert)
         if self._uplink.is_first:
             for notice in updates.notices:
-                self.writer.tell(notice)
+                self.writer.notices.append(notice)
             if updates.console:
                 await self._write_console(updates.console)
 
@@ -284,11 +288,8 @@ class Pump:
             return
         if state.exit is not None and not state.exit.crashed:
             writer.state = "exited"  # its exit was in the spool
-        elif state.exit is None and writer.state == "crashed" and not writer.is_child:
-            try:
-                writer.record_crash()
-            except AgentError as error:
-                log.warning("exit_not_journalled", problem=error.message)
+        elif state.exit is None and writer.state == "crashed" and not writer.facts.is_child:
+            if not ending.record_crash(writer, state.start.time_s):
                 await self._wake.wait(1.0)
             return
         if self._uplink.is_first and not self._console.is_empty:
@@ -328,4 +329,8 @@ class Pump:
         )
         if await self._memory.store(checkpoint, time.thread_time() - began):
             self.stored_seqs = positions
-            self.writer.release()
+            if self.writer.facts.mode == "offline":
+                return  # a sync: the journals belong to the run folder and stay there
+            rank_seq, agent_seq = self.writer.pumps.stored_seqs
+            self.writer.journal.release(rank_seq)
+            self.writer.agent_journal.release(agent_seq)

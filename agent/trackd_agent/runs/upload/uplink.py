@@ -53,12 +53,15 @@ class Uplink:
     ) -> None:
         self.is_first = is_first
         self.files_dir = run_dir / "files"
-        self.courier = Courier(upstream)
-        self.files_courier = Courier(upstream)
+        self.upstream = upstream
         digest = hashlib.sha256(upstream.name.encode()).hexdigest()[:8]
         self.checkpoint_name = f"{safe_name(upstream.name, 40)}-{digest}"
-        self.upsert = Upsert(self.courier, run, self._states, context.config.upsert_interval_s)
+        self._upsert_courier = Courier(upstream)
+        self.upsert = Upsert(
+            self._upsert_courier, run, self._states, context.config.upsert_interval_s
+        )
         self.is_running = False
+        self._files_courier = Courier(upstream)
         self._context = context
         self._pumps: dict[int, Pump] = {}
         self._joined: list[Pump] = []
@@ -74,8 +77,8 @@ class Uplink:
         """Carry one more writer."""
         pump = Pump(writer, self, self._context)
         self._pumps[writer.producer] = pump
-        writer.pumps.append(pump)
-        if not writer.is_plain and not self.upsert.headers:
+        writer.pumps.add(pump)
+        if not writer.facts.is_plain and not self.upsert.headers:
             self.upsert.headers = {
                 "X-WANDB-USE-ASYNC-FILESTREAM": "true",
                 "X-WANDB-CLIENT-ID": producer_name(writer.producer),
@@ -86,8 +89,8 @@ class Uplink:
 
     def hurry(self) -> None:
         """Cut all waits short, now and once."""
-        self.courier.hurry.set()
-        self.files_courier.hurry.set()
+        self._upsert_courier.hurry.set()
+        self._files_courier.hurry.set()
         for pump in self._pumps.values():
             pump.hurry()
 
@@ -96,7 +99,9 @@ class Uplink:
     @property
     def problem(self) -> str:
         """What keeps the upload from moving; empty when it moves."""
-        return self.courier.problem or self.files_courier.problem
+        pumps = [pump.courier for pump in self._pumps.values()]
+        couriers = [self._upsert_courier, *pumps, self._files_courier]
+        return next((courier.problem for courier in couriers if courier.problem), "")
 
     @property
     def is_complete(self) -> bool:
@@ -111,7 +116,7 @@ class Uplink:
         """The run's files; only once the run is known to the server."""
         if self._uploader is None:
             self._uploader = FileUploader(
-                self.files_courier,
+                self._files_courier,
                 self.upsert.path,
                 self.files_dir,
                 self._context.rooms.transfer,
@@ -135,9 +140,9 @@ class Uplink:
         A plain writer goes on behind what the run has: behind an earlier writer of this node,
         once that is through, else behind the lines that the server counts.
         """
-        if not pump.writer.is_plain:
+        if not pump.writer.facts.is_plain:
             return Offsets()
-        earlier = [p for p in self._joined[: self._joined.index(pump)] if p.writer.is_plain]
+        earlier = [p for p in self._joined[: self._joined.index(pump)] if p.writer.facts.is_plain]
         if earlier:
             last = earlier[-1]
             await last.over.wait()
@@ -188,7 +193,7 @@ class Uplink:
                     "pump_failed",
                     run_id=writer.facts.run_id,
                     label=writer.label,
-                    upstream=self.courier.upstream.name,
+                    upstream=self.upstream.name,
                 )
                 await anyio.sleep(self._context.config.restart_s)
                 self._replace(pump)
@@ -199,7 +204,7 @@ class Uplink:
     def _replace(self, pump: Pump) -> None:
         writer = pump.writer
         fresh = Pump(writer, self, self._context)
-        writer.pumps[writer.pumps.index(pump)] = fresh
+        writer.pumps.replace(pump, fresh)
         self._pumps[writer.producer] = fresh
         if pump in self._joined:
             self._joined[self._joined.index(pump)] = fresh

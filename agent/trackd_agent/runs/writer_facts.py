@@ -1,0 +1,57 @@
+"""Who a writer is: what recovery has to know of it, kept beside its journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FACTS_FILE = "writer.json"
+
+
+class WriterFacts(msgspec.Struct):
+    """Identity of one writer and the process behind it. Holds no secret."""
+
+    run_id: str
+    project: str
+    entity: str
+    mode: str
+    run_dir: str
+    base_url: str
+    label: str
+    producer: int
+    spool_dir: str
+    attached_s: float
+    parent_producer: int = 0
+    pid: int = 0
+    pid_start_ticks: int = 0
+    #: It left on purpose; nothing more will come.
+    left: bool = False
+
+    @property
+    def is_child(self) -> bool:
+        """Whether it is a forked child, which writes a spool only and ends without a word."""
+        return self.parent_producer != 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its stream is the run's own; all others are streams within a shared run."""
+        return not self.label and self.mode != "shared" and not self.is_child
+
+    def store(self, folder: Path) -> None:
+        """Write the facts, whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = folder / f".{FACTS_FILE}"
+        temporary.write_bytes(msgspec.json.encode(self))
+        temporary.replace(folder / FACTS_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> WriterFacts | None:
+        """Return the facts in a journal folder, or None where there are none to be read."""
+        try:
+            return msgspec.json.decode((folder / FACTS_FILE).read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError):
+            return None
