@@ -7,8 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from trackd import quiet_grpc
 from trackd import settings as settings_module
-from trackd import starting
 from trackd.errors import Error
 from trackd.exits import ExitHooks
 from trackd.identity import generate_producer
@@ -87,6 +87,9 @@ class Session:
         return self._start(settings, config)
 
     def _start(self, settings: Settings, config: Any) -> Run:
+        quiet_grpc.load()
+        from trackd import starting  # loads gRPC and what needs it, at the first run only
+
         identity = starting.identify(settings, config)
         if settings.mode == "disabled":
             run = starting.start_disabled(identity, settings, self.finish)
@@ -114,8 +117,9 @@ class Session:
             self._bind(None)
         if handover is None:
             return
-        terminal = Terminal(run.settings)
-        starting.print_footer(run, terminal, handover)
+        from trackd import starting
+
+        starting.print_footer(run, Terminal(run.settings), handover)
         if not handover.complete and run.settings.finish_timeout_raises:
             raise TimeoutError(
                 f"run {run.id}: no agent took the last records within finish_timeout="

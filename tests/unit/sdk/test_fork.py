@@ -104,7 +104,7 @@ run.finish()
 """
     )
     assert done.returncode == 0, done.stderr
-    assert "BEFORE\nAFTER\n" in done.stderr
+    assert "BEFORE\nAFTER\n" in done.stderr, done.stderr
     assert rows(agent) == [{"parent": 0}]
     assert spools(place) == []
 
