@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import json
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -60,7 +61,7 @@ async def drop_after_apply(
 async def hang(_request: Request, _answer: Callable[[], Awaitable[Response]]) -> Response:
     """Never answer."""
     await _request.app.state.fake.closing.wait()
-    return Response()
+    return Response(status_code=503)
 
 
 def too_large(limit_bytes: int) -> Fault:
@@ -164,7 +165,10 @@ class FakeServer:
         return JSONResponse({"errors": [{"message": f"unknown {name}"}]})
 
     async def _file_stream(self, request: Request) -> Response:
-        body = json.loads(await request.body())
+        raw = await request.body()
+        if request.headers.get("content-encoding") == "gzip":
+            raw = gzip.decompress(raw)
+        body = json.loads(raw)
         run = request.path_params["run"]
         stream = request.headers.get("x-wandb-async-client-id", "")
         self.bodies.append(body)
