@@ -120,6 +120,7 @@ class Upstream:
             problem = f"{operation.name}: {_error_text(answer) or 'answer without data'}"
             self._note_failure(problem)
             raise RequestFailed(RetryClass.TRANSIENT, problem, status=200)
+        self._note_success()
         return cast("dict[str, Any]", data)
 
     async def file_stream(
@@ -134,12 +135,11 @@ class Upstream:
         if self.config.gzip and len(body) > 1024:
             body = await anyio.to_thread.run_sync(gzip.compress, body, _GZIP_LEVEL)
             sent["Content-Encoding"] = "gzip"
-        return await self._post_json(
-            f"/files/{path.url_path}/file_stream",
-            body,
-            sent,
-            timeout_s=self.config.file_stream_timeout_s,
-        )
+        address = f"/files/{path.url_path}/file_stream"
+        timeout_s = self.config.file_stream_timeout_s
+        answer = await self._post_json(address, body, sent, timeout_s=timeout_s)
+        self._note_success()
+        return answer
 
     async def put(
         self, url: str, headers: Mapping[str, str], size_bytes: int, chunks: AsyncIterator[bytes]
@@ -190,7 +190,6 @@ class Upstream:
             problem = f"{what}: HTTP {response.status_code} whose body is not a JSON object"
             self._note_failure(problem)
             raise RequestFailed(RetryClass.TRANSIENT, problem, status=response.status_code)
-        self._note_success()
         return answer
 
     def _unreachable(self, what: str, error: Exception) -> RequestFailed:
