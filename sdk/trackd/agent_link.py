@@ -28,13 +28,17 @@ class AgentCallError(Exception):
     """A call to the agent failed.
 
     Attributes:
-        code: stable name of the agent's error, or of the gRPC status.
+        status: gRPC status, which tells the class of the error.
+        code: stable name of the agent's error, or of the status.
         message: in words.
         retryable: the same call may succeed later.
     """
 
-    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+    def __init__(
+        self, status: grpc.StatusCode, code: str, message: str, *, retryable: bool
+    ) -> None:
         super().__init__(f"{code}: {message}")
+        self.status = status
         self.code = code
         self.message = message
         self.retryable = retryable
@@ -42,7 +46,12 @@ class AgentCallError(Exception):
     @property
     def is_label_conflict(self) -> bool:
         """True when a living writer holds the label that was asked for."""
-        return self.code in ("RUN_ALREADY_ATTACHED", "ALREADY_EXISTS")
+        return self.status is grpc.StatusCode.ALREADY_EXISTS
+
+    @property
+    def is_invalid(self) -> bool:
+        """True when the request itself is wrong."""
+        return self.status is grpc.StatusCode.INVALID_ARGUMENT
 
 
 class RecordsCall:
@@ -122,6 +131,6 @@ def _translate(error: grpc.RpcError) -> AgentCallError:
     for key, value in call.trailing_metadata() or ():
         if key == _ERROR_TRAILER and isinstance(value, bytes):
             info = common_pb2.ErrorInfo.FromString(value)
-            return AgentCallError(info.code, message, retryable=info.retryable)
+            return AgentCallError(status, info.code, message, retryable=info.retryable)
     transient = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    return AgentCallError(status.name, message, retryable=status in transient)
+    return AgentCallError(status, status.name, message, retryable=status in transient)

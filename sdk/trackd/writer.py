@@ -282,6 +282,6 @@ def agent_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _refusal(error: AgentCallError) -> Exception:
-    if error.code.startswith("INVALID"):
+    if error.is_invalid:
         return UsageError(error.message)
     return CommError(f"the agent refuses this run: {error.message} ({error.code})")
