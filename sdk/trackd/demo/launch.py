@@ -6,6 +6,7 @@ import json
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,10 +136,11 @@ class Launch:
             console.print(f"All {kept} rows of {self.ranks} ranks are in the server.")
         else:
             console.print(f"{kept} of {expected} rows are in the server.", style="bold red")
+        command = "trackd" if shutil.which("trackd") else sys.argv[0]
         console.print(f"  in a browser   {url}", soft_wrap=True)
-        console.print(f"  as a document  trackd export --json {path}", soft_wrap=True)
-        console.print(f"  its output     trackd tail {path}", soft_wrap=True)
-        console.print("  agent, queues  trackd status")
+        console.print(f"  as a document  {command} export --json {path}", soft_wrap=True)
+        console.print(f"  its output     {command} tail {path}", soft_wrap=True)
+        console.print(f"  agent, queues  {command} status", soft_wrap=True)
         return 0 if kept == expected else 1
 
     def _wait_for_rows(self) -> tuple[str, str, int]:
