@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 Tree = dict[str, Any]
 Path = tuple[str, ...]
@@ -43,20 +43,31 @@ def put_leaf(tree: Tree, path: Sequence[str], value: object) -> None:
 
 def merge(tree: Tree, path: Sequence[str], value: object) -> None:
     """Put a value at `path`; of a mapping only its leaves count, and they join what is there."""
-    if type(value) is dict:
-        for name, child in cast("Tree", value).items():
-            merge(tree, (*path, name), child)
-    else:
+    if type(value) is not dict:
         put_leaf(tree, path, value)
+    elif _has_leaf(cast("Tree", value)):
+        for name in path:
+            child = tree.get(name)
+            if type(child) is not dict:
+                child = tree[name] = cast("Tree", {})
+            tree = cast("Tree", child)
+        merge_all(tree, cast("Tree", value))
 
 
 def merge_all(tree: Tree, other: Tree) -> None:
     """Merge every leaf of `other` into `tree`."""
     for name, value in other.items():
-        if type(value) is dict:
-            merge(tree, (name,), cast("Tree", value))
-        else:
+        if type(value) is not dict:
             tree[name] = value
+        elif _has_leaf(cast("Tree", value)):
+            child = tree.get(name)
+            if type(child) is not dict:
+                child = tree[name] = cast("Tree", {})
+            merge_all(cast("Tree", child), cast("Tree", value))
+
+
+def _has_leaf(tree: Tree) -> bool:
+    return any(type(value) is not dict or _has_leaf(cast("Tree", value)) for value in tree.values())
 
 
 def remove(tree: Tree, path: Sequence[str]) -> None:
@@ -75,13 +86,19 @@ def remove(tree: Tree, path: Sequence[str]) -> None:
             del tree[name]
 
 
-def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield each leaf with its path."""
+def leaves(tree: Tree) -> list[tuple[Path, Any]]:
+    """Return each leaf with its path, in order."""
+    found: list[tuple[Path, Any]] = []
+    _collect_leaves(tree, (), found)
+    return found
+
+
+def _collect_leaves(tree: Tree, path: Path, found: list[tuple[Path, Any]]) -> None:
     for name, value in tree.items():
         if type(value) is dict:
-            yield from leaves(cast("Tree", value), (*path, name))
+            _collect_leaves(cast("Tree", value), (*path, name), found)
         else:
-            yield (*path, name), value
+            found.append(((*path, name), value))
 
 
 def lookup(tree: Tree, path: Sequence[str]) -> object:

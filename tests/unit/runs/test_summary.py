@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.frames import apply, row, start
 
 from trackd_agent.runs.state import WriterState
+from trackd_agent.runs.summary import Statistics
 from trackd_proto.records import MetricDefinition, SummaryUpdate
 
 
@@ -137,3 +138,17 @@ def test_statistics_do_not_depend_on_how_rows_are_grouped(values: list[float]) -
     shown = at_once["a"]
     if not math.isnan(total):
         assert shown == expected
+
+
+MIXED = st.lists(st.none() | st.booleans() | st.integers(-9, 9) | st.floats(), min_size=1)
+
+
+@given(MIXED, st.integers(0, 20))
+def test_values_count_the_same_one_by_one_and_as_a_column(values: list[Any], cut: int) -> None:
+    singly, together = Statistics(), Statistics()
+    for value in values:
+        singly.add(value)
+    for part in (values[:cut], values[cut:]):
+        if part:
+            together.add_all(part)
+    assert repr(singly) == repr(together)
