@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, bindparam, func, select, update
 
 from trackd_server.domain import names
 from trackd_server.domain.errors import NotFound
@@ -58,15 +58,21 @@ def select_runs() -> Select[Any]:
     return select(*_run_columns).join(projects, projects.c.id == runs.c.project_id)
 
 
+# Statements of the intake are made once: making them takes as long as running them.
+_run_by_path = select_runs().where(
+    projects.c.entity == bindparam("in_entity"),
+    projects.c.name == bindparam("in_project"),
+    runs.c.name == bindparam("called"),
+)
+_writer_by_client = select(writers.c.id, writers.c.label).where(
+    writers.c.run_id == bindparam("of_run"), writers.c.client_id == bindparam("client")
+)
+
+
 def find(connection: Connection, path: RunPath) -> Row[Any] | None:
     """Return a run by its path."""
-    return connection.execute(
-        select_runs().where(
-            projects.c.entity == path.entity,
-            projects.c.name == path.project,
-            runs.c.name == path.run,
-        )
-    ).one_or_none()
+    where = {"in_entity": path.entity, "in_project": path.project, "called": path.run}
+    return connection.execute(_run_by_path, where).one_or_none()
 
 
 def by_number(connection: Connection, number: int) -> Row[Any]:
@@ -114,9 +120,7 @@ def create(
 def ensure_writer(connection: Connection, run_id: int, client: Client) -> tuple[int, bool]:
     """Return the number of a run's writer and whether it is new; a label is remembered."""
     found = connection.execute(
-        select(writers.c.id, writers.c.label).where(
-            writers.c.run_id == run_id, writers.c.client_id == client.id
-        )
+        _writer_by_client, {"of_run": run_id, "client": client.id}
     ).one_or_none()
     if found is None:
         row = {"run_id": run_id, "client_id": client.id, "label": client.label}

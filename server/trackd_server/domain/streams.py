@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from trackd_proto.wandb_http import CONSOLE_FILE, EVENTS_FILE, HISTORY_FILE, SUMMARY_FILE
 from trackd_server.domain import chunks, ledger, names, run_records
@@ -41,6 +41,22 @@ class StreamRequest(msgspec.Struct):
     preempting: bool | None = None
     complete: bool | None = None
     exitcode: int | None = None
+
+
+# Statements are made once: making them takes as long as running them.
+_stream_by_file = select(streams).where(
+    streams.c.writer_id == bindparam("of_writer"), streams.c.file == bindparam("called")
+)
+_extend_stream = (
+    update(streams)
+    .where(streams.c.id == bindparam("of"))
+    .values(next_line=bindparam("next_line"), bytes=bindparam("bytes"))
+)
+_replace_summary = (
+    update(writers)
+    .where(writers.c.id == bindparam("of"))
+    .values(summary=bindparam("summary"), summary_at=bindparam("summary_at"))
+)
 
 
 @dataclass(frozen=True)
@@ -135,10 +151,8 @@ def _store_lines(
     has_steps = file == HISTORY_FILE
     grown = chunks.write_lines(connection, stream.id, chunk, stream.next_line, has_steps=has_steps)
     size = stream.bytes + grown
-    connection.execute(
-        update(streams).where(streams.c.id == stream.id),
-        {"next_line": max(stream.next_line, chunk.end_line), "bytes": size},
-    )
+    grown_to = max(stream.next_line, chunk.end_line)
+    connection.execute(_extend_stream, {"of": stream.id, "next_line": grown_to, "bytes": size})
     ledger.record(connection, _kind(file), run_id, f"{file}@{client.id}", size)
 
 
@@ -148,24 +162,20 @@ def _store_summary(
     """Keep the last of the lines: each is a whole summary of its writer."""
     if not chunk.lines:
         return
-    text = chunk.lines[-1].decode()
-    connection.execute(
-        update(writers)
-        .where(writers.c.id == writer_id)
-        .values(summary=text, summary_at=time.time())
-    )
+    said = {"of": writer_id, "summary": chunk.lines[-1].decode(), "summary_at": time.time()}
+    connection.execute(_replace_summary, said)
     ledger.record(
         connection, "summary", run_id, f"{SUMMARY_FILE}@{client.id}", len(chunk.lines[-1])
     )
 
 
 def _ensure_stream(connection: Connection, writer_id: int, file: str) -> Row[Any]:
-    query = select(streams).where(streams.c.writer_id == writer_id, streams.c.file == file)
-    found = connection.execute(query).one_or_none()
+    where = {"of_writer": writer_id, "called": file}
+    found = connection.execute(_stream_by_file, where).one_or_none()
     if found is not None:
         return found
     connection.execute(streams.insert(), {"writer_id": writer_id, "file": file})
-    return connection.execute(query).one()
+    return connection.execute(_stream_by_file, where).one()
 
 
 def _kind(file: str) -> str:
