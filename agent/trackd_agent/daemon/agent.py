@@ -115,20 +115,26 @@ class Agent:
             self._doorman,
             self._rpc,
         )
-        async with AsyncExitStack() as stack:
-            for component in components:
-                await stack.enter_async_context(component)
-            self._doorman.start_accepting()
-            log.info("agent_ready", socket=self._premises.socket.address, pid=os.getpid())
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._housekeeping.listen_to_signals)
-                tasks.start_soon(self._registry.recover)
-                await self._housekeeping.run_until_stop()
-                self._doorman.stop_accepting()
-                self._premises.socket.remove()
-                await self._streams.drain()
-                tasks.cancel_scope.cancel()
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._housekeeping.listen_to_signals)
+            async with AsyncExitStack() as stack:
+                for component in components:
+                    await stack.enter_async_context(component)
+                self._doorman.start_accepting()
+                log.info("agent_ready", socket=self._premises.socket.address, pid=os.getpid())
+                await self._work()
+            tasks.cancel_scope.cancel()
         log.info("agent_stopped")
+
+    async def _work(self) -> None:
+        """Serve until there is a reason to stop, and acknowledge what was taken until then."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._registry.recover)
+            await self._housekeeping.run_until_stop()
+            self._doorman.stop_accepting()
+            self._premises.socket.remove()
+            await self._streams.drain()
+            tasks.cancel_scope.cancel()
 
     # -- what operators ask ----------------------------------------------------------------
 

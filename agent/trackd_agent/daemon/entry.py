@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -76,6 +77,8 @@ def _serve(data: Path, lock: AgentLock, options: Mapping[str, str]) -> int:
     from trackd_agent.daemon.notify import Notifier
     from trackd_agent.daemon.settings import ConfigError, load_config
 
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the event loop takes them
+        signal.signal(number, lambda *_: sys.exit(OK))
     notifier = Notifier.from_environment()
     try:
         settings = load_config(data, os.environ, options)

@@ -14,6 +14,8 @@ import structlog
 from trackd_agent.daemon.watchdog import LoopWatchdog
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
     from trackd_agent.daemon.agent import Premises
     from trackd_agent.rpc.doorman import Doorman
     from trackd_agent.runs.registry import RunRegistry
@@ -80,9 +82,10 @@ class Housekeeping:
                 tasks.cancel_scope.cancel()
         await anyio.sleep(_ANSWER_S)
 
-    async def listen_to_signals(self) -> None:
+    async def listen_to_signals(self, *, task_status: TaskStatus[None]) -> None:
         """First signal: an orderly stop. Second: at once."""
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
             async for number in signals:
                 self.stop(signal.Signals(number).name)
 

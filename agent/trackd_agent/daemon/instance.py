@@ -83,7 +83,7 @@ class PublicSocket:
         self.listener = listener
         self.path = path
         self._inherited = inherited
-        self._inode = 0 if inherited else path.stat().st_ino
+        self._identity = (0, 0) if inherited else _identity_of(path)
 
     @property
     def address(self) -> str:
@@ -105,7 +105,7 @@ class PublicSocket:
         if self._inherited:
             return
         with contextlib.suppress(OSError):
-            if self.path.stat().st_ino == self._inode:
+            if _identity_of(self.path) == self._identity:
                 self.path.unlink()
 
 
@@ -169,6 +169,11 @@ def secure_folder(folder: Path, *, shared: bool) -> None:
     raise CannotStart(
         f"{folder} {problem}: no place for the agent's socket; remove it, or set TRACKD_SOCKET"
     )
+
+
+def _identity_of(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_ino, facts.st_ctime_ns  # numbers of deleted files are used again
 
 
 def _remove_stale(path: Path) -> None:

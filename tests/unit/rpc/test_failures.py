@@ -1,0 +1,85 @@
+"""Every error of the agent reaches a client with its status and its facts."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from trackd_agent.core import errors
+from trackd_agent.rpc.failures import (
+    ERROR_TRAILER,
+    STATUSES,
+    ErrorInterceptor,
+    FailureCounts,
+    status_of,
+)
+from trackd_proto.v1 import admin_pb2, admin_pb2_grpc, common_pb2
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLASSES = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, errors.AgentError)
+    and kind not in (errors.AgentError, errors.RetryableError)
+]
+
+
+class Failing(admin_pb2_grpc.AdminServiceServicer):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def GetStatus(self, request: Any, context: Any) -> Any:
+        raise self.error
+
+
+async def call_failing(folder: Path, error: Exception) -> tuple[grpc.aio.AioRpcError, Any, Any]:
+    counts = FailureCounts()
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(counts)])
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(Failing(error), server)  # pyright: ignore[reportAbstractUsage]
+    target = f"unix:{folder}/s"
+    server.add_insecure_port(target)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(target) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await admin_pb2_grpc.AdminServiceStub(channel).GetStatus(
+                    admin_pb2.GetStatusRequest()
+                )
+    finally:
+        await server.stop(0)
+    trailer: dict[str, Any] = dict(caught.value.trailing_metadata() or ())
+    return caught.value, common_pb2.ErrorInfo.FromString(trailer[ERROR_TRAILER]), counts
+
+
+def test_every_class_has_a_status() -> None:
+    assert CLASSES
+    for kind in CLASSES:
+        assert any(issubclass(kind, known) for known, _ in STATUSES), kind
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+async def test_an_error_arrives_whole(tmp_path: Path, kind: type[errors.AgentError]) -> None:
+    raised = kind("SOME_CODE", "said so", retry_after_s=1.5, details={"field": "x"})
+    seen, info, counts = await call_failing(tmp_path, raised)
+    assert seen.code() == status_of(raised) != grpc.StatusCode.INTERNAL
+    assert seen.details() == "said so"
+    assert info.code == "SOME_CODE"
+    assert info.retryable == raised.retryable
+    assert info.retry_after_ms == 1500
+    assert dict(info.details) == {"field": "x"}
+    assert counts.by_code == {"SOME_CODE": 1}
+
+
+async def test_what_nobody_expected_is_internal_and_names_the_log_entry(tmp_path: Path) -> None:
+    seen, info, counts = await call_failing(tmp_path, ZeroDivisionError("secret detail"))
+    assert seen.code() == grpc.StatusCode.INTERNAL
+    assert "secret detail" not in (seen.details() or "")
+    assert info.code == "INTERNAL"
+    assert info.details["log_id"] in (seen.details() or "")
+    assert counts.by_code == {"INTERNAL": 1}
