@@ -136,6 +136,18 @@ def test_an_online_folder_is_exported_with_all_its_writers(bench: Bench) -> None
     assert document["run"]["state"] == "finished"
 
 
+def test_an_online_run_survives_the_death_of_everybody(bench: Bench) -> None:
+    process = bench.begin("online", "5000", "wait")
+    until_logged(process)
+    pid = json.loads(bench.trackd("status", "--json"))["pid"]
+    os.kill(pid, signal.SIGKILL)
+    process.kill()
+    process.communicate()
+    document = bench.export()
+    assert numbers(document) == list(range(5000))
+    assert document["run"]["state"] in ("crashed", "failed")
+
+
 def test_tail_follows_a_run(bench: Bench) -> None:
     process = bench.begin("offline", "30", "wait")
     until_logged(process)

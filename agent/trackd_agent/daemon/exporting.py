@@ -11,6 +11,7 @@ from urllib.parse import quote
 import grpc
 
 from trackd_agent.daemon.instance import answers
+from trackd_agent.daemon.leftovers import let_agent_take_over
 from trackd_agent.daemon.servers import (
     NoSuchRun,
     ServerUnreachable,
@@ -82,6 +83,7 @@ def _recorded_document(run_dir: Path, facts: RunFolderFacts | None) -> dict[str,
 
 def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict[str, Any]:
     home = Path(facts.data_dir) if facts.data_dir else data
+    let_agent_take_over(run_dir, facts)
     _flush(home, facts)
     entity = facts.entity or "local"
     document = server_document(f"{entity}/{facts.project}/{facts.run_id}", home, facts.base_url)

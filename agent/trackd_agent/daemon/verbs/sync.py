@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,6 @@ from trackd_proto import layout
 
 if TYPE_CHECKING:
     from trackd_agent.runs.sync import SyncReport
-
-_AGENT_WAIT_S = 20.0
-_POLL_S = 0.2
 
 
 @click.command()
@@ -68,41 +64,21 @@ def _run_folders(paths: tuple[Path, ...]) -> list[Path]:
 def _sync(run_dir: Path, base_url: str, timeout_s: float) -> SyncReport:
     import anyio
 
+    from trackd_agent.daemon.leftovers import let_agent_take_over
     from trackd_agent.daemon.servers import ServerUnreachable, find_server
+    from trackd_agent.daemon.syncing import sync_to
     from trackd_agent.runs.sync import SyncReport
 
     facts = layout.RunFolderFacts.read(run_dir)
     data = layout.data_dir()
-    _let_agent_finish(run_dir, facts)
+    let_agent_take_over(run_dir, facts)
     try:
         server = find_server(data, base_url or (facts.base_url if facts else ""))
     except ServerUnreachable as error:
         report = SyncReport(str(run_dir), facts.run_id if facts else "", "incomplete")
         report.problem = str(error)
         return report
-    from trackd_agent.daemon.syncing import sync_to
-
     return anyio.run(sync_to, run_dir, server, data, timeout_s)
-
-
-def _let_agent_finish(run_dir: Path, facts: layout.RunFolderFacts | None) -> None:
-    """Wait until the agent took over the spools of this run, started if need be.
-
-    Only one process may write to a journal; while spools are left, that is the agent.
-    """
-    from trackd_agent.daemon.servers import start_agent
-    from trackd_agent.runs.run_folder import find_writers
-
-    deadline = time.monotonic() + _AGENT_WAIT_S
-    is_started = False
-    while time.monotonic() < deadline:
-        left = [source for source in find_writers(run_dir, facts) if source.spool is not None]
-        if not left or any(source.is_alive() for source in left):
-            return
-        if not is_started and facts is not None:
-            start_agent(Path(facts.data_dir))
-            is_started = True
-        time.sleep(_POLL_S)
 
 
 def _as_text(report: SyncReport) -> str:
