@@ -35,6 +35,7 @@ class Recovery:
     def __init__(self, context: RunsContext, run_for: Callable[[WriterFacts], Run]) -> None:
         self._context = context
         self._run_for = run_for
+        self._unattributed: set[str] = set()
 
     async def adopt_journals(self) -> None:
         """Open every journal of an unfinished online run."""
@@ -69,26 +70,33 @@ class Recovery:
         for folder in folders:
             if str(folder) in known or not self._is_ripe(folder):
                 continue
-            found = spool.read_start(folder)
-            if found is None:
-                await self._sweep(folder)
-                continue
-            producer, start = found
-            is_child = start.parent_producer != 0
-            if not is_child and liveness.lock_is_free(folder) is not True:
-                continue  # its rank lives and will attach
-            facts = facts_of_start(producer, start, spool_dir=folder)
-            run = self._run_for(facts)
-            writer = run.writer_of(producer)
-            if writer is None:
-                facts.run_dir = str(run.run_dir)
-                writer = run.add(facts)
-                writer.begin(start)
-            else:
-                writer.facts.spool_dir = str(folder)
-            runs.append(run)
-            log.info("spool_adopted", run_id=run.run_id, label=facts.label, child=is_child)
+            try:
+                if run := await self._adopt_spool(folder):
+                    runs.append(run)
+            except Exception:
+                log.exception("spool_not_adopted", folder=str(folder))
         return runs
+
+    async def _adopt_spool(self, folder: Path) -> Run | None:
+        found = spool.read_start(folder)
+        if found is None:
+            await self._sweep(folder)
+            return None
+        producer, start = found
+        is_child = start.parent_producer != 0
+        if not is_child and liveness.lock_is_free(folder) is not True:
+            return None  # its rank lives and will attach
+        facts = facts_of_start(producer, start, spool_dir=folder)
+        run = self._run_for(facts)
+        writer = run.writer_of(producer)
+        if writer is None:
+            facts.run_dir = str(run.run_dir)
+            writer = run.add(facts)
+            writer.begin(start)
+        else:
+            writer.facts.spool_dir = str(folder)
+        log.info("spool_adopted", run_id=run.run_id, label=facts.label, child=is_child)
+        return run
 
     def _is_ripe(self, folder: Path) -> bool:
         """Leave folders alone that somebody is just making."""
@@ -99,9 +107,17 @@ class Recovery:
         return folder.is_dir() and age_s >= self._context.config.spool_grace_s
 
     async def _sweep(self, folder: Path) -> None:
-        """Remove a spool without any record whose rank is gone."""
-        if liveness.lock_is_free(folder) is True:
+        """Remove a spool without any record whose rank is gone.
+
+        Records without the first one cannot be attributed; they stay for inspection.
+        """
+        if liveness.lock_is_free(folder) is not True:
+            return
+        if spool.is_empty(folder):
             await spool.remove(folder)
+        elif str(folder) not in self._unattributed:
+            self._unattributed.add(str(folder))
+            log.error("spool_without_first_record", folder=str(folder))
 
 
 async def look_after(writer: Writer) -> None:
@@ -148,3 +164,19 @@ def facts_of_start(producer: int, start: Start, *, spool_dir: Path | None) -> Wr
         attached_s=start.time_s,
         parent_producer=start.parent_producer,
     )
+
+
+async def bridge_gap(writer: Writer, folder: Path) -> None:
+    """Let a rank go on that no longer holds what the journal lacks.
+
+    That happens when the journal's files were damaged or removed: what is between is lost, and
+    asking the rank for it again and again would keep back what comes after.
+    """
+    if _starts_behind(folder, writer.journal.last_seq + 1):
+        log.warning("journal_shorter_than_spool", folder=str(writer.folder))
+        await spool.take_over(writer, folder, live=True)
+
+
+def _starts_behind(folder: Path, seq: int) -> bool:
+    first_seqs = [int(path.stem) for path in folder.glob("*.seg") if path.stem.isdigit()]
+    return bool(first_seqs) and min(first_seqs) > seq

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from trackd_agent.core.errors import InvalidRequest, JournalFull, NotAllowed, Un
 from trackd_agent.runs import operators
 from trackd_agent.runs.context import RoomConfigs, RunsContext
 from trackd_agent.runs.options import Attachment
-from trackd_agent.runs.recovery import Recovery, clear_spools, look_after
+from trackd_agent.runs.recovery import Recovery, bridge_gap, clear_spools, look_after
 from trackd_agent.runs.run import MODES, Run
 from trackd_agent.runs.writer_facts import WriterFacts
 
@@ -120,6 +121,8 @@ class RunRegistry:
             facts.run_dir = str(run.run_dir)
             writer = run.add(facts)
             self._start_uplinks(run)
+        if options.spool_dir:
+            await bridge_gap(writer, options.spool_dir)
         self._writers.pop(writer.capability, None)
         pid = caller.pid or options.pid
         writer.attach(pid, options.pid_start_ticks, options.spool_dir)
@@ -168,8 +171,7 @@ class RunRegistry:
                 log.exception("uplink_failed", run_id=run.run_id)
                 await anyio.sleep(self._context.config.restart_s)
             else:
-                break
-        await self._settle(run)
+                return  # the watch settles the run
 
     # -- recovery and watch ----------------------------------------------------------------
 
@@ -183,15 +185,21 @@ class RunRegistry:
         """Notice ranks that died, and records that only lie in spools."""
         while True:
             await anyio.sleep(self._context.config.watch_interval_s)
-            try:
-                for run in list(self._runs.values()):
-                    for writer in run.writers:
-                        await look_after(writer)
-                    await self._settle(run)
-                for run in await self._recovery.adopt_spools(self._known_spools()):
-                    self._start_uplinks(run)
-            except (OSError, JournalFull) as error:  # the next round tries again
-                log.warning("watch_round_failed", problem=str(error))
+            for run in list(self._runs.values()):
+                await self._watch_over(run)
+            for run in await self._recovery.adopt_spools(self._known_spools()):
+                self._start_uplinks(run)
+
+    async def _watch_over(self, run: Run) -> None:
+        """Look after one run; whatever goes wrong stays in it, and the next round tries again."""
+        try:
+            for writer in run.writers:
+                await look_after(writer)
+            await self._settle(run)
+        except JournalFull as error:
+            log.warning("spool_not_taken_over", run_id=run.run_id, problem=error.message)
+        except Exception:
+            log.exception("watch_failed", run_id=run.run_id)
 
     def _known_spools(self) -> set[str]:
         return {w.facts.spool_dir for run in self._runs.values() for w in run.writers}
@@ -201,7 +209,7 @@ class RunRegistry:
         if not run.is_over or self._runs.get(run.key) is not run:
             return
         # While a spool is left, the journal proves that its records are known.
-        if not await clear_spools(run) or not run.is_over or run.key not in self._runs:
+        if not await clear_spools(run) or not run.is_over or self._runs.get(run.key) is not run:
             return
         del self._runs[run.key]
         if run.writers:
@@ -213,8 +221,9 @@ class RunRegistry:
             else:
                 await anyio.to_thread.run_sync(writer.journal.sync)
                 writer.close()
-        if run.is_online and run.journal_dir.exists():
-            run.journal_dir.rmdir()
+        if run.is_online:
+            with contextlib.suppress(OSError):  # a new attempt of the run is in there already
+                run.journal_dir.rmdir()
         log.info("run_over", run_id=run.run_id, state=run.state)
 
     # -- durability ------------------------------------------------------------------------
