@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trackd import identity as identities
+from trackd.context import start_record
 from trackd.logs import close_debug_log
-from trackd.recorder import FinishedRecorder
+from trackd.recording.recorder import FinishedRecorder
+from trackd.recording.values import to_history
 from trackd.summaries import MemorySummary, SummaryStore
-from trackd.values import to_history
-from trackd.writer import start_record
 from trackd_proto.records import Exit, Kind, SummaryUpdate
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     import msgspec
 
     from trackd.console import ConsoleCapture
-    from trackd.recorder import Recorder
-    from trackd.spool import Spool
-    from trackd.writer import Handover, Writer, WriterContext
+    from trackd.context import WriterContext
+    from trackd.recording.recorder import Recorder
+    from trackd.recording.spool import Spool
+    from trackd.writer import Handover, Writer
 
 
 class RecordSink(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping
 from typing import Any, cast
 
 from trackd.errors import ConfigError
-from trackd.values import to_config
+from trackd.recording.values import to_config
 
 _OWN = ("_items", "_publish", "_locks", "_warn")
 Publish = Callable[[dict[str, Any]], None]

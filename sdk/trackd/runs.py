@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackd import metrics
 from trackd.configuration import Config, StaticConfig
-from trackd.recorder import FinishedRecorder
+from trackd.recording.recorder import FinishedRecorder
 from trackd.summaries import Summary
 from trackd_proto.records import ConfigUpdate, Kind, RunUpdate
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from trackd.backends import Backend
+    from trackd.context import RunIdentity
     from trackd.files import FileSaver
     from trackd.metrics import Metric
     from trackd.settings import Settings
     from trackd.terminal import Terminal
-    from trackd.writer import RunIdentity
 
 
 class Run:

@@ -7,11 +7,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from trackd import quiet_grpc
 from trackd import settings as settings_module
 from trackd.errors import Error
 from trackd.exits import ExitHooks
 from trackd.identity import generate_producer
+from trackd.sending import quiet_grpc
 from trackd.terminal import Terminal
 
 if TYPE_CHECKING:

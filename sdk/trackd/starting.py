@@ -12,11 +12,12 @@ from trackd import identity as identities
 from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.configuration import plain_values
 from trackd.console import ConsoleCapture
-from trackd.discovery import Discovery
+from trackd.context import RunIdentity, WriterContext
 from trackd.logs import open_debug_log
 from trackd.runs import Run
+from trackd.sending.discovery import Discovery
 from trackd.terminal import Terminal
-from trackd.writer import RunIdentity, Writer, WriterContext
+from trackd.writer import Writer
 from trackd_proto.layout import RunFolderFacts
 from trackd_proto.records import Kind
 

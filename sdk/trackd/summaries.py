@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from trackd.values import to_summary
+from trackd.recording.values import to_summary
 from trackd_proto.records import SummaryUpdate
 
 if TYPE_CHECKING:

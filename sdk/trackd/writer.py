@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from trackd import __version__
 from trackd import identity as identities
-from trackd.agent_link import AgentCallError
+from trackd.context import start_record
 from trackd.errors import CommError, LabelInUseError, UsageError
-from trackd.recorder import Clock, Recorder
-from trackd.sender import Sender
-from trackd.spool import SpoolLimits
-from trackd.spool_place import open_spool
-from trackd_proto.records import Exit, Kind, Start
+from trackd.sending.agent_link import AgentCallError
+from trackd.sending.sender import Sender
+from trackd_proto.records import Exit, Kind
 from trackd_proto.v1 import common_pb2, run_pb2
 
 if TYPE_CHECKING:
-    from trackd.discovery import Discovery
-    from trackd.settings import Settings
-    from trackd.spool import Spool
-    from trackd.terminal import Terminal
+    from trackd.context import WriterContext
 
 _MODES = {
     "online": run_pb2.MODE_ONLINE,
@@ -37,59 +29,6 @@ _MODES = {
 #: Longest wait of `init` for an agent, whatever `init_timeout` says: rows are safe without one.
 MAX_AGENT_WAIT_S = 10.0
 _CALL_TIMEOUT_S = 5.0
-_AGENT_SETTINGS = ("ignore_globs",)
-
-
-@dataclass(slots=True)
-class RunIdentity:
-    """What a run is, as far as the writer tells the agent."""
-
-    run_id: str
-    project: str
-    entity: str
-    mode: str
-    name: str | None
-    group: str | None
-    job_type: str | None
-    notes: str | None
-    tags: tuple[str, ...]
-    label: str
-    #: True when the user gave the label: then a conflict is an error.
-    label_is_explicit: bool
-    config: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(slots=True)
-class WriterContext:
-    """What the writers of a run in this process and in its forked children share."""
-
-    identity: RunIdentity
-    settings: Settings
-    discovery: Discovery
-    terminal: Terminal
-    #: Folder of the run: a proposal until an agent answered.
-    run_dir: Path
-    clock: Clock = field(default_factory=Clock)
-
-    def make_spool(self, producer: int) -> Spool:
-        """Return a new spool for a writer of this run.
-
-        Raises:
-            CommError: no local place can hold a spool.
-        """
-        settings, identity = self.settings, self.identity
-        limits = SpoolLimits(
-            segment_bytes=settings.spool_segment_bytes,
-            max_bytes=settings.spool_max_bytes,
-            max_block_s=settings.log_max_block,
-        )
-        names = (identity.project, identity.run_id, producer)
-        return open_spool(self.discovery.data_dir, names, limits, self.terminal.warn)
-
-    def make_recorder(self, spool: Spool, first_step: int = 0) -> Recorder:
-        """Return the recorder of a writer of this run."""
-        strict = bool(self.settings.strict)
-        return Recorder(spool, self.clock, self.terminal.warn, strict=strict, first_step=first_step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,61 +163,6 @@ class Writer:
         return common_pb2.RunRef(
             run_id=identity.run_id, project=identity.project, entity=identity.entity
         )
-
-
-def start_record(
-    context: WriterContext,
-    config: dict[str, Any],
-    *,
-    parent_producer: int = 0,
-    first_step: int = 0,
-) -> Start:
-    """Return the first record of a writer.
-
-    Args:
-        context: of the run.
-        config: first configuration.
-        parent_producer: not 0 for a forked child, which never ends the run.
-        first_step: number of its first row.
-    """
-    identity, settings = context.identity, context.settings
-    is_child = parent_producer != 0
-    return Start(
-        run_id=identity.run_id,
-        project=identity.project,
-        entity=identity.entity,
-        label=identity.label,
-        mode=identity.mode,
-        run_dir=str(context.run_dir.absolute()),
-        time_s=context.clock.start_time_s,
-        pid=os.getpid(),
-        sdk_version=__version__,
-        python_version=identities.python_version(),
-        host=settings.host or platform.node(),
-        program=settings.program or identities.program_path(),
-        name=identity.name,
-        group=identity.group,
-        job_type=identity.job_type,
-        tags=list(identity.tags),
-        notes=identity.notes,
-        config=config,
-        base_url=settings.base_url or "",
-        primary=settings.x_primary and not is_child,
-        update_finish_state=settings.x_update_finish_state and not is_child,
-        settings=agent_settings(settings),
-        parent_producer=parent_producer,
-        first_step=first_step,
-    )
-
-
-def agent_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings that were given and that the agent acts on."""
-    given = settings.given()
-    return {
-        name: msgspec.to_builtins(value)
-        for name, value in given.items()
-        if name.startswith("x_") or name in _AGENT_SETTINGS
-    }
 
 
 def _refusal(error: AgentCallError) -> Exception:

@@ -21,7 +21,7 @@ MAX_METHODS = 20
 MAX_PACKAGE = 2500
 MAX_FAN_OUT = 12
 #: Composition roots: knowing everybody is their job.
-WIRING = ("trackd_agent.daemon", "trackd_server.app")
+WIRING = ("trackd_agent.daemon", "trackd_server.app", "trackd.starting")
 #: What is larger than its gate, and why: "path" or "path:Class.function" → reason.
 EXCEPTIONS: dict[str, str] = {
     "sdk/trackd/runs.py:Run": "the façade of the public API: a name each, which delegates",

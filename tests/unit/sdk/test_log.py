@@ -14,9 +14,9 @@ import pytest
 from tests.unit.sdk.small_agent import read_records
 
 from trackd.errors import UsageError
-from trackd.recorder import Clock, FinishedRecorder, Recorder
-from trackd.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, MAX_RUN_KEYS
-from trackd.spool import Spool
+from trackd.recording.recorder import Clock, FinishedRecorder, Recorder
+from trackd.recording.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, MAX_RUN_KEYS
+from trackd.recording.spool import Spool
 from trackd_proto.records import Kind, Row
 
 if TYPE_CHECKING:

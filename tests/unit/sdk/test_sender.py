@@ -152,9 +152,9 @@ def test_a_stopped_agent_never_blocks_log(place: Path, agent_process: Starter) -
 def test_a_silent_agent_counts_as_dead(
     place: Path, agent: SmallAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackd.sender._SILENCE_S", 0.3)
-    monkeypatch.setattr("trackd.sender._PING_S", 0.1)
-    monkeypatch.setattr("trackd.sender._SUPERVISE_S", 0.05)
+    monkeypatch.setattr("trackd.sending.sender._SILENCE_S", 0.3)
+    monkeypatch.setattr("trackd.sending.sender._PING_S", 0.1)
+    monkeypatch.setattr("trackd.sending.sender._SUPERVISE_S", 0.05)
     run = trackd.init(project="p", id="r")
     agent.mute = True
     run.log({"i": 0})
@@ -214,7 +214,7 @@ def test_an_agent_that_does_not_come_up_is_not_started_in_a_hurry(
         def wait(self) -> int:
             return 1
 
-    monkeypatch.setattr("trackd.discovery.subprocess.Popen", Fails)
+    monkeypatch.setattr("trackd.sending.discovery.subprocess.Popen", Fails)
     settings = {"init_timeout": 0.3, "finish_timeout": 0.0}
     run = trackd.init(project="p", id="r", settings=settings)
     run.finish()

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests.unit.sdk.small_agent import read_frames
 
-from trackd import spool as spool_module
-from trackd.spool import Spool, SpoolLimits, SpoolReader
-from trackd.spool_place import file_system_of, open_spool
+from trackd.recording import spool as spool_module
+from trackd.recording.spool import Spool, SpoolLimits, SpoolReader
+from trackd.recording.spool_place import file_system_of, open_spool
 from trackd_proto import layout
 from trackd_proto.frames import SEGMENT_HEADER_BYTES, Scanner, decode_segment_header
 from trackd_proto.records import Gap, Kind
@@ -255,7 +255,7 @@ def test_network_file_systems_are_refused_with_a_reason(
     def is_remote(path: Path) -> str:
         return "nfs4" if path == remote else ""
 
-    monkeypatch.setattr("trackd.spool_place._network_file_system", is_remote)
+    monkeypatch.setattr("trackd.recording.spool_place._network_file_system", is_remote)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "local"))
     said: list[str] = []
     spool = open_spool(remote, ("p", "r", 77), SMALL, said.append)

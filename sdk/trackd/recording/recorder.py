@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from trackd.errors import UsageError
-from trackd.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, RowCheck, RunKeys
-from trackd.values import SCALARS, clean_text, type_name
+from trackd.recording.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, RowCheck, RunKeys
+from trackd.recording.values import SCALARS, clean_text, type_name
 from trackd_proto.records import Kind, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trackd.spool import Spool
+    from trackd.recording.spool import Spool
 
 _ROW = int(Kind.ROW)
 _CONSOLE = int(Kind.CONSOLE)

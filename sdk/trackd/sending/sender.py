@@ -13,18 +13,18 @@ import zlib
 from collections import deque
 from typing import TYPE_CHECKING
 
-from trackd.agent_link import AgentCallError, AgentLink
 from trackd.identity import jitter_s
 from trackd.logs import LOGGER
-from trackd.spool import SpoolReader
+from trackd.recording.spool import SpoolReader
+from trackd.sending.agent_link import AgentCallError, AgentLink
 from trackd_proto.v1 import run_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trackd.agent_link import RecordsCall
-    from trackd.discovery import Discovery
-    from trackd.spool import Spool
+    from trackd.recording.spool import Spool
+    from trackd.sending.agent_link import RecordsCall
+    from trackd.sending.discovery import Discovery
     from trackd.terminal import Terminal
 
 _log = LOGGER

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd.errors import CommError
-from trackd.spool import Spool
+from trackd.recording.spool import Spool
 from trackd_proto import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trackd.spool import SpoolLimits
+    from trackd.recording.spool import SpoolLimits
 
 #: Mapped files on these do not survive a crash of this process reliably, or lock badly.
 _NETWORK_FILE_SYSTEMS = frozenset(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from trackd.values import TooDeepError, clean_text, to_history, type_name
+from trackd.recording.values import TooDeepError, clean_text, to_history, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
