@@ -55,6 +55,15 @@ def decode_start(frame: Frame) -> records.Start | None:
     return start if isinstance(start, records.Start) else None
 
 
+def is_empty(folder: Path) -> bool:
+    """Return whether a spool folder holds no good frame at all."""
+    reader = read_folder(folder, live=True)
+    try:
+        return not reader.read()
+    finally:
+        reader.close()
+
+
 async def ingest(folder: Path, journal: Journal, *, live: bool) -> int:
     """Append what the journal lacks from a spool folder; return how many records came.
 

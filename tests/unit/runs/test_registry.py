@@ -399,3 +399,37 @@ async def test_a_mirror_gets_a_copy_of_everything(tmp_path: Path) -> None:
         await until(lambda: "r1" in server.complete and "r1" in mirror.complete)
         assert server.rows("r1") == mirror.rows("r1")
         await until(lambda: not registry.runs(active_only=True))
+
+
+async def test_a_spool_without_its_first_record_is_kept(tmp_path: Path) -> None:
+    rank, empty = Rank(tmp_path, "r1"), Rank(tmp_path, "r2")
+    rank.log({"n": 1})
+    rank.write_spool(after=1)
+    empty.write_spool(after=1)
+    async with running_registry(tmp_path, "http://127.0.0.1:9") as registry:
+        await until(lambda: not empty.spool.exists())
+        await anyio.sleep(0.2)
+        assert list(rank.spool.glob("*.seg"))
+        assert registry.is_idle
+
+
+async def test_trouble_with_one_spool_disturbs_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trackd_agent.runs import spool
+
+    take_over = spool.take_over
+
+    async def broken(writer: Any, folder: Path, *, live: bool) -> None:
+        if writer.label == "bad":
+            raise RuntimeError("a bug")
+        await take_over(writer, folder, live=live)
+
+    monkeypatch.setattr(spool, "take_over", broken)
+    bad, good = Rank(tmp_path, "r0", label="bad"), Rank(tmp_path, "r1")
+    for rank in (bad, good):
+        rank.log({"n": 1})
+        rank.write_spool()
+    async with fake_server() as server, running_registry(tmp_path, server.base_url):
+        await until(lambda: "r1" in server.complete)
+        assert [row["n"] for row in server.rows("r1")] == [1]
