@@ -8,7 +8,7 @@ import secrets
 import socket
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import grpc
@@ -62,7 +62,10 @@ class RpcRank:
         await self.send(start(run_id=self.run_id, mode="offline", run_dir=str(self.folder)))
 
     async def send(self, *payloads: Any) -> int:
-        kinds = {records.Row: records.Kind.ROW, records.Exit: records.Kind.EXIT}
+        kinds: dict[Any, records.Kind] = {
+            records.Row: records.Kind.ROW,
+            records.Exit: records.Kind.EXIT,
+        }
         blob = b"".join(
             encode_frame(
                 kinds.get(type(each), records.Kind.START),
@@ -204,18 +207,18 @@ async def test_unary_calls_refuse_nonsense_with_a_reason(tmp_path: Path) -> None
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(request)
             assert caught.value.code() == status, request
-            trailer = dict(caught.value.trailing_metadata() or ())
+            trailer: dict[str, Any] = dict(caught.value.trailing_metadata() or ())
             assert common_pb2.ErrorInfo.FromString(trailer["trackd-error-bin"]).code
 
 
 async def test_reflection_and_health_are_on(tmp_path: Path) -> None:
     async with running_agent(tmp_path) as agent, agent.channel() as channel:
-        health: Any = health_pb2_grpc.HealthStub(channel)
+        health = cast("Any", health_pb2_grpc).HealthStub(channel)
         for name in ("", "trackd.v1.RunService", "trackd.v1.AdminService"):
             answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
-        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
-        call: Any = reflection.ServerReflectionInfo()
+        reflection = cast("Any", reflection_pb2_grpc).ServerReflectionStub(channel)
+        call = reflection.ServerReflectionInfo()
         await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
         listed = await call.read()
         names = {service.name for service in listed.list_services_response.service}

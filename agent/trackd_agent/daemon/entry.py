@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from trackd_agent.daemon import lean
 from trackd_agent.daemon.instance import AgentLock, CannotStart, answers, listen
@@ -78,7 +78,7 @@ def _serve(data: Path, lock: AgentLock, options: Mapping[str, str]) -> int:
     from trackd_agent.daemon.settings import ConfigError, load_config
 
     for number in (signal.SIGTERM, signal.SIGINT):  # until the event loop takes them
-        signal.signal(number, lambda *_: sys.exit(OK))
+        signal.signal(number, _leave)
     notifier = Notifier.from_environment()
     try:
         settings = load_config(data, os.environ, options)
@@ -94,6 +94,10 @@ def _serve(data: Path, lock: AgentLock, options: Mapping[str, str]) -> int:
         socket.remove()
         faulthandler.cancel_dump_traceback_later()
     return OK
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    sys.exit(OK)
 
 
 def _say(text: str) -> None:

@@ -6,6 +6,7 @@ of an agent's start-up time, for colours that nobody sees. Both fall back when t
 
 from __future__ import annotations
 
+import os
 import sys
 
 _NOT_FOR_DAEMONS = ("rich", "httpx._main")
@@ -16,3 +17,5 @@ def keep_out() -> None:
     for name in _NOT_FOR_DAEMONS:
         if name not in sys.modules:
             sys.modules[name] = None  # pyright: ignore[reportArgumentType] - documented meaning
+    # pydantic searches all installed packages for plugins; we have none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
