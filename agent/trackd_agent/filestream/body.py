@@ -156,7 +156,8 @@ def requests_of(outgoing: Outgoing, offsets: Offsets, limit_bytes: int) -> list[
                 requests.append(Request())
                 room = limit_bytes
                 continue
-            taken = max(taken, 1)  # a line above the limit travels alone
+            if taken == 0:  # a line above the limit travels alone
+                taken, size = 1, limit_bytes
             requests[-1].files[name] = (offset + at, lines[at : at + taken])
             at += taken
             room = max(0, room - size)
