@@ -23,7 +23,7 @@ MIN_API_KEY_CHARS: Final = 40
 GRAPHQL_CLIENT_ID_HEADER: Final = "X-WANDB-CLIENT-ID"
 STREAM_CLIENT_ID_HEADER: Final = "X-WANDB-ASYNC-CLIENT-ID"
 ASYNC_STREAM_HEADER: Final = "X-WANDB-USE-ASYNC-FILESTREAM"
-#: Ours: the label of the writer; other servers ignore it.
+#: Ours: the label of the writer, percent-encoded; other servers ignore it.
 LABEL_HEADER: Final = "X-Trackd-Label"
 
 #: Longest line of a stream that clients send, in bytes (10 MiB - 100 KiB).

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 from ariadne import make_executable_schema
@@ -24,6 +25,7 @@ from graphql import (
 )
 from starlette.responses import Response
 
+from trackd_proto.wandb_http import GRAPHQL_CLIENT_ID_HEADER, LABEL_HEADER
 from trackd_server.api import access
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import Services, services_of
@@ -124,7 +126,8 @@ def _run(
     request: Request, services: Services, wanted: GraphQLRequest
 ) -> tuple[int, dict[str, Any]]:
     client = Client(
-        request.headers.get("x-wandb-client-id", ""), request.headers.get("x-trackd-label", "")
+        request.headers.get(GRAPHQL_CLIENT_ID_HEADER, ""),
+        unquote(request.headers.get(LABEL_HEADER, "")),
     )
     base_url = f"{request.url.scheme}://{request.headers.get('host') or request.url.netloc}"
     context = RequestContext(services, client, base_url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 from starlette.responses import Response
@@ -29,7 +30,7 @@ async def file_stream(request: Request) -> Response:
     services = services_of(request)
     params = request.path_params
     path = RunPath.of(params["entity"], params["project"], params["run"])
-    label = request.headers.get(LABEL_HEADER, "")[:256]
+    label = unquote(request.headers.get(LABEL_HEADER, ""))[:256]
     client = Client(request.headers.get(STREAM_CLIENT_ID_HEADER, "")[:256], label)
     body = await read_body(request, MAX_BODY_BYTES)
     answer = await services.call(_store, services, path, client, body)

@@ -56,7 +56,6 @@ def _facts(run: RunView) -> dict[str, Any]:
     return {
         "id": row.name,
         "name": row.display_name,
-        "entity": row.entity,
         "project": row.project,
         "group": row.group_name,
         "job_type": row.job_type,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
@@ -23,6 +24,7 @@ from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
 from trackd_agent.runs.upload.own_files import ConsoleFile, console_file_name
 from trackd_agent.upstream import Courier, Wake
 from trackd_proto.layout import producer_name
+from trackd_proto.wandb_http import ASYNC_STREAM_HEADER, LABEL_HEADER, STREAM_CLIENT_ID_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,11 +186,11 @@ class Pump:
         if writer.facts.is_plain:
             return {}
         headers = {
-            "X-WANDB-ASYNC-CLIENT-ID": producer_name(writer.producer),
-            "X-WANDB-USE-ASYNC-FILESTREAM": "true",
+            STREAM_CLIENT_ID_HEADER: producer_name(writer.producer),
+            ASYNC_STREAM_HEADER: "true",
         }
         if writer.label:
-            headers["X-Trackd-Label"] = writer.label.encode("ascii", "replace").decode()
+            headers[LABEL_HEADER] = quote(writer.label)
         return headers
 
     def remembered(self) -> tuple[WriterState, int, int] | None:
