@@ -5,6 +5,14 @@ Called by `runs`.
 """
 
 from trackd_agent.filestream.body import FileStreamConfig, Offsets, Outgoing, Request, requests_of
-from trackd_agent.filestream.stream import FileStream
+from trackd_agent.filestream.stream import FileStream, shared_headers
 
-__all__ = ["FileStream", "FileStreamConfig", "Offsets", "Outgoing", "Request", "requests_of"]
+__all__ = [
+    "FileStream",
+    "FileStreamConfig",
+    "Offsets",
+    "Outgoing",
+    "Request",
+    "requests_of",
+    "shared_headers",
+]

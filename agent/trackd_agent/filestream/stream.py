@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import structlog
 
 from trackd_agent.filestream.body import Request, drop_long_lines, requests_of
 from trackd_agent.upstream import RequestFailed
+from trackd_proto.wandb_http import ASYNC_STREAM_HEADER, LABEL_HEADER, STREAM_CLIENT_ID_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
     from trackd_agent.upstream import Courier, RunPath
 
 log = structlog.get_logger()
+
+
+def shared_headers(client_id: str, label: str) -> dict[str, str]:
+    """Return the headers of a writer that counts its own lines beside others of its run."""
+    headers = {STREAM_CLIENT_ID_HEADER: client_id, ASYNC_STREAM_HEADER: "true"}
+    if label:
+        headers[LABEL_HEADER] = quote(label)
+    return headers
 
 
 class FileStream:

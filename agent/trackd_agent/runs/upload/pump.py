@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
 import structlog
 
-from trackd_agent.filestream import FileStream, Offsets, Outgoing
+from trackd_agent.filestream import FileStream, Offsets, Outgoing, shared_headers
 from trackd_agent.runs.state import WriterState
 from trackd_agent.runs.updates import Notice
 from trackd_agent.runs.upload import ending
@@ -24,7 +23,6 @@ from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
 from trackd_agent.runs.upload.own_files import ConsoleFile, console_file_name
 from trackd_agent.upstream import Courier, Wake
 from trackd_proto.layout import producer_name
-from trackd_proto.wandb_http import ASYNC_STREAM_HEADER, LABEL_HEADER, STREAM_CLIENT_ID_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,13 +183,7 @@ class Pump:
         writer = self.writer
         if writer.facts.is_plain:
             return {}
-        headers = {
-            STREAM_CLIENT_ID_HEADER: producer_name(writer.producer),
-            ASYNC_STREAM_HEADER: "true",
-        }
-        if writer.label:
-            headers[LABEL_HEADER] = quote(writer.label)
-        return headers
+        return shared_headers(producer_name(writer.producer), writer.label)
 
     def remembered(self) -> tuple[WriterState, int, int] | None:
         """Return the state of the last checkpoint and its positions."""
