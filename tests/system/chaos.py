@@ -287,7 +287,8 @@ class Chaos:
         def fresh() -> int:
             return sum(row.get("rank") == FRESH_RANK for row in self._history())
 
-        self._wait(lambda: fresh() >= 10, 60, "fresh rows at the server", every_s=1.0)
+        timeout_s = self.options.upload_timeout_s
+        self._wait(lambda: fresh() >= 10, timeout_s, "fresh rows at the server", every_s=1.0)
         self.report.fresh_rows = fresh()
 
     # -- looking ---------------------------------------------------------------------------
