@@ -189,7 +189,7 @@ class Bench:
     def trackd(self, *words: str) -> dict[str, Any]:
         """Run a verb of the command line with `--json`."""
         out = subprocess.run(
-            [sys.executable, "-m", "trackd.cli", *words, "--json"],
+            [sys.executable, "-m", "trackd", *words, "--json"],
             env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
