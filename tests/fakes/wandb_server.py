@@ -142,6 +142,7 @@ class FakeServer:
         name, variables = body["operationName"], body["variables"]
         self.operations.append((name, variables))
         if name == "UpsertBucket":
+            is_new = variables["name"] not in self.runs
             run = self.runs.setdefault(variables["name"], {})
             run.update({k: v for k, v in variables.items() if v is not None})
             entity = variables["entity"] or "local"
@@ -150,9 +151,19 @@ class FakeServer:
                 "name": variables["name"],
                 "displayName": variables.get("displayName") or "amber-run-5",
                 "project": {"name": variables["project"], "entity": {"name": entity}},
-                "historyLineCount": self.history_line_count,
+                "historyLineCount": self._history_count(variables["name"]),
             }
-            return _data({"upsertBucket": {"bucket": bucket, "inserted": True}})
+            return _data({"upsertBucket": {"bucket": bucket, "inserted": is_new}})
+        if name == "RunResumeStatus":
+            counts = {
+                key: len(self.lines.get((variables["name"], "", file), {}))
+                for key, file in (
+                    ("eventsLineCount", "wandb-events.jsonl"),
+                    ("logLineCount", "output.log"),
+                )
+            }
+            counts["historyLineCount"] = self._history_count(variables["name"])
+            return _data({"model": {"bucket": {"name": variables["name"], **counts}}})
         if name == "CreateRunFiles":
             files = [
                 {"name": n, "uploadUrl": f"{self.base_url}/put/{variables['run']}/{n}"}
@@ -163,6 +174,10 @@ class FakeServer:
         if name == "NotifyScriptableRunAlert":
             return _data({"notifyScriptableRunAlert": {"success": True}})
         return JSONResponse({"errors": [{"message": f"unknown {name}"}]})
+
+    def _history_count(self, run: str) -> int:
+        lines = self.lines.get((run, "", "wandb-history.jsonl"), {})
+        return max(self.history_line_count, len(lines))
 
     async def _file_stream(self, request: Request) -> Response:
         raw = await request.body()

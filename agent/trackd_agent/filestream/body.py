@@ -26,6 +26,8 @@ class FileStreamConfig(BaseModel):
     max_request_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
     #: Largest line; longer ones are dropped and counted, in bytes.
     max_line_bytes: int = Field(default=10_383_360, ge=256)
+    #: A refusal for size (413) of a smaller body is no matter of its size, in bytes.
+    least_refusable_bytes: int = Field(default=64 * 1024, ge=0)
     #: Silence after which a heartbeat tells the server that the run lives, in seconds.
     heartbeat_s: float = Field(default=30.0, gt=0)
 

@@ -71,7 +71,11 @@ class FileStream:
         await self._deliver(Request())
 
     async def _deliver(self, request: Request) -> None:
-        """Send one request, in halves if the server finds it too large."""
+        """Send one request, in halves if the server finds it too large.
+
+        A server that refuses even a small body for its size is broken (or a proxy before it is):
+        the run is parked then, and nothing is dropped.
+        """
         waiting = [request]
         while waiting:
             part = waiting.pop()
@@ -86,6 +90,9 @@ class FileStream:
                 if part.line_count > 1:
                     first, second = part.halves()
                     waiting += [second, first]
+                elif len(body) < self._config.least_refusable_bytes or not part.line_count:
+                    waiting.append(part)
+                    await self._courier.park(failure)
                 else:
                     waiting.append(self._without_line(part, failure))
             else:
@@ -96,8 +103,6 @@ class FileStream:
 
         Its number stays empty, so that a replay gives all other lines the same numbers.
         """
-        if not part.line_count:
-            raise failure  # not even a heartbeat: no size helps
         self.dropped += part.line_count
         log.warning("line_refused_by_server", files=list(part.files), problem=failure.problem)
         return replace(part, files={})

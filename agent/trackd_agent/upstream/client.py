@@ -17,6 +17,7 @@ from trackd_agent.upstream.failures import (
     RetryClass,
     parse_retry_after,
     retry_class_of,
+    retry_class_of_errors,
 )
 
 if TYPE_CHECKING:
@@ -117,9 +118,7 @@ class Upstream:
         errors = answer.get("errors")
         data = answer.get("data")
         if errors or not isinstance(data, dict):
-            problem = f"{operation.name}: {_error_text(answer) or 'answer without data'}"
-            self._note_failure(problem)
-            raise RequestFailed(RetryClass.TRANSIENT, problem, status=200)
+            raise await self._denied(operation.name, _error_text(answer) or "answer without data")
         self._note_success()
         return cast("dict[str, Any]", data)
 
@@ -138,6 +137,8 @@ class Upstream:
         address = f"/files/{path.url_path}/file_stream"
         timeout_s = self.config.file_stream_timeout_s
         answer = await self._post_json(address, body, sent, timeout_s=timeout_s)
+        if text := _error_text({k: answer[k] for k in ("errors", "error") if answer.get(k)}):
+            raise await self._denied("file_stream", text)
         self._note_success()
         return answer
 
@@ -155,7 +156,8 @@ class Upstream:
             response = await self._client(url).put(
                 url, headers=sent, content=chunks, timeout=timeout
             )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # UnicodeError: headers that the server asked for and HTTP cannot carry.
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._unreachable("file upload", error) from error
         self.counters.bytes_sent += size_bytes
         if not response.is_success:
@@ -210,6 +212,16 @@ class Upstream:
             status=status,
             retry_after_s=parse_retry_after(response.headers.get("Retry-After")),
         )
+
+    async def _denied(self, what: str, text: str) -> RequestFailed:
+        """An answer with status 200 that holds errors is no acknowledgement."""
+        problem = f"{what}: {text}"[:_MAX_PROBLEM_CHARS]
+        self._note_failure(problem)
+        retry_class = retry_class_of_errors(text)
+        if retry_class is RetryClass.CREDENTIALS:
+            self.unauthorized = True
+            await self._reload_credentials()
+        return RequestFailed(retry_class, problem, status=200)
 
     def _note_success(self) -> None:
         self.counters.requests_ok += 1

@@ -5,6 +5,7 @@ network, 5xx, 408, 425, 429  repeat for ever, with jitter, obeying Retry-After
 a 2xx whose body is no JSON  the same: somebody else answered
 413                          the caller sends less at once
 401, 403                     read the credentials again, repeat every minute
+`errors` in a 200            park if they say that no repetition helps, else repeat
 other 3xx, 4xx               park: repeat hourly, or when the user asks
 ===========================  =======================================================
 """
@@ -12,6 +13,7 @@ other 3xx, 4xx               park: repeat hourly, or when the user asks
 from __future__ import annotations
 
 import enum
+import re
 import time
 from email.utils import parsedate_to_datetime
 
@@ -62,6 +64,22 @@ def retry_class_of(status: int) -> RetryClass:
     if status in (401, 403):
         return RetryClass.CREDENTIALS
     return RetryClass.PARKED
+
+
+#: Words of errors that another key may cure, and of those that stay whatever is repeated.
+_KEY_WORDS = re.compile(r"api key|unauthenticated|not authenticated|unauthori[sz]ed", re.IGNORECASE)
+_FINAL_WORDS = re.compile(
+    r"permission|forbidden|not authori[sz]ed|access denied|not allowed|not found|does not exist"
+    r"|cannot query field|unknown (argument|type|field)|got invalid value",
+    re.IGNORECASE,
+)
+
+
+def retry_class_of_errors(text: str) -> RetryClass:
+    """Return what the errors in an answer with status 200 ask for; such answers have no codes."""
+    if _KEY_WORDS.search(text):
+        return RetryClass.CREDENTIALS
+    return RetryClass.PARKED if _FINAL_WORDS.search(text) else RetryClass.TRANSIENT
 
 
 def parse_retry_after(value: str | None, now_s: float | None = None) -> float | None:

@@ -79,6 +79,11 @@ class Courier:
         #: Cuts a wait between two attempts short.
         self.hurry = Wake()
 
+    async def park(self, failure: RequestFailed) -> None:
+        """Wait as long as after a refusal of the run itself, or until somebody hurries."""
+        self.problem = failure.problem
+        await self.hurry.wait(self.upstream.config.parked_retry_s)
+
     async def deliver(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Repeat a request until it is acknowledged; return its answer.
 

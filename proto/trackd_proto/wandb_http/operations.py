@@ -44,6 +44,14 @@ UPSERT_BUCKET = Operation(
 }""",
 )
 
+RUN_RESUME_STATUS = Operation(
+    "RunResumeStatus",
+    """query RunResumeStatus($project: String, $entity: String, $name: String!) {
+  model(name: $project, entityName: $entity) { bucket(name: $name, missingOk: true) {
+    name historyLineCount eventsLineCount logLineCount } }
+}""",
+)
+
 CREATE_RUN_FILES = Operation(
     "CreateRunFiles",
     """mutation CreateRunFiles($entity: String!, $project: String!, $run: String!,

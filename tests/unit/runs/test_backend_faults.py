@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -167,8 +168,12 @@ async def test_413_halves_the_batch(tmp_path: Path) -> None:
         await assert_all_arrive(server, registry)
 
 
-async def test_413_for_one_line_drops_that_line_and_counts_it(tmp_path: Path) -> None:
-    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+async def test_413_for_one_large_line_drops_that_line_and_counts_it(tmp_path: Path) -> None:
+    rooms = RoomConfigs(filestream=FileStreamConfig(least_refusable_bytes=2000))
+    async with (
+        fake_server() as server,
+        running_registry(tmp_path, server.base_url, rooms=rooms) as registry,
+    ):
         server.faults["file_stream"] = fake.too_large(2000)
         rank = Rank(tmp_path)
         await rank.attach(registry)
@@ -182,6 +187,58 @@ async def test_413_for_one_line_drops_that_line_and_counts_it(tmp_path: Path) ->
         await until(lambda: not registry.runs(active_only=True))
         # The row, and the summary that holds the same text.
         assert registry.status(RunRef("r1")).writers[0].dropped == {"line_refused": 2}
+
+
+@pytest.mark.parametrize("kind", ["file_stream", "graphql"])
+async def test_413_for_everything_drops_nothing(tmp_path: Path, kind: str) -> None:
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        server.faults[kind] = fake.status(413)
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        await log_rows(rank)
+        await until(lambda: "413" in registry.status(RunRef("r1")).upload_problem)
+        assert registry.status(RunRef("r1")).writers[0].dropped == {}
+        server.faults.clear()
+        assert (await registry.flush("r1", 5.0))[0]
+        await rank.finish()
+        await assert_all_arrive(server, registry)
+
+
+async def test_a_configuration_that_is_too_large_costs_no_row(tmp_path: Path) -> None:
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        server.faults["graphql"] = fake.too_large(20_000)
+        rank = Rank(tmp_path, config={"text": "x" * 40_000})
+        await rank.attach(registry)
+        await log_rows(rank)
+        await rank.finish()
+        await assert_all_arrive(server, registry)
+
+
+ERRORS = {
+    "permission denied to write to team/p": "permission denied",
+    "project not found": "project not found",
+    'Cannot query field "x" on type "Y".': "Cannot query field",
+}
+
+
+@pytest.mark.parametrize("message", ERRORS)
+@pytest.mark.parametrize("kind", ["file_stream", "graphql"])
+async def test_errors_in_a_200_that_stay_park_the_run(
+    tmp_path: Path, kind: str, message: str
+) -> None:
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        body = json.dumps({"errors": [{"message": message}], "data": None})
+        server.faults[kind] = fake.status(200, body=body)
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        await log_rows(rank)
+        await until(lambda: ERRORS[message] in registry.status(RunRef("r1")).upload_problem)
+        await anyio.sleep(0.3)
+        assert server.requests[kind] <= 2  # for graphql: one for the first answer, one parked
+        server.faults.clear()
+        assert (await registry.flush("r1", 5.0))[0]
+        await rank.finish()
+        await assert_all_arrive(server, registry)
 
 
 async def test_lines_above_the_limit_of_the_protocol_are_dropped_before_sending(

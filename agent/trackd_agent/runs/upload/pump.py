@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+#: Wait before what a full disk refused is tried again, in seconds.
+_DISK_RETRY_S = 1.0
+
 
 class Pump:
     """The pump of one writer and one server."""
@@ -173,7 +176,10 @@ class Pump:
         stream = FileStream(self.courier, path, self._stream_headers(), offsets, limits)
         self.stream = stream
         if saved is None:
-            await self._store()  # before the first line: where the stream began must be known
+            while not await self._store():  # before the first line: where the stream began must
+                self.courier.problem = "the first checkpoint cannot be stored: is the disk full?"
+                await self.courier.hurry.wait(_DISK_RETRY_S)  # be known after a crash
+            self.courier.problem = ""
         elif saved.is_over:
             self._finish_files()
             self.over.set()
@@ -298,7 +304,7 @@ class Pump:
         for name in self._files:
             self._uplink.uploader.finish(name)
 
-    async def _store(self, *, is_over: bool = False) -> None:
+    async def _store(self, *, is_over: bool = False) -> bool:
         """Remember what was acknowledged, and let go of the journals up to there."""
         state, stream = self.state, self.stream
         assert state is not None
@@ -321,10 +327,11 @@ class Pump:
             dropped=self._dropped,
             is_over=is_over,
         )
-        if await self._memory.store(checkpoint, time.thread_time() - began):
-            self.stored_seqs = positions
-            if self.writer.facts.mode == "offline":
-                return  # a sync: the journals belong to the run folder and stay there
+        if not await self._memory.store(checkpoint, time.thread_time() - began):
+            return False
+        self.stored_seqs = positions
+        if self.writer.facts.mode != "offline":  # a sync leaves the journals in their run folder
             rank_seq, agent_seq = self.writer.pumps.stored_seqs
             self.writer.journal.release(rank_seq)
             self.writer.agent_journal.release(agent_seq)
+        return True

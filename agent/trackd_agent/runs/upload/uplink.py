@@ -142,17 +142,18 @@ class Uplink:
         """
         if not pump.writer.facts.is_plain:
             return Offsets()
-        earlier = [p for p in self._joined[: self._joined.index(pump)] if p.writer.facts.is_plain]
-        if earlier:
-            last = earlier[-1]
+        while last := self._plain_before(pump):
             await last.over.wait()
-            if last.stream is not None:
+            if last.stream is not None and last is self._plain_before(pump):  # not replaced
                 before = last.stream.offsets
                 return Offsets(
                     before.history, before.events, before.console_base + last.console_lines
                 )
-        bucket = self.upsert.bucket
-        return Offsets(history=(bucket.history_line_count or 0) if bucket else 0)
+        return await self.upsert.line_counts()
+
+    def _plain_before(self, pump: Pump) -> Pump | None:
+        earlier = self._joined[: self._joined.index(pump)]
+        return next((p for p in reversed(earlier) if p.writer.facts.is_plain), None)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -173,6 +174,7 @@ class Uplink:
                 tasks.cancel_scope.cancel()
         finally:
             self._tasks = None
+            self._uploader = None  # what it had in hand is announced again by the checkpoints
             self.is_running = False
 
     def _is_over(self) -> bool:
@@ -188,13 +190,14 @@ class Uplink:
             pump = self._pumps[writer.producer]
             try:
                 await pump.run()
-            except Exception:
+            except Exception as error:
                 log.exception(
                     "pump_failed",
                     run_id=writer.facts.run_id,
                     label=writer.label,
                     upstream=self.upstream.name,
                 )
+                pump.courier.problem = f"internal error: {type(error).__name__}: {error}"
                 await anyio.sleep(self._context.config.restart_s)
                 self._replace(pump)
             else:
@@ -208,6 +211,7 @@ class Uplink:
         self._pumps[writer.producer] = fresh
         if pump in self._joined:
             self._joined[self._joined.index(pump)] = fresh
+            pump.over.set()  # who waits for it goes on to wait for the new one
 
     async def _serve_files(self) -> None:
         await self.upsert.ready.wait()

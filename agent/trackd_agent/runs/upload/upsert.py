@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -10,9 +11,10 @@ import anyio
 import msgspec
 import structlog
 
+from trackd_agent.filestream import Offsets
 from trackd_agent.runs.upload.run_config import upstream_config
-from trackd_agent.upstream import RequestFailed, RunPath, Wake, expect
-from trackd_proto.wandb_http.operations import UPSERT_BUCKET
+from trackd_agent.upstream import RequestFailed, RetryClass, RunPath, Wake, expect
+from trackd_proto.wandb_http.operations import RUN_RESUME_STATUS, UPSERT_BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,10 +41,23 @@ class Bucket(msgspec.Struct, rename="camel"):
     project: _Project
     display_name: str | None = None
     history_line_count: int | None = None
+    #: Whether the request made it.
+    is_new: bool = False
 
 
 class _Upserted(msgspec.Struct):
     bucket: Bucket
+    inserted: bool | None = None
+
+
+class _Counts(msgspec.Struct, rename="camel"):
+    history_line_count: int | None = None
+    events_line_count: int | None = None
+    log_line_count: int | None = None
+
+
+class _Model(msgspec.Struct):
+    bucket: _Counts | None = None
 
 
 class Upsert:
@@ -96,23 +111,56 @@ class Upsert:
     async def _send(self) -> None:
         wanted = self._wanted
         variables = self._variables()
-
-        async def attempt() -> Bucket:
-            upstream = self._courier.upstream
-            data = await upstream.graphql(UPSERT_BUCKET, variables, self.headers)
-            return expect(data, "upsertBucket", _Upserted).bucket
-
-        try:
-            bucket = await self._courier.deliver(attempt)
-        except RequestFailed as failure:  # too large: the configuration cannot be cut
-            log.warning("run_update_refused", run_id=self.path.run, problem=failure.problem)
-            return
+        bucket: Bucket | None = None
+        while bucket is None:
+            try:
+                bucket = await self._courier.deliver(lambda: self._attempt(variables))
+            except RequestFailed as failure:  # too large
+                log.warning("run_update_refused", run_id=self.path.run, problem=failure.problem)
+                if variables.pop("config", None) is None:
+                    await self._courier.park(failure)
+                # Rows count more than a configuration that the server does not take.
         self._done = wanted
         if self.bucket is None:
             self.bucket = bucket
             self.path = RunPath(bucket.project.entity.name, bucket.project.name, bucket.name)
             self.url = run_url(self._courier.upstream.base_url, self.path)
             self.ready.set()
+
+    async def _attempt(self, variables: Mapping[str, object]) -> Bucket:
+        data = await self._courier.upstream.graphql(UPSERT_BUCKET, variables, self.headers)
+        answer = expect(data, "upsertBucket", _Upserted)
+        answer.bucket.is_new = bool(answer.inserted)
+        return answer.bucket
+
+    async def line_counts(self) -> Offsets:
+        """Return how many lines the server holds of the run: earlier attempts wrote them.
+
+        A server that does not tell counts only the history, in its first answer.
+        """
+        history = self.bucket.history_line_count if self.bucket else None
+        if not history and self.bucket and self.bucket.is_new:
+            return Offsets()
+        path = self.path
+        variables = {"project": path.project, "entity": path.entity, "name": path.run}
+
+        async def attempt() -> _Counts | None:
+            try:
+                data = await self._courier.upstream.graphql(RUN_RESUME_STATUS, variables)
+            except RequestFailed as failure:
+                if failure.status == HTTPStatus.OK and failure.retry_class is RetryClass.PARKED:
+                    return None
+                raise
+            return expect(data, "model", _Model).bucket if data.get("model") else None
+
+        counts = await self._courier.deliver(attempt)
+        if counts is None:
+            return Offsets(history=history or 0)
+        return Offsets(
+            max(history or 0, counts.history_line_count or 0),
+            counts.events_line_count or 0,
+            counts.log_line_count or 0,
+        )
 
     def _variables(self) -> dict[str, object]:
         states = self._states()
