@@ -190,8 +190,8 @@ def print_footer(run: Run, terminal: Terminal, handover: Handover) -> None:
     shown = _relative(run.sync_dir)
     if not handover.complete:
         lines.append(
-            "no agent took the last records in time; they are kept on this node and the next "
-            "agent takes them (`trackd up` starts one)"
+            f"no agent took the last {handover.left} records; they are kept on this node in "
+            f"{handover.folder} and the next agent takes them (`trackd up` starts one)"
         )
     elif run.offline:
         lines.append(f"to upload this run: trackd sync {shown}")

@@ -29,16 +29,25 @@ _MODES = {
 #: Longest wait of `init` for an agent, whatever `init_timeout` says: rows are safe without one.
 MAX_AGENT_WAIT_S = 10.0
 _CALL_TIMEOUT_S = 5.0
+#: How long the end of a run waits for acknowledgements before it leaves the rest on disk.
+_LAST_ACKS_S = 0.02
+#: How long it goes on waiting while nothing moves: rows are safe, and nobody may be there.
+_STALLED_S = 4.0
+_SAY_SO_AFTER_S = 1.5
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
     """How a writer's end went."""
 
-    #: The agent holds every record; otherwise they wait on disk for the next agent.
+    #: An agent holds every record, or takes the rest from the disk; otherwise the next agent does.
     complete: bool
     #: Every record is uploaded too.
     uploaded: bool
+    #: Records that no agent knows of yet, and where they lie.
+    left: int = 0
+    folder: str = ""
 
 
 class Writer:
@@ -86,25 +95,39 @@ class Writer:
         end = Exit(exit_code, time.time(), self.context.clock.runtime_s())
         self.spool.settle()
         self.recorder.record(Kind.EXIT, end)
-        deadline = time.monotonic() + timeout_s
-        complete = self._hand_over(deadline)
-        if complete:
-            left_s = max(_CALL_TIMEOUT_S, deadline - time.monotonic())
-            complete = self.sender.detach(min(_CALL_TIMEOUT_S, left_s))
+        complete = self._hand_over(timeout_s)
         self.sender.stop()
-        uploaded = complete and self.sender.uploaded_seq >= self.spool.last_seq
-        self.spool.close(delete=complete)
-        return Handover(complete, uploaded)
-
-    def _hand_over(self, deadline: float) -> bool:
-        """Wait until the agent holds everything; say what is going on when that takes long."""
         last_seq = self.spool.last_seq
-        if self.sender.wait_acked(last_seq, min(2.0, deadline - time.monotonic())):
-            return True
-        waiting = last_seq - self.sender.acked_seq
-        state = "the agent is busy" if self.sender.is_streaming else "no agent answers"
-        self.context.terminal.info(f"handing over {waiting} records ({state}) ...")
-        return self.sender.wait_acked(last_seq, max(0.0, deadline - time.monotonic()))
+        left = 0 if complete else last_seq - self.sender.acked_seq
+        # What the agent does not hold stays: it, or the next one, takes it from the folder once
+        # the lock is free.
+        self.spool.close(delete=complete and self.sender.acked_seq >= last_seq)
+        uploaded = complete and self.sender.uploaded_seq >= last_seq
+        return Handover(complete, uploaded, left, str(self.spool.folder))
+
+    def _hand_over(self, timeout_s: float) -> bool:
+        """See to it that an agent has everything or takes it from the disk, while one moves."""
+        sender, last_seq = self.sender, self.spool.last_seq
+        began_s = moved_s = time.monotonic()
+        wait_s, acked_seq, said = _LAST_ACKS_S, sender.acked_seq, False
+        sender.hurry()
+        while True:
+            held = sender.wait_acked(last_seq, wait_s)
+            now_s = time.monotonic()
+            left_s = began_s + timeout_s - now_s
+            if (held or left_s > 0) and sender.detach(min(_CALL_TIMEOUT_S, max(1.0, left_s))):
+                return True
+            if sender.acked_seq > acked_seq:
+                acked_seq, moved_s = sender.acked_seq, now_s
+            stalled = sender.is_hopeless or now_s - moved_s > _STALLED_S
+            if stalled or left_s <= 0:
+                return held
+            if not said and now_s - began_s > _SAY_SO_AFTER_S:
+                said = True
+                state = "the agent is busy" if sender.is_streaming else "no agent answers"
+                waiting = last_seq - acked_seq
+                self.context.terminal.info(f"handing over {waiting} records ({state}) ...")
+            wait_s = min(_POLL_S, left_s)
 
     def read_summary(self) -> tuple[dict[str, Any], int] | None:
         """Return the summary and the open step; None when no agent answers in time."""

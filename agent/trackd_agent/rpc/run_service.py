@@ -59,7 +59,9 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         del context
         writer = self._registry.writer(request.capability)
         acked_seq, uploaded_seq = await writer.detach(request.last_seq)
-        return run_pb2.DetachResponse(acked_seq=acked_seq, uploaded_seq=uploaded_seq)
+        return run_pb2.DetachResponse(
+            acked_seq=acked_seq, uploaded_seq=uploaded_seq, takes_rest=writer.is_leaving
+        )
 
     async def UpdateRun(
         self, request: run_pb2.UpdateRunRequest, context: Any

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trackd_agent.filestream import FileStreamConfig
 from trackd_agent.journal import JournalConfig
 from trackd_agent.transfer import TransferConfig
+from trackd_agent.upstream import Wake
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,3 +40,5 @@ class RunsContext:
     monitor: Monitor
     #: One slice of decoding at a time, however many pumps there are: answers to ranks come first.
     decoding: anyio.Lock
+    #: Set when the watch is to look after the writers now.
+    look: Wake = field(default_factory=Wake)

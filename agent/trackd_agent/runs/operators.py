@@ -29,13 +29,18 @@ async def flush(runs: list[Run], timeout_s: float) -> tuple[bool, int]:
     for run in runs:
         run.hurry()
     with anyio.move_on_after(timeout_s):
-        while not all(uplink.is_complete for run in runs for uplink in run.uplinks):
+        while not _is_flushed(runs):
             await anyio.sleep(_POLL_S)
             for run in runs:
                 for writer in run.writers:
                     writer.pumps.hurry()
-    complete = all(uplink.is_complete for run in runs for uplink in run.uplinks)
-    return complete, sum(run.backlog_bytes for run in runs)
+    return _is_flushed(runs), sum(run.backlog_bytes for run in runs)
+
+
+def _is_flushed(runs: list[Run]) -> bool:
+    return not any(writer.is_leaving for run in runs for writer in run.writers) and all(
+        uplink.is_complete for run in runs for uplink in run.uplinks
+    )
 
 
 def update(run: Run, changes: RunChanges) -> None:

@@ -130,9 +130,11 @@ async def look_after(writer: Writer) -> None:
     folder = Path(facts.spool_dir) if facts.spool_dir else None
     if writer.is_alive:
         is_dead = liveness.looks_dead(writer)
-        if folder is not None and (is_dead or facts.is_child):
+        if folder is not None and (is_dead or facts.is_child or writer.is_leaving):
             await spool.take_over(writer, folder, live=not is_dead)
-        if is_dead and writer.is_alive:
+        if writer.leaving_seq and not writer.is_leaving:
+            writer.end("exited")
+        elif is_dead and writer.is_alive:
             is_orderly = facts.is_child or await spool.has_exit(writer.folder)
             writer.end("exited" if is_orderly else "crashed")
             log.info("writer_died", run_id=facts.run_id, label=facts.label, state=writer.state)

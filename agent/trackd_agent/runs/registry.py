@@ -184,7 +184,7 @@ class RunRegistry:
     async def _watch(self) -> None:
         """Notice ranks that died, and records that only lie in spools."""
         while True:
-            await anyio.sleep(self._context.config.watch_interval_s)
+            await self._context.look.wait(self._context.config.watch_interval_s)
             for run in list(self._runs.values()):
                 await self._watch_over(run)
             for run in await self._recovery.adopt_spools(self._known_spools()):

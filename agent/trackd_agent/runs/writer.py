@@ -60,6 +60,8 @@ class Writer:
         self.pumps = Carriers()
         self.notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
         self.ended_s = 0.0
+        #: Not 0: the rank is gone, and its spool holds what the journal lacks up to this number.
+        self.leaving_seq = 0
         self._context = context
         self._stop_sampling: Callable[[], None] | None = None
         hash_ = run_hash(facts.project, facts.run_id)
@@ -141,6 +143,7 @@ class Writer:
         facts.spool_dir = str(spool_dir) if spool_dir else facts.spool_dir
         facts.store(self.folder)
         self.capability = secrets.token_hex(32)
+        self.leaving_seq = 0
         self.state = "attached"
         self._subscribe()
 
@@ -157,17 +160,29 @@ class Writer:
     async def detach(self, last_seq: int) -> tuple[int, int]:
         """The rank leaves on purpose; return how far journal and uploads are.
 
-        The writer ends once the journal holds everything; until then it stays attached, and
-        the rank may send more.
+        The writer ends once the journal holds everything. What it lacks the watch takes from
+        the spool, where that can be seen from here (`is_leaving`); else the rank has to send it.
         """
+        if self.journal.last_seq < last_seq and self._sees_spool():
+            self.leaving_seq = last_seq
+            self._context.look.set()
+            return self.journal.last_seq, self.uploaded_seq
         with anyio.move_on_after(self._context.config.detach_wait_s):
             while self.journal.last_seq < last_seq:  # noqa: ASYNC110 - receive() signals nothing
                 await anyio.sleep(0.01)
-        if self.journal.last_seq < last_seq and self.facts.spool_dir:
-            await spool.take_over(self, Path(self.facts.spool_dir), live=True)
         if self.journal.last_seq >= last_seq and self.is_alive:
             self.end("exited")
         return self.journal.last_seq, self.uploaded_seq
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the rank left a rest in its spool that the journal does not hold yet."""
+        return self.is_alive and self.leaving_seq > self.journal.last_seq
+
+    def _sees_spool(self) -> bool:
+        """Whether the spool of the rank is in reach: somebody holds the lock in it."""
+        folder = self.facts.spool_dir
+        return bool(folder) and liveness.lock_is_free(Path(folder)) is False
 
     def end(self, state: str) -> None:
         """Nothing more will come from the rank: `exited` or `crashed`."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from trackd_proto.v1 import common_pb2 as trackd__proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trackd_proto/v1/run.proto\x12\ttrackd.v1\x1a\x1ctrackd_proto/v1/common.proto\"\x9f\x02\n\rAttachRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\x10\n\x08producer\x18\x02 \x01(\x04\x12\r\n\x05label\x18\x03 \x01(\t\x12\x1d\n\x04mode\x18\x04 \x01(\x0e\x32\x0f.trackd.v1.Mode\x12\x11\n\tspool_dir\x18\x05 \x01(\t\x12\x0f\n\x07run_dir\x18\x06 \x01(\t\x12\x13\n\x0bsdk_version\x18\x07 \x01(\t\x12\x0b\n\x03pid\x18\x08 \x01(\x05\x12\x17\n\x0fpid_start_ticks\x18\t \x01(\x04\x12\x1a\n\x12rename_on_conflict\x18\n \x01(\x08\x12\x10\n\x08reattach\x18\x0b \x01(\x08\x12\x10\n\x08\x62\x61se_url\x18\x0c \x01(\t\x12\x0f\n\x07\x61pi_key\x18\r \x01(\t\"\x9b\x01\n\x0e\x41ttachResponse\x12\x10\n\x08last_seq\x18\x01 \x01(\x04\x12\x13\n\x0b\x61gent_epoch\x18\x02 \x01(\x04\x12\r\n\x05label\x18\x03 \x01(\t\x12\x0f\n\x07run_dir\x18\x04 \x01(\t\x12\x0b\n\x03url\x18\x05 \x01(\t\x12!\n\x06limits\x18\x06 \x01(\x0b\x32\x11.trackd.v1.Limits\x12\x12\n\ncapability\x18\x07 \x01(\t\"i\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\r\x12\x17\n\x0fmax_frame_bytes\x18\x02 \x01(\r\x12\x14\n\x0cwindow_bytes\x18\x03 \x01(\r\x12\x15\n\rwindow_frames\x18\x04 \x01(\r\"e\n\x0eRecordsRequest\x12\x12\n\ncapability\x18\x01 \x01(\t\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x0e\n\x06\x66rames\x18\x04 \x01(\x0c\x12\r\n\x05\x63rc32\x18\x05 \x01(\r\"\x93\x01\n\x0fRecordsResponse\x12\x11\n\tacked_seq\x18\x01 \x01(\x04\x12\x0e\n\x06rewind\x18\x02 \x01(\x08\x12\x16\n\x0estop_requested\x18\x03 \x01(\x08\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x14\n\x0cuploaded_seq\x18\x05 \x01(\x04\x12\"\n\x07notices\x18\x06 \x03(\x0b\x32\x11.trackd.v1.Notice\"\x92\x01\n\x06Notice\x12&\n\x05level\x18\x01 \x01(\x0e\x32\x17.trackd.v1.Notice.Level\x12\x0c\n\x04text\x18\x02 \x01(\t\"R\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x0e\n\nLEVEL_INFO\x10\x01\x12\x11\n\rLEVEL_WARNING\x10\x02\x12\x0f\n\x0bLEVEL_ERROR\x10\x03\"5\n\rDetachRequest\x12\x12\n\ncapability\x18\x01 \x01(\t\x12\x10\n\x08last_seq\x18\x02 \x01(\x04\"9\n\x0e\x44\x65tachResponse\x12\x11\n\tacked_seq\x18\x01 \x01(\x04\x12\x14\n\x0cuploaded_seq\x18\x02 \x01(\x04\"\xeb\x02\n\x10UpdateRunRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05notes\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08\x61\x64\x64_tags\x18\x04 \x03(\t\x12@\n\x0b\x63onfig_json\x18\x05 \x03(\x0b\x32+.trackd.v1.UpdateRunRequest.ConfigJsonEntry\x12\x42\n\x0csummary_json\x18\x06 \x03(\x0b\x32,.trackd.v1.UpdateRunRequest.SummaryJsonEntry\x1a\x31\n\x0f\x43onfigJsonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10SummaryJsonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_nameB\x08\n\x06_notes\"\x13\n\x11UpdateRunResponse\"E\n\x10\x46inishRunRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\x11\n\texit_code\x18\x02 \x01(\x05\"*\n\x11\x46inishRunResponse\x12\x15\n\rliving_labels\x18\x01 \x03(\t\"5\n\x13GetRunStatusRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\"9\n\x14GetRunStatusResponse\x12!\n\x03run\x18\x01 \x01(\x0b\x32\x14.trackd.v1.RunStatus\"\xb9\x01\n\tRunStatus\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\x1d\n\x04mode\x18\x02 \x01(\x0e\x32\x0f.trackd.v1.Mode\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07run_dir\x18\x04 \x01(\t\x12\x0b\n\x03url\x18\x05 \x01(\t\x12(\n\x07writers\x18\x06 \x03(\x0b\x32\x17.trackd.v1.WriterStatus\x12\x16\n\x0eupload_problem\x18\x07 \x01(\t\"\xb3\x02\n\x0cWriterStatus\x12\r\n\x05label\x18\x01 \x01(\t\x12\x10\n\x08producer\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x05\x12\r\n\x05state\x18\x04 \x01(\t\x12\x14\n\x0creceived_seq\x18\x05 \x01(\x04\x12\x16\n\x0ejournalled_seq\x18\x06 \x01(\x04\x12\x14\n\x0cuploaded_seq\x18\x07 \x01(\x04\x12\x15\n\rbacklog_bytes\x18\x08 \x01(\x04\x12\x35\n\x07\x64ropped\x18\t \x03(\x0b\x32$.trackd.v1.WriterStatus.DroppedEntry\x12\x16\n\texit_code\x18\n \x01(\x05H\x00\x88\x01\x01\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x0c\n\n_exit_code\"X\n\x12ReadSummaryRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0b\x61ll_writers\x18\x03 \x01(\x08\"9\n\x13ReadSummaryResponse\x12\x14\n\x0csummary_json\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03*P\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_ONLINE\x10\x01\x12\x10\n\x0cMODE_OFFLINE\x10\x02\x12\x0f\n\x0bMODE_SHARED\x10\x03\x32\xff\x03\n\nRunService\x12=\n\x06\x41ttach\x12\x18.trackd.v1.AttachRequest\x1a\x19.trackd.v1.AttachResponse\x12\x44\n\x07Records\x12\x19.trackd.v1.RecordsRequest\x1a\x1a.trackd.v1.RecordsResponse(\x01\x30\x01\x12=\n\x06\x44\x65tach\x12\x18.trackd.v1.DetachRequest\x1a\x19.trackd.v1.DetachResponse\x12\x46\n\tUpdateRun\x12\x1b.trackd.v1.UpdateRunRequest\x1a\x1c.trackd.v1.UpdateRunResponse\x12\x46\n\tFinishRun\x12\x1b.trackd.v1.FinishRunRequest\x1a\x1c.trackd.v1.FinishRunResponse\x12O\n\x0cGetRunStatus\x12\x1e.trackd.v1.GetRunStatusRequest\x1a\x1f.trackd.v1.GetRunStatusResponse\x12L\n\x0bReadSummary\x12\x1d.trackd.v1.ReadSummaryRequest\x1a\x1e.trackd.v1.ReadSummaryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trackd_proto/v1/run.proto\x12\ttrackd.v1\x1a\x1ctrackd_proto/v1/common.proto\"\x9f\x02\n\rAttachRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\x10\n\x08producer\x18\x02 \x01(\x04\x12\r\n\x05label\x18\x03 \x01(\t\x12\x1d\n\x04mode\x18\x04 \x01(\x0e\x32\x0f.trackd.v1.Mode\x12\x11\n\tspool_dir\x18\x05 \x01(\t\x12\x0f\n\x07run_dir\x18\x06 \x01(\t\x12\x13\n\x0bsdk_version\x18\x07 \x01(\t\x12\x0b\n\x03pid\x18\x08 \x01(\x05\x12\x17\n\x0fpid_start_ticks\x18\t \x01(\x04\x12\x1a\n\x12rename_on_conflict\x18\n \x01(\x08\x12\x10\n\x08reattach\x18\x0b \x01(\x08\x12\x10\n\x08\x62\x61se_url\x18\x0c \x01(\t\x12\x0f\n\x07\x61pi_key\x18\r \x01(\t\"\x9b\x01\n\x0e\x41ttachResponse\x12\x10\n\x08last_seq\x18\x01 \x01(\x04\x12\x13\n\x0b\x61gent_epoch\x18\x02 \x01(\x04\x12\r\n\x05label\x18\x03 \x01(\t\x12\x0f\n\x07run_dir\x18\x04 \x01(\t\x12\x0b\n\x03url\x18\x05 \x01(\t\x12!\n\x06limits\x18\x06 \x01(\x0b\x32\x11.trackd.v1.Limits\x12\x12\n\ncapability\x18\x07 \x01(\t\"i\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\r\x12\x17\n\x0fmax_frame_bytes\x18\x02 \x01(\r\x12\x14\n\x0cwindow_bytes\x18\x03 \x01(\r\x12\x15\n\rwindow_frames\x18\x04 \x01(\r\"e\n\x0eRecordsRequest\x12\x12\n\ncapability\x18\x01 \x01(\t\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x0e\n\x06\x66rames\x18\x04 \x01(\x0c\x12\r\n\x05\x63rc32\x18\x05 \x01(\r\"\x93\x01\n\x0fRecordsResponse\x12\x11\n\tacked_seq\x18\x01 \x01(\x04\x12\x0e\n\x06rewind\x18\x02 \x01(\x08\x12\x16\n\x0estop_requested\x18\x03 \x01(\x08\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x14\n\x0cuploaded_seq\x18\x05 \x01(\x04\x12\"\n\x07notices\x18\x06 \x03(\x0b\x32\x11.trackd.v1.Notice\"\x92\x01\n\x06Notice\x12&\n\x05level\x18\x01 \x01(\x0e\x32\x17.trackd.v1.Notice.Level\x12\x0c\n\x04text\x18\x02 \x01(\t\"R\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x0e\n\nLEVEL_INFO\x10\x01\x12\x11\n\rLEVEL_WARNING\x10\x02\x12\x0f\n\x0bLEVEL_ERROR\x10\x03\"5\n\rDetachRequest\x12\x12\n\ncapability\x18\x01 \x01(\t\x12\x10\n\x08last_seq\x18\x02 \x01(\x04\"M\n\x0e\x44\x65tachResponse\x12\x11\n\tacked_seq\x18\x01 \x01(\x04\x12\x14\n\x0cuploaded_seq\x18\x02 \x01(\x04\x12\x12\n\ntakes_rest\x18\x03 \x01(\x08\"\xeb\x02\n\x10UpdateRunRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05notes\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08\x61\x64\x64_tags\x18\x04 \x03(\t\x12@\n\x0b\x63onfig_json\x18\x05 \x03(\x0b\x32+.trackd.v1.UpdateRunRequest.ConfigJsonEntry\x12\x42\n\x0csummary_json\x18\x06 \x03(\x0b\x32,.trackd.v1.UpdateRunRequest.SummaryJsonEntry\x1a\x31\n\x0f\x43onfigJsonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10SummaryJsonEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_nameB\x08\n\x06_notes\"\x13\n\x11UpdateRunResponse\"E\n\x10\x46inishRunRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\x11\n\texit_code\x18\x02 \x01(\x05\"*\n\x11\x46inishRunResponse\x12\x15\n\rliving_labels\x18\x01 \x03(\t\"5\n\x13GetRunStatusRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\"9\n\x14GetRunStatusResponse\x12!\n\x03run\x18\x01 \x01(\x0b\x32\x14.trackd.v1.RunStatus\"\xb9\x01\n\tRunStatus\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\x1d\n\x04mode\x18\x02 \x01(\x0e\x32\x0f.trackd.v1.Mode\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07run_dir\x18\x04 \x01(\t\x12\x0b\n\x03url\x18\x05 \x01(\t\x12(\n\x07writers\x18\x06 \x03(\x0b\x32\x17.trackd.v1.WriterStatus\x12\x16\n\x0eupload_problem\x18\x07 \x01(\t\"\xb3\x02\n\x0cWriterStatus\x12\r\n\x05label\x18\x01 \x01(\t\x12\x10\n\x08producer\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x05\x12\r\n\x05state\x18\x04 \x01(\t\x12\x14\n\x0creceived_seq\x18\x05 \x01(\x04\x12\x16\n\x0ejournalled_seq\x18\x06 \x01(\x04\x12\x14\n\x0cuploaded_seq\x18\x07 \x01(\x04\x12\x15\n\rbacklog_bytes\x18\x08 \x01(\x04\x12\x35\n\x07\x64ropped\x18\t \x03(\x0b\x32$.trackd.v1.WriterStatus.DroppedEntry\x12\x16\n\texit_code\x18\n \x01(\x05H\x00\x88\x01\x01\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x0c\n\n_exit_code\"X\n\x12ReadSummaryRequest\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0b\x61ll_writers\x18\x03 \x01(\x08\"9\n\x13ReadSummaryResponse\x12\x14\n\x0csummary_json\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03*P\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_ONLINE\x10\x01\x12\x10\n\x0cMODE_OFFLINE\x10\x02\x12\x0f\n\x0bMODE_SHARED\x10\x03\x32\xff\x03\n\nRunService\x12=\n\x06\x41ttach\x12\x18.trackd.v1.AttachRequest\x1a\x19.trackd.v1.AttachResponse\x12\x44\n\x07Records\x12\x19.trackd.v1.RecordsRequest\x1a\x1a.trackd.v1.RecordsResponse(\x01\x30\x01\x12=\n\x06\x44\x65tach\x12\x18.trackd.v1.DetachRequest\x1a\x19.trackd.v1.DetachResponse\x12\x46\n\tUpdateRun\x12\x1b.trackd.v1.UpdateRunRequest\x1a\x1c.trackd.v1.UpdateRunResponse\x12\x46\n\tFinishRun\x12\x1b.trackd.v1.FinishRunRequest\x1a\x1c.trackd.v1.FinishRunResponse\x12O\n\x0cGetRunStatus\x12\x1e.trackd.v1.GetRunStatusRequest\x1a\x1f.trackd.v1.GetRunStatusResponse\x12L\n\x0bReadSummary\x12\x1d.trackd.v1.ReadSummaryRequest\x1a\x1e.trackd.v1.ReadSummaryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATERUNREQUEST_SUMMARYJSONENTRY']._serialized_options = b'8\001'
   _globals['_WRITERSTATUS_DROPPEDENTRY']._loaded_options = None
   _globals['_WRITERSTATUS_DROPPEDENTRY']._serialized_options = b'8\001'
-  _globals['_MODE']._serialized_start=2404
-  _globals['_MODE']._serialized_end=2484
+  _globals['_MODE']._serialized_start=2424
+  _globals['_MODE']._serialized_end=2504
   _globals['_ATTACHREQUEST']._serialized_start=71
   _globals['_ATTACHREQUEST']._serialized_end=358
   _globals['_ATTACHRESPONSE']._serialized_start=361
@@ -57,33 +57,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DETACHREQUEST']._serialized_start=1027
   _globals['_DETACHREQUEST']._serialized_end=1080
   _globals['_DETACHRESPONSE']._serialized_start=1082
-  _globals['_DETACHRESPONSE']._serialized_end=1139
-  _globals['_UPDATERUNREQUEST']._serialized_start=1142
-  _globals['_UPDATERUNREQUEST']._serialized_end=1505
-  _globals['_UPDATERUNREQUEST_CONFIGJSONENTRY']._serialized_start=1385
-  _globals['_UPDATERUNREQUEST_CONFIGJSONENTRY']._serialized_end=1434
-  _globals['_UPDATERUNREQUEST_SUMMARYJSONENTRY']._serialized_start=1436
-  _globals['_UPDATERUNREQUEST_SUMMARYJSONENTRY']._serialized_end=1486
-  _globals['_UPDATERUNRESPONSE']._serialized_start=1507
-  _globals['_UPDATERUNRESPONSE']._serialized_end=1526
-  _globals['_FINISHRUNREQUEST']._serialized_start=1528
-  _globals['_FINISHRUNREQUEST']._serialized_end=1597
-  _globals['_FINISHRUNRESPONSE']._serialized_start=1599
-  _globals['_FINISHRUNRESPONSE']._serialized_end=1641
-  _globals['_GETRUNSTATUSREQUEST']._serialized_start=1643
-  _globals['_GETRUNSTATUSREQUEST']._serialized_end=1696
-  _globals['_GETRUNSTATUSRESPONSE']._serialized_start=1698
-  _globals['_GETRUNSTATUSRESPONSE']._serialized_end=1755
-  _globals['_RUNSTATUS']._serialized_start=1758
-  _globals['_RUNSTATUS']._serialized_end=1943
-  _globals['_WRITERSTATUS']._serialized_start=1946
-  _globals['_WRITERSTATUS']._serialized_end=2253
-  _globals['_WRITERSTATUS_DROPPEDENTRY']._serialized_start=2193
-  _globals['_WRITERSTATUS_DROPPEDENTRY']._serialized_end=2239
-  _globals['_READSUMMARYREQUEST']._serialized_start=2255
-  _globals['_READSUMMARYREQUEST']._serialized_end=2343
-  _globals['_READSUMMARYRESPONSE']._serialized_start=2345
-  _globals['_READSUMMARYRESPONSE']._serialized_end=2402
-  _globals['_RUNSERVICE']._serialized_start=2487
-  _globals['_RUNSERVICE']._serialized_end=2998
+  _globals['_DETACHRESPONSE']._serialized_end=1159
+  _globals['_UPDATERUNREQUEST']._serialized_start=1162
+  _globals['_UPDATERUNREQUEST']._serialized_end=1525
+  _globals['_UPDATERUNREQUEST_CONFIGJSONENTRY']._serialized_start=1405
+  _globals['_UPDATERUNREQUEST_CONFIGJSONENTRY']._serialized_end=1454
+  _globals['_UPDATERUNREQUEST_SUMMARYJSONENTRY']._serialized_start=1456
+  _globals['_UPDATERUNREQUEST_SUMMARYJSONENTRY']._serialized_end=1506
+  _globals['_UPDATERUNRESPONSE']._serialized_start=1527
+  _globals['_UPDATERUNRESPONSE']._serialized_end=1546
+  _globals['_FINISHRUNREQUEST']._serialized_start=1548
+  _globals['_FINISHRUNREQUEST']._serialized_end=1617
+  _globals['_FINISHRUNRESPONSE']._serialized_start=1619
+  _globals['_FINISHRUNRESPONSE']._serialized_end=1661
+  _globals['_GETRUNSTATUSREQUEST']._serialized_start=1663
+  _globals['_GETRUNSTATUSREQUEST']._serialized_end=1716
+  _globals['_GETRUNSTATUSRESPONSE']._serialized_start=1718
+  _globals['_GETRUNSTATUSRESPONSE']._serialized_end=1775
+  _globals['_RUNSTATUS']._serialized_start=1778
+  _globals['_RUNSTATUS']._serialized_end=1963
+  _globals['_WRITERSTATUS']._serialized_start=1966
+  _globals['_WRITERSTATUS']._serialized_end=2273
+  _globals['_WRITERSTATUS_DROPPEDENTRY']._serialized_start=2213
+  _globals['_WRITERSTATUS_DROPPEDENTRY']._serialized_end=2259
+  _globals['_READSUMMARYREQUEST']._serialized_start=2275
+  _globals['_READSUMMARYREQUEST']._serialized_end=2363
+  _globals['_READSUMMARYRESPONSE']._serialized_start=2365
+  _globals['_READSUMMARYRESPONSE']._serialized_end=2422
+  _globals['_RUNSERVICE']._serialized_start=2507
+  _globals['_RUNSERVICE']._serialized_end=3018
 # @@protoc_insertion_point(module_scope)

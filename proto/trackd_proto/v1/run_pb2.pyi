@@ -350,7 +350,9 @@ class DetachRequest(_message.Message):
     capability: _builtins.str
     """Capability from AttachResponse."""
     last_seq: _builtins.int
-    """Last sequence number the writer produced; the agent waits until it holds it."""
+    """Last sequence number the writer produced. Where the agent can read the writer's spool folder
+    it takes the rest from there; else it waits a few seconds until the stream brought it.
+    """
     def __init__(
         self,
         *,
@@ -373,19 +375,25 @@ class DetachResponse(_message.Message):
 
     ACKED_SEQ_FIELD_NUMBER: _builtins.int
     UPLOADED_SEQ_FIELD_NUMBER: _builtins.int
+    TAKES_REST_FIELD_NUMBER: _builtins.int
     acked_seq: _builtins.int
     """Highest sequence number held by the journal."""
     uploaded_seq: _builtins.int
     """Highest sequence number acknowledged by every upstream."""
+    takes_rest: _builtins.bool
+    """The agent takes what its journal lacks from the writer's spool folder, which the writer leaves
+    as it is. Then the writer may go at once, whatever acked_seq says.
+    """
     def __init__(
         self,
         *,
         acked_seq: _builtins.int = ...,
         uploaded_seq: _builtins.int = ...,
+        takes_rest: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "uploaded_seq", b"uploaded_seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "takes_rest", b"takes_rest", "uploaded_seq", b"uploaded_seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,7 @@ _UNIX = "unix:"
 _CONNECT_TIMEOUT_S = 1.0
 _START_TIMEOUT_S = 10.0
 _START_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
 _SYSTEM_SOCKET = Path("/run/trackd/agent.sock")
 
 
@@ -37,6 +38,9 @@ class Discovery:
         self._service = service
         self._socket = layout.socket_path()
         self._next_start_s = 0.0
+        self._pause_s = _START_PAUSE_S
+        #: How the last agent that was started here ended before it listened; empty: it did not.
+        self.failure = ""
 
     @property
     def target(self) -> str:
@@ -65,14 +69,14 @@ class Discovery:
 
         Several ranks may call this at once: a lock lets one of them through, and the agent's
         own lock decides in the end. The agent outlives this process. An agent that does not come
-        up is tried again after a second, not at once.
+        up is tried again after a second, then at ever longer intervals.
 
         Raises:
             OSError: the data directory cannot be written.
         """
         if self.is_given or time.monotonic() < self._next_start_s:
             return
-        self._next_start_s = time.monotonic() + _START_PAUSE_S
+        self._next_start_s = time.monotonic() + self._pause_s
         folder = self.data_dir / "agent"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _try_lock(folder / "start.lock") as is_mine:
@@ -102,10 +106,25 @@ class Discovery:
     def _wait_until_listening(self, process: subprocess.Popen[bytes]) -> None:
         """Keep the start lock while the agent comes up, at most a few seconds."""
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline and not self.is_listening():
+        while time.monotonic() < deadline:
+            if self.is_listening() or process.returncode == 0:  # 0: another agent was first
+                self.failure, self._pause_s = "", _START_PAUSE_S
+                return
             if process.returncode is not None:
-                return  # it lost against another agent, or failed: its log tells
+                self._note_failure(process.returncode)
+                return
             time.sleep(0.01)
+
+    def _note_failure(self, status: int) -> None:
+        """Keep what an agent that failed said last; the next attempt comes later."""
+        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        self._next_start_s = time.monotonic() + self._pause_s
+        path = self.data_dir / "agent" / "agent.log"
+        last = ""
+        with contextlib.suppress(OSError):
+            lines = path.read_text(errors="replace").splitlines()
+            last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        self.failure = f"it ended with status {status} ({last[:200]}); see {path}"
 
 
 def _answers(path: Path) -> bool:

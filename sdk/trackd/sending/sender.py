@@ -80,6 +80,7 @@ class Sender:
         self._window_full = False
         self._progress = threading.Condition()
         self._supervisor = threading.Thread(target=self._run, name="trackd-sender", daemon=True)
+        self._start_agent_after_s = _START_AGENT_AFTER_S
         self._next_drop_warning_s = 0.0
         self._dropped_shown = 0
         #: Called with every answer to an attach.
@@ -100,7 +101,8 @@ class Sender:
         deadline = time.monotonic() + timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             if not self._discovery.is_listening():
-                self._start_agent()
+                if not self._start_agent():
+                    return None
                 time.sleep(0.01)
                 continue
             try:
@@ -115,6 +117,10 @@ class Sender:
         """Begin to send."""
         self._supervisor.start()
 
+    def hurry(self) -> None:
+        """The run ends: where no agent answers, start one now instead of waiting for its return."""
+        self._start_agent_after_s = 0.0
+
     def wait_acked(self, seq: int, timeout_s: float) -> bool:
         """Wait until the agent holds everything up to this sequence number."""
         self._wake.set()
@@ -122,9 +128,9 @@ class Sender:
             return self._progress.wait_for(lambda: self.acked_seq >= seq, timeout_s)
 
     def detach(self, timeout_s: float) -> bool:
-        """Leave the run on purpose; the agent must hold everything already."""
+        """Leave the run on purpose; True when the agent holds everything, or sees to the rest."""
         link, attached = self._link, self._attached
-        if link is None or attached is None:
+        if link is None or attached is None or not self._streaming:
             return False
         try:
             response = link.detach(attached.capability, self._spool.last_seq, timeout_s)
@@ -132,7 +138,8 @@ class Sender:
             _log.warning("detach failed: %s", error)
             return False
         self.uploaded_seq = max(self.uploaded_seq, response.uploaded_seq)
-        return response.acked_seq >= self._spool.last_seq
+        self.acked_seq = max(self.acked_seq, response.acked_seq)
+        return response.takes_rest or self.acked_seq >= self._spool.last_seq
 
     def read_summary(
         self, request: run_pb2.ReadSummaryRequest, timeout_s: float
@@ -182,7 +189,7 @@ class Sender:
     def _reconnect(self, lost_s: float) -> bool:
         """Try once to attach again; False when that must be repeated."""
         if not self._discovery.is_listening():
-            if time.monotonic() - lost_s >= _START_AGENT_AFTER_S:
+            if time.monotonic() - lost_s >= self._start_agent_after_s:
                 self._start_agent()
             self._pause(jitter_s(*_RECONNECT_S))
             return False
@@ -201,14 +208,27 @@ class Sender:
             return False
         return True
 
-    def _start_agent(self) -> None:
+    def _start_agent(self) -> bool:
+        """Start an agent if it is time for that; False when that does not work."""
+        discovery = self._discovery
         try:
-            self._discovery.start_agent()
+            discovery.start_agent()
         except OSError as error:
             self._terminal.warn_once(
-                f"cannot start an agent: {error}: make {self._discovery.data_dir} writable or set "
+                f"cannot start an agent: {error}: make {discovery.data_dir} writable or set "
                 "TRACKD_DIR; rows are kept on disk meanwhile"
             )
+            return False
+        if discovery.failure:
+            self._terminal.warn_once(
+                f"the agent does not start: {discovery.failure}; rows are kept on disk meanwhile"
+            )
+        return not discovery.failure
+
+    @property
+    def is_hopeless(self) -> bool:
+        """True when no agent answers and the last one started here failed."""
+        return not self._streaming and bool(self._discovery.failure)
 
     def _attach(self, *, reattach: bool, timeout_s: float) -> run_pb2.AttachResponse:
         request = self._attach_request()
@@ -221,6 +241,7 @@ class Sender:
         except AgentCallError:
             self._drop_link()
             raise
+        self._discovery.failure = ""
         self._take_url(attached.url)
         self.on_attached(attached)
         return attached

@@ -1,0 +1,102 @@
+"""The end of a run: quick, whatever the agent does, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tests.support.agent import agent_environment, running_agent
+from tests.system.test_sdk_processes import document, finished, train
+
+from trackd_proto import layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BURST = """
+import time, trackd
+run = trackd.init(project="p", id="burst", settings={"x_disable_stats": True})
+for i in range(60_000):
+    run.log({"i": i})
+begin = time.perf_counter()
+run.finish()
+print(run.id, time.perf_counter() - begin, flush=True)
+"""
+
+
+def _steps(folder: Path, environment: dict[str, str]) -> list[int]:
+    return [row["i"] for row in document(folder, "burst", environment)["history"]]
+
+
+async def test_what_was_not_sent_at_the_end_comes_from_the_disk(tmp_path: Path) -> None:
+    async with running_agent(tmp_path) as agent:
+        finished(train(tmp_path, BURST, agent.environment))
+        assert _steps(tmp_path, agent.environment) == list(range(60_000))
+        assert await agent.flush()
+        [run] = (await agent.status()).runs
+        assert (run.state, run.writers[0].uploaded_seq) == ("finished", run.writers[0].received_seq)
+
+
+async def test_an_agent_killed_right_after_the_end_loses_nothing(tmp_path: Path) -> None:
+    async with running_agent(tmp_path) as agent:
+        rank = train(
+            tmp_path,
+            BURST.replace("print(", "os.kill(AGENT, 9);print(").replace(
+                "import time", f"import os; AGENT = {agent.pid}\nimport time"
+            ),
+            agent.environment,
+        )
+        finished(rank)
+        await agent.wait()
+        assert _steps(tmp_path, agent.environment) == list(range(60_000))
+        await agent.start()
+        assert await agent.flush()
+        [run] = (await agent.status()).runs
+        assert run.state in ("running", "finished")
+        assert _steps(tmp_path, agent.environment) == list(range(60_000))
+
+
+async def test_a_stopped_agent_holds_nobody_up(tmp_path: Path) -> None:
+    async with running_agent(tmp_path) as agent:
+        source = BURST.replace(
+            "begin =", f"import os, signal; os.kill({agent.pid}, signal.SIGSTOP)\nbegin ="
+        )
+        try:
+            took_s = float(finished(train(tmp_path, source, agent.environment)).split()[1])
+        finally:
+            os.kill(agent.pid, signal.SIGCONT)
+        assert took_s < 20  # not the 60 s of finish_timeout
+        assert _steps(tmp_path, agent.environment) == list(range(60_000))
+
+
+NO_AGENT = """
+import sys, time, trackd
+sys.executable = "/bin/false"
+begin = time.perf_counter()
+run = trackd.init(project="p", id="alone", mode="offline")
+run.log({"i": 1})
+run.finish()
+print(time.perf_counter() - begin)
+"""
+
+
+def test_an_agent_that_cannot_start_costs_seconds_and_no_row(tmp_path: Path) -> None:
+    environment = agent_environment(tmp_path / "data", TRACKD_IDLE_TIMEOUT="1")
+    done = subprocess.run(
+        [sys.executable, "-c", NO_AGENT],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert float(done.stdout) < 15
+    assert "agent.log" in done.stderr
+    [spool] = layout.spool_root(tmp_path / "data").iterdir()
+    assert str(spool) in done.stderr
+    assert [row["i"] for row in document(tmp_path, "alone", environment)["history"]] == [1]
