@@ -87,6 +87,7 @@ def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict
     _flush(home, facts)
     entity = facts.entity or "local"
     document = server_document(f"{entity}/{facts.project}/{facts.run_id}", home, facts.base_url)
+    document.pop("system", None)  # only in the document that is asked of a server
     files_dir = run_dir / "files"
     if files_dir.is_dir():
         policies = {f["name"]: f.get("policy") for f in document["files"]}

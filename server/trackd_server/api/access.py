@@ -94,22 +94,27 @@ def _require_known_host(request: Request) -> None:
 
 
 def _peer_uid(request: Request) -> int | None:
-    """Return the user who owns the other end of a loopback connection, by the kernel's tables."""
-    if request.client is None:
+    """Return the user who owns the other end of a loopback connection, by the kernel's tables.
+
+    Both ends are compared: another user's connection to elsewhere may have the same local port.
+    """
+    server: tuple[str, int] | None = request.scope.get("server")
+    if request.client is None or server is None:
         return None
     address = ipaddress.ip_address(request.client.host)
     if not address.is_loopback:
         return None
-    wanted = {_kernel_form(str(address), request.client.port)}
+    ends = ((request.client.host, request.client.port), (server[0], server[1]))
+    wanted = {tuple(_kernel_form(host, port) for host, port in ends)}
     if address.version == 4:  # a client on a dual-stack socket shows up in the IPv6 table
-        wanted.add(_kernel_form(f"::ffff:{address}", request.client.port))
+        wanted.add(tuple(_kernel_form(f"::ffff:{host}", port) for host, port in ends))
     for table in ("tcp", "tcp6"):
         try:
             lines = Path("/proc/net", table).read_text().splitlines()[1:]
         except OSError:
             continue
         for fields in map(str.split, lines):
-            if fields[1] in wanted and fields[3] == "01":  # an established connection
+            if (fields[1], fields[2]) in wanted and fields[3] == "01":  # an established connection
                 return int(fields[7])
     return None
 

@@ -17,7 +17,7 @@ from trackd_server.api import access, documents, graphql, pages, stream, transfe
 from trackd_server.api.context import Services, services_of
 from trackd_server.domain import names
 from trackd_server.domain.errors import DomainError, NotAuthenticated, Unavailable
-from trackd_server.store import DatabaseBusy, DatabaseFull
+from trackd_server.store import DatabaseBusy, DatabaseDamaged, DatabaseFull
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,6 +48,7 @@ def build_app(services: Services) -> Starlette:
             DomainError: _domain_error,
             DatabaseFull: _database_error,
             DatabaseBusy: _database_error,
+            DatabaseDamaged: _database_damaged,
             HTTPException: _http_error,
             ClientDisconnect: _client_left,
             Exception: _unexpected,
@@ -60,7 +61,7 @@ def build_app(services: Services) -> Starlette:
 
 async def healthz(request: Request) -> Response:
     """Say that the server serves. Open to everybody; names nothing private."""
-    await services_of(request).call(_touch_database, services_of(request))
+    await services_of(request).take_in(_touch_database, services_of(request))
     return _json({"status": "ok", "version": __version__, "entity": names.DEFAULT_ENTITY})
 
 
@@ -90,6 +91,11 @@ async def _database_error(request: Request, error: Exception) -> Response:
     del request
     log.warning("database_unavailable", extra={"facts": {"error": str(error)}})
     return _errors(503, f"The database cannot take this now: {error}", Unavailable.code)
+
+
+async def _database_damaged(request: Request, error: Exception) -> Response:
+    log.error("database_damaged", extra={"facts": {"path": request.url.path, "error": str(error)}})
+    return _errors(500, f"The database file is damaged: {error}", "DATABASE_DAMAGED")
 
 
 async def _client_left(request: Request, error: Exception) -> Response:

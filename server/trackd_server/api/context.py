@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from trackd_server.domain.streams import Streams
     from trackd_server.store import Database
 
-#: Calls into the database at once: one writes, the others read.
+#: Calls into the database at once. Lines of runs have workers of their own, so that no crowd of
+#: slow readers can keep a training waiting.
 WORKERS = 8
+INTAKE_WORKERS = 4
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,15 +42,24 @@ class Services:
     files: Files
     #: Names under which browsers may reach the pages, beside loopback ones.
     hosts: frozenset[str] = frozenset()
-    _workers: anyio.CapacityLimiter | None = field(default=None, repr=False)
+    _workers: dict[str, anyio.CapacityLimiter] = field(
+        default_factory=dict[str, anyio.CapacityLimiter], repr=False
+    )
 
     async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in a worker thread."""
-        if self._workers is None:
-            self._workers = anyio.CapacityLimiter(WORKERS)
-        return await anyio.to_thread.run_sync(
-            partial(function, *args, **kwargs), limiter=self._workers
-        )
+        limiter = self._limiter("calls", WORKERS)
+        return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)
+
+    async def take_in(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a short blocking call in a worker thread that no reader can occupy."""
+        limiter = self._limiter("intake", INTAKE_WORKERS)
+        return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)
+
+    def _limiter(self, name: str, workers: int) -> anyio.CapacityLimiter:
+        if name not in self._workers:  # made late: it wants a running event loop
+            self._workers[name] = anyio.CapacityLimiter(workers)
+        return self._workers[name]
 
 
 def services_of(request: HTTPConnection) -> Services:

@@ -6,12 +6,12 @@ mutation in the transactions of the services it calls. So resolvers are plain fu
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import msgspec
 from ariadne import make_executable_schema
@@ -26,12 +26,13 @@ from graphql import (
 from starlette.responses import Response
 
 from trackd_proto.wandb_http import GRAPHQL_CLIENT_ID_HEADER, LABEL_HEADER
-from trackd_server.api import access
+from trackd_server.api import access, operation_limits
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import Services, services_of
 from trackd_server.api.resolvers import RequestContext, bindables
-from trackd_server.domain.errors import DomainError, InvalidRequest
+from trackd_server.domain.errors import DomainError, InvalidRequest, Unavailable
 from trackd_server.domain.run_records import Client
+from trackd_server.store import DatabaseBusy, DatabaseFull
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -41,8 +42,10 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 32 * 1024 * 1024
 #: Texts of operations kept parsed; clients use a few dozen.
 KEPT_DOCUMENTS = 512
-#: Longest operation that is kept or even parsed.
+#: Longest operation that is kept, and that is parsed at all.
+MAX_KEPT_CHARS = 20_000
 MAX_QUERY_CHARS = 200_000
+MAX_TOKENS = 20_000
 
 
 class GraphQLRequest(msgspec.Struct):
@@ -73,19 +76,25 @@ class Engine:
         kept = self._documents.get(text)
         if kept is None:
             kept = self._check(text)
-            self._documents[text] = kept
+            if len(text) <= MAX_KEPT_CHARS:
+                self._documents[text] = kept
             if len(self._documents) > KEPT_DOCUMENTS:
                 self._documents.popitem(last=False)
         return kept
 
     def _check(self, text: str) -> DocumentNode | list[GraphQLError]:
         try:
-            document = parse(text, max_tokens=20_000)
-            return validate(self.schema, document) or document
+            document = parse(text, max_tokens=MAX_TOKENS)
+            if too_much := operation_limits.check_text(document):
+                return [too_much]
+            errors = validate(self.schema, document)
+            if not errors and (too_much := operation_limits.check_meaning(document)):
+                return [too_much]
         except GraphQLError as error:
             return [error]
         except RecursionError:
             return [GraphQLError("The operation is nested too deeply.")]
+        return errors or document
 
     def run(self, request: GraphQLRequest, context: RequestContext) -> tuple[int, dict[str, Any]]:
         """Execute an operation; return the HTTP status and the answer."""
@@ -119,16 +128,22 @@ async def graphql(request: Request) -> Response:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is no GraphQL request: {error}") from error
     status, answer = await services.call(_run, request, services, wanted)
-    return Response(msgspec.json.encode(answer), status, media_type="application/json")
+    return Response(_encoded(answer), status, media_type="application/json")
+
+
+def _encoded(answer: dict[str, Any]) -> bytes:
+    """Return an answer as JSON; rows may hold integers and texts that only Python's json takes."""
+    try:
+        return msgspec.json.encode(answer)
+    except (OverflowError, UnicodeEncodeError):
+        return json.dumps(answer).encode()
 
 
 def _run(
     request: Request, services: Services, wanted: GraphQLRequest
 ) -> tuple[int, dict[str, Any]]:
-    client = Client(
-        request.headers.get(GRAPHQL_CLIENT_ID_HEADER, ""),
-        unquote(request.headers.get(LABEL_HEADER, "")),
-    )
+    headers = request.headers
+    client = Client.of(headers.get(GRAPHQL_CLIENT_ID_HEADER, ""), headers.get(LABEL_HEADER, ""))
     base_url = f"{request.url.scheme}://{request.headers.get('host') or request.url.netloc}"
     context = RequestContext(services, client, base_url)
     engine: Engine = request.app.state.engine
@@ -144,6 +159,11 @@ def _shown(error: GraphQLError) -> tuple[int, dict[str, Any]]:
     if isinstance(original, DomainError):
         shown["extensions"] = {"code": original.code}
         return original.status, shown
+    if isinstance(original, DatabaseBusy | DatabaseFull):
+        log.warning("database_unavailable", extra={"facts": {"error": str(original)}})
+        shown["message"] = f"The database cannot take this now: {original}"
+        shown["extensions"] = {"code": Unavailable.code}
+        return Unavailable.status, shown
     log.error("resolver_failed", extra={"facts": {"path": error.path}}, exc_info=original)
     shown["message"] = "Internal error; the server's log has the details."
     shown["extensions"] = {"code": "INTERNAL"}

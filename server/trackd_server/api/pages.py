@@ -162,7 +162,8 @@ def _render_run(services: Services, path: RunPath) -> str:
 
 
 def _page(text: str, status: int = 200) -> Response:
-    return HTMLResponse(text, status, _HEADERS)
+    # A program may have printed or logged half a surrogate pair, which UTF-8 cannot carry.
+    return HTMLResponse(text.encode(errors="replace"), status, _HEADERS)
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import msgspec
 from starlette.responses import Response
@@ -30,10 +29,10 @@ async def file_stream(request: Request) -> Response:
     services = services_of(request)
     params = request.path_params
     path = RunPath.of(params["entity"], params["project"], params["run"])
-    label = unquote(request.headers.get(LABEL_HEADER, ""))[:256]
-    client = Client(request.headers.get(STREAM_CLIENT_ID_HEADER, "")[:256], label)
+    headers = request.headers
+    client = Client.of(headers.get(STREAM_CLIENT_ID_HEADER, ""), headers.get(LABEL_HEADER, ""))
     body = await read_body(request, MAX_BODY_BYTES)
-    answer = await services.call(_store, services, path, client, body)
+    answer = await services.take_in(_store, services, path, client, body)
     shown: dict[str, Any] = {"exitcode": answer.exit_code, "limits": {}}
     if answer.stopped:
         shown["stopped"] = True

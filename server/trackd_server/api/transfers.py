@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from trackd_server.api import access
 from trackd_server.api.context import services_of
-from trackd_server.domain.errors import InvalidRequest, Unavailable
+from trackd_server.domain.errors import InvalidRequest, RangeNotSatisfiable, Unavailable
 from trackd_server.domain.files import FilePath, mime_type
 from trackd_server.domain.run_records import RunPath
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
     from starlette.requests import Request
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 #: Types that a browser shows without running anything; the rest it saves.
 _SHOWN = ("text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "application/json")
 
@@ -94,5 +94,5 @@ def _range(request: Request, row: Row[Any]) -> tuple[int, int, int]:
     start = int(first) if first else max(0, row.bytes - int(last))
     end = min(int(last) + 1, row.bytes) if first and last else row.bytes
     if start >= end:
-        raise InvalidRequest(f"The range is outside of the file's {row.bytes} bytes.")
+        raise RangeNotSatisfiable(f"The range is outside of the file's {row.bytes} bytes.")
     return start, end, 206

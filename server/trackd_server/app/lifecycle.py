@@ -15,7 +15,7 @@ import uvicorn
 
 from trackd_server.api.app import build_app
 from trackd_server.api.context import Services
-from trackd_server.app import directory
+from trackd_server.app import connections, directory
 from trackd_server.app.config import ServerConfig
 from trackd_server.app.directory import StartError
 from trackd_server.blobs import BlobFolder
@@ -64,6 +64,7 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
         StartError: The directory, the database or the port cannot be used.
     """
     async with AsyncExitStack() as stack:
+        connections.allow_many_files()
         stack.enter_context(directory.held_directory(config))
         listener = stack.enter_context(directory.listen(config))
         services = await anyio.to_thread.run_sync(open_services, config)
@@ -74,6 +75,8 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
         server = _Server(
             uvicorn.Config(
                 build_app(services),
+                http=connections.BoundedConnection,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,

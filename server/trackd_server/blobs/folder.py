@@ -80,8 +80,15 @@ class BlobFolder:
             start += len(piece)
 
     def read(self, key: str) -> bytes:
-        """Return a whole (small) blob."""
-        return bytes(self._store.get(key).bytes())
+        """Return a whole (small) blob.
+
+        Raises:
+            OSError: It is not there (any more), or cannot be read.
+        """
+        try:
+            return bytes(self._store.get(key).bytes())
+        except BaseError as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
 
     def delete(self, key: str) -> None:
         """Remove a blob and what a broken upload of it may have left; absent is fine."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _TEXT_FORM = re.compile(
     r"(?P<level>ERROR )?(?P<ts>\d{4}-\d\d-\d\dT[\d:.]+Z?) (?P<content>.*)", re.S
 )
+#: Longer cursors are not ours.
+MAX_CURSOR_CHARS = 40
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ def parse(line: str) -> tuple[str | None, str | None, str | None, str]:
     if line.startswith("{"):
         entry = merge.loads(line)
         if isinstance(content := entry.get("content"), str):
-            text = content.rstrip("\n")
-            return entry.get("ts"), entry.get("level"), entry.get("label"), text
+            said = (entry.get(key) for key in ("ts", "level", "label"))
+            timestamp, level, label = (each if isinstance(each, str) else None for each in said)
+            return timestamp, level, label, content.rstrip("\n")
     if found := _TEXT_FORM.fullmatch(line):
         return found["ts"], "error" if found["level"] else None, None, found["content"].rstrip("\n")
     return None, None, None, line.rstrip("\n")
@@ -98,4 +101,6 @@ def _place(cursor: str | None) -> tuple[int, int]:
     if not cursor:
         return 0, -1
     place, _, line = cursor.partition(":")
-    return (int(place), int(line)) if place.isdigit() and line.isdigit() else (0, -1)
+    if not (place.isdecimal() and line.isdecimal() and len(cursor) <= MAX_CURSOR_CHARS):
+        return 0, -1
+    return int(place), int(line)

@@ -1,6 +1,7 @@
 """The run document: everything of a run as one JSON text, made piece by piece.
 
-Form: `conformance/README.md`. A million rows pass through in chunks; only one is in memory.
+Form: `conformance/README.md`, and a tenth key `system`: the rows of system metrics, as `history`.
+A million rows pass through in chunks; only one is in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trackd_proto.wandb_http import HISTORY_FILE, OWN_FILES
+from trackd_proto.wandb_http import EVENTS_FILE, HISTORY_FILE, OWN_FILES
 from trackd_server.domain import chunks, console, files, merge, run_records, runs
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 #: JSON files up to this size carry their content.
 MAX_INLINE_BYTES = 64 * 1024
 
-_rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_objects_decoder = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def pieces(connection: Connection, run: RunView, store: Files) -> Iterator[bytes]:
@@ -45,7 +46,9 @@ def pieces(connection: Connection, run: RunView, store: Files) -> Iterator[bytes
     }
     yield json.dumps(head).removesuffix("}").encode()
     yield b', "history": ['
-    yield from _separated(_history(connection, run.row.id))
+    yield from _separated(_rows(connection, run.row.id, HISTORY_FILE))
+    yield b'], "system": ['
+    yield from _separated(_rows(connection, run.row.id, EVENTS_FILE))
     yield b'], "console": ['
     yield from _separated(_console(connection, run.row.id))
     yield b"]}\n"
@@ -90,14 +93,15 @@ def is_own_file(name: str) -> bool:
 def _file(row: Row[Any], store: Files) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": row.name, "size": row.bytes, "md5": row.md5, "policy": None}
     if row.name.endswith(".json") and row.bytes <= MAX_INLINE_BYTES:
-        with suppress(ValueError, RecursionError):  # else size and digest say enough
+        # Else size and digest say enough: it is no JSON, or was replaced since the snapshot.
+        with suppress(ValueError, RecursionError, OSError):
             shown["json"] = json.loads(store.read(row))
     return shown
 
 
-def _history(connection: Connection, run_id: int) -> Iterator[bytes]:
-    """Yield rows as JSON objects, joined by commas, one chunk at a time."""
-    for stream in run_records.streams_of(connection, run_id, HISTORY_FILE):
+def _rows(connection: Connection, run_id: int, file: str) -> Iterator[bytes]:
+    """Yield all writers' rows as JSON objects, joined by commas, one chunk at a time."""
+    for stream in run_records.streams_of(connection, run_id, file):
         label = f'{{"_label":{json.dumps(stream.label)},'.encode() if stream.label else b"{"
         for chunk in chunks.read_chunks(connection, stream.id):
             lines = _objects(chunk.lines)
@@ -110,10 +114,10 @@ def _history(connection: Connection, run_id: int) -> Iterator[bytes]:
 def _objects(lines: list[bytes]) -> list[bytes]:
     """Return the lines that are JSON objects; a damaged one must not break the document."""
     try:
-        _rows.decode(b"[" + b",".join(lines) + b"]")
+        _objects_decoder.decode(b"[" + b",".join(lines) + b"]")
     except msgspec.DecodeError:  # NaN, or damage: look at each
         return [line for line in lines if merge.loads(line)]
-    return [line for line in lines if line.strip() != b"{}"]
+    return [line for line in lines if line.strip(b" \t\r\n{}")]
 
 
 def _console(connection: Connection, run_id: int) -> Iterator[bytes]:

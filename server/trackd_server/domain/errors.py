@@ -48,6 +48,13 @@ class NotFound(DomainError):
     status = 404
 
 
+class RangeNotSatisfiable(DomainError):
+    """The asked bytes are not in the file."""
+
+    code = "RANGE_NOT_SATISFIABLE"
+    status = 416
+
+
 class TooLarge(DomainError):
     """The body is larger than the server takes."""
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from trackd_server.domain import ledger, names, run_records
@@ -140,6 +140,12 @@ def listing(
         like = _like(pattern)
         rows = [row for row in rows if like.fullmatch(row.name)]
     return rows
+
+
+def count(connection: Connection, run_id: int) -> int:
+    """Return how many files a run has."""
+    query = select(func.count()).select_from(files).where(files.c.run_id == run_id)
+    return int(connection.execute(query).scalar() or 0)
 
 
 def mime_type(name: str) -> str:

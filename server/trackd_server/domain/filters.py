@@ -51,11 +51,14 @@ def matching(runs: Sequence[RunView], text: str | None) -> list[RunView]:
         return list(runs)
     try:
         wanted: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"Invalid filters: no JSON text ({error}).") from error
     if not wanted:
         return list(runs)
-    return [run for run in runs if _matches(run, wanted)]
+    try:
+        return [run for run in runs if _matches(run, wanted)]
+    except RecursionError as error:
+        raise InvalidRequest("Invalid filters: they are nested too deeply.") from error
 
 
 def ordered(runs: list[RunView], order: str | None) -> list[RunView]:
@@ -77,11 +80,11 @@ def _matches(run: RunView, wanted: Any) -> bool:
 
 def _clause(run: RunView, key: str, wanted: Any) -> bool:
     if key == "$and":
-        return all(_matches(run, part) for part in wanted)
+        return all(_matches(run, part) for part in _listed(key, wanted))
     if key == "$or":
-        return any(_matches(run, part) for part in wanted)
+        return any(_matches(run, part) for part in _listed(key, wanted))
     if key == "$nor":
-        return not any(_matches(run, part) for part in wanted)
+        return not any(_matches(run, part) for part in _listed(key, wanted))
     if key == "$not":
         return not _matches(run, wanted)
     return _compare(_value(run, key), wanted)
@@ -105,9 +108,9 @@ def _operator(value: Any, name: str, operand: Any) -> bool:
     if name == "$ne":
         return not _compare(value, operand)
     if name == "$in":
-        return any(_same(one, item) for one in many for item in operand)
+        return any(_same(one, item) for one in many for item in _listed(name, operand))
     if name == "$nin":
-        return not any(_same(one, item) for one in many for item in operand)
+        return not any(_same(one, item) for one in many for item in _listed(name, operand))
     if name == "$exists":
         return (value is not _MISSING) == bool(operand)
     if name == "$not":
@@ -158,6 +161,12 @@ def _inside(values: dict[str, Any], path: str) -> Any:
             return _MISSING
         value = cast("dict[str, Any]", value)[part]
     return value
+
+
+def _listed(name: str, operand: Any) -> list[Any]:
+    if not isinstance(operand, list):
+        raise InvalidRequest(f"Invalid filters: {name} wants a list.")
+    return cast("list[Any]", operand)
 
 
 def _same(value: Any, wanted: Any) -> bool:

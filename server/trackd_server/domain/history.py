@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from trackd_proto.wandb_http import EVENTS_FILE, HISTORY_FILE
 from trackd_server.domain import chunks, merge, run_records
+from trackd_server.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,18 +18,37 @@ if TYPE_CHECKING:
 
 #: Samples when a reader names no number, and the most it gets.
 DEFAULT_SAMPLES = 500
-MAX_SAMPLES = 10_000_000
+MAX_SAMPLES = 1_000_000
+#: What one answer with all rows between two steps may hold.
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+#: Beyond every step.
+MAX_STEP = 1 << 60
+
+
+class Spec(msgspec.Struct):
+    """Which rows a reader wants: those that have all `keys`, sampled, or all of some steps."""
+
+    keys: list[str] | None = None
+    samples: int | None = None
+    minStep: float | None = None
+    maxStep: float | None = None
 
 
 def rows_between(connection: Connection, run_id: int, steps: range) -> list[tuple[int, bytes]]:
     """Return all writers' rows with `_step` in `steps`, by step; at one step by writer."""
     found: list[tuple[int, bytes]] = []
+    size = 0
     for stream in run_records.streams_of(connection, run_id, HISTORY_FILE):
         for chunk in chunks.read_chunks(connection, stream.id, steps=steps):
             for number, line in enumerate(chunk.lines, chunk.first_line):
                 step = chunks.step_of(line, number)
                 if steps.start <= step < steps.stop:
                     found.append((step, line))
+                    size += len(line)
+            if size > MAX_ANSWER_BYTES:
+                raise InvalidRequest(
+                    f"These steps hold more than {MAX_ANSWER_BYTES} bytes: ask for fewer at once."
+                )
     found.sort(key=lambda row: row[0])
     return found
 
@@ -37,40 +59,60 @@ def sampled(connection: Connection, run_id: int, file: str, samples: int | None)
     total = sum(s.next_line for s in run_records.streams_of(connection, run_id, file))
     every = max(1, -(-total // wanted))
     kept: list[tuple[int, bytes]] = []
-    last: tuple[int, bytes] | None = None
-    for position, (step, line) in enumerate(_all_rows(connection, run_id, file)):
-        last = (step, line)
-        if position % every == 0:
-            kept.append(last)
-    if last is not None and kept[-1] is not last:
+    position, last = 0, 0  # of the next line; of the last one that was kept
+    chunk: chunks.Chunk | None = None
+    for chunk in _all_chunks(connection, run_id, file):
+        for place in range(-position % every, len(chunk.lines), every):
+            kept.append(_numbered(chunk, place))
+            last = position + place
+        position += len(chunk.lines)
+    if chunk is not None and last != position - 1:
         # The last row is the one people look for: it takes the place of its neighbour.
-        kept[-1 if len(kept) >= wanted > 1 else len(kept) :] = [last]
+        at = -1 if len(kept) >= wanted else len(kept)
+        kept[at:] = [_numbered(chunk, len(chunk.lines) - 1)]
     if file == HISTORY_FILE:
         kept.sort(key=lambda row: row[0])
     return [line.decode() for _, line in kept]
 
 
-def sampled_objects(
-    connection: Connection, run_id: int, spec: dict[str, Any]
-) -> list[dict[str, Any]]:
+def sampled_objects(connection: Connection, run_id: int, spec: Spec) -> list[dict[str, Any]]:
     """Return rows that have all of `spec.keys`, with these keys only; NaN becomes its name.
 
     `minStep` and `maxStep` are both inclusive here; without them all rows are sampled.
     """
-    keys: list[str] = list(spec.get("keys") or [])
-    if "minStep" in spec or "maxStep" in spec:
-        first, last = int(spec.get("minStep") or 0), int(spec.get("maxStep", 1 << 60))
-        lines = [line for _, line in rows_between(connection, run_id, range(first, last + 1))]
+    keys = spec.keys or []
+    if spec.minStep is not None or spec.maxStep is not None:
+        steps = range(_step(spec.minStep, 0), _step(spec.maxStep, MAX_STEP) + 1)
+        lines = [line for _, line in rows_between(connection, run_id, steps)]
         return [row for row in (_picked(line, keys) for line in lines) if row is not None]
-    wanted = min(max(int(spec.get("samples") or DEFAULT_SAMPLES), 1), MAX_SAMPLES)
-    rows = [
-        (step, row)
-        for step, line in _all_rows(connection, run_id, HISTORY_FILE)
-        if (row := _picked(line, keys)) is not None
-    ]
+    wanted = min(max(spec.samples or DEFAULT_SAMPLES, 1), MAX_SAMPLES)
+    # Rows are only looked at as text to count them, and parsed if they are chosen.
+    every = max(1, -(-sum(1 for _ in _candidates(connection, run_id, keys)) // wanted))
+    rows: list[tuple[int, dict[str, Any]]] = []
+    for position, (step, line) in enumerate(_candidates(connection, run_id, keys)):
+        if position % every == 0 and (row := _picked(line, keys)) is not None:
+            rows.append((step, row))
     rows.sort(key=lambda row: row[0])
-    every = max(1, -(-len(rows) // wanted))
-    return [row for _, row in rows[::every]]
+    return [row for _, row in rows]
+
+
+def _step(bound: float | None, otherwise: int) -> int:
+    return otherwise if bound is None else int(max(-1.0, min(bound, float(MAX_STEP))))
+
+
+def _candidates(
+    connection: Connection, run_id: int, keys: list[str]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the rows that may have all keys, told by their text."""
+    # A dotted key may be one name or lead into nested values: its end is followed by a quote.
+    # JSON may write other characters in several ways.
+    ends = [key.rpartition(".")[2] for key in keys]
+    needles = [f'{end}"'.encode() for end in ends if end.replace("_", "").isalnum()]
+    needles = [needle for needle in needles if needle.isascii()]
+    for chunk in _all_chunks(connection, run_id, HISTORY_FILE):
+        for place, line in enumerate(chunk.lines):
+            if all(needle in line for needle in needles):
+                yield _numbered(chunk, place)
 
 
 def last_step(connection: Connection, run_id: int) -> int:
@@ -113,16 +155,25 @@ def last_rows(connection: Connection, run_id: int, count: int) -> list[dict[str,
         label = {"_label": stream.label} if stream.label else {}
         tail = chunks.last_lines(connection, stream.id, count)
         rows += [label | merge.loads(line) for line in tail.lines]
-    return sorted(rows, key=lambda row: (row.get("_timestamp") or 0, row.get("_step") or 0))[
+    return sorted(rows, key=lambda row: (_number(row, "_timestamp"), _number(row, "_step")))[
         -count:
     ]
 
 
-def _all_rows(connection: Connection, run_id: int, file: str) -> Iterator[tuple[int, bytes]]:
+def _number(row: dict[str, Any], key: str) -> float:
+    value = row.get(key)
+    return value if isinstance(value, int | float) else 0
+
+
+def _all_chunks(connection: Connection, run_id: int, file: str) -> Iterator[chunks.Chunk]:
     for stream in run_records.streams_of(connection, run_id, file):
-        for chunk in chunks.read_chunks(connection, stream.id):
-            for number, line in enumerate(chunk.lines, chunk.first_line):
-                yield chunks.step_of(line, number), line
+        yield from chunks.read_chunks(connection, stream.id)
+
+
+def _numbered(chunk: chunks.Chunk, place: int) -> tuple[int, bytes]:
+    """Return a line of a chunk with its step."""
+    line = chunk.lines[place]
+    return chunks.step_of(line, chunk.first_line + place), line
 
 
 def _picked(line: bytes, keys: list[str]) -> dict[str, Any] | None:

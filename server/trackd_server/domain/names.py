@@ -82,7 +82,7 @@ def row_number(kind: str, opaque: str) -> int:
     try:
         text = base64.b64decode(opaque, validate=True).decode()
         found, _, number = text.partition(":")
-        if found == kind:
+        if found == kind and number.isdecimal() and len(number) < 19:
             return int(number)
     except (binascii.Error, ValueError):
         pass

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from sqlalchemy import Row, bindparam, func, select, update
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 #: A running run that was silent for so long counts as crashed (clients beat every 30 s).
 SILENCE_S = 300.0
+#: What identifies a writer is cut to this.
+MAX_CLIENT_CHARS = 256
+MAX_LABEL_CHARS = 256
 LIVE_STATES = frozenset({"running", "preempting"})
 
 
@@ -48,6 +52,11 @@ class Client:
 
     id: str = ""
     label: str = ""
+
+    @classmethod
+    def of(cls, client_id: str, quoted_label: str) -> Client:
+        """Return who the headers of a request say it is from; labels travel percent-encoded."""
+        return cls(client_id[:MAX_CLIENT_CHARS], unquote(quoted_label)[:MAX_LABEL_CHARS])
 
 
 _run_columns = (*runs.c, projects.c.entity, projects.c.name.label("project"))

@@ -7,7 +7,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from sqlalchemy import bindparam, select, update
@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, select, update
 from trackd_proto.wandb_http import CONSOLE_FILE, EVENTS_FILE, HISTORY_FILE, SUMMARY_FILE
 from trackd_server.domain import chunks, ledger, names, run_records
 from trackd_server.domain.errors import InvalidRequest
+from trackd_server.domain.run_records import MAX_LABEL_CHARS
 from trackd_server.store.tables import runs, streams, writers
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from trackd_server.domain.run_records import Client, RunPath
     from trackd_server.store import Database
 
-#: Highest line number that survives every JSON reader.
-MAX_LINE_NUMBER = 1 << 53
+#: Highest line number: GraphQL tells clients the count of lines as a 32-bit number.
+MAX_LINE_NUMBER = (1 << 31) - 1
+#: Exit codes beyond 32 bits are no exit codes.
+MAX_EXIT_CODE = (1 << 32) - 1
 
 
 class StreamFile(msgspec.Struct):
@@ -40,7 +43,7 @@ class StreamRequest(msgspec.Struct):
     files: dict[str, StreamFile] | None = None
     preempting: bool | None = None
     complete: bool | None = None
-    exitcode: int | None = None
+    exitcode: Annotated[int, msgspec.Meta(ge=-MAX_EXIT_CODE, le=MAX_EXIT_CODE)] | None = None
 
 
 # Statements are made once: making them takes as long as running them.
@@ -107,7 +110,7 @@ class Streams:
                     _store_summary(connection, run.id, client, writer_id, chunk)
                 else:
                     _store_lines(connection, run.id, client, writer_id, file, chunk)
-            values = _next_state(run, request, now)
+            values = _next_state(run, client, request, now)
             connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
             exit_code = values.get("exit_code", run.exit_code)
             return StreamAnswer(exit_code, bool(run.stop_requested))
@@ -120,7 +123,8 @@ def _label_in(client: Client, packed: dict[str, chunks.Chunk]) -> str:
         for line in lines:
             if found := _LABEL.search(line):
                 with suppress(ValueError):
-                    return str(json.loads(b'"' + found[found.lastindex or 1] + b'"'))
+                    label = str(json.loads(b'"' + found[found.lastindex or 1] + b'"'))
+                    return label.encode(errors="replace").decode()[:MAX_LABEL_CHARS]
     return ""
 
 
@@ -182,11 +186,15 @@ def _kind(file: str) -> str:
     return {HISTORY_FILE: "history", EVENTS_FILE: "events"}.get(file, "console")
 
 
-def _next_state(run: Row[Any], request: StreamRequest, now: float) -> dict[str, Any]:
+def _next_state(
+    run: Row[Any], client: Client, request: StreamRequest, now: float
+) -> dict[str, Any]:
     """Return the columns of the run that a request changes."""
     values: dict[str, Any] = {"heartbeat_at": now}
     if request.complete:
         code = request.exitcode or 0
+        if client.id and code == 0 and run.state == "failed":
+            code = run.exit_code or 0  # one of several processes failed: so did the run
         values |= {
             "state": "finished" if code == 0 else "failed",
             "exit_code": code,

@@ -129,6 +129,7 @@ def _make_engine(path: Path) -> Engine:
         pool_size=READERS,
         max_overflow=MORE_READERS,
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+        hide_parameters=True,  # errors go to the log: rows and configs do not belong there
     )
     event.listen(engine, "connect", _prepare)
     return engine

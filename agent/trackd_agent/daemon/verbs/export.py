@@ -78,6 +78,8 @@ def _as_text(document: dict[str, Any]) -> Iterator[str]:
     rows = document["history"]
     yield f"\nhistory  {len(rows)} rows"
     yield from (f"  {_short(row)}" for row in rows[-_MAX_ROWS_SHOWN:])
+    if system := document.get("system"):  # only a server's document has it
+        yield f"\nsystem   {len(system)} rows"
     if document["files"]:
         yield "\nfiles"
         yield from (f"  {f['name']}  {f['size']}" for f in document["files"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from trackd_server.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +25,8 @@ T = TypeVar("T")
 #: Entries of a page when the client names no number, and the most it gets.
 DEFAULT_PAGE = 50
 MAX_PAGE = 10_000
+#: How long an operation may go on reading; it occupies a worker.
+MAX_OPERATION_S = 60.0
 
 
 class RequestContext:
@@ -33,6 +38,7 @@ class RequestContext:
         self.base_url = base_url
         self._stack = ExitStack()
         self._connection: Connection | None = None
+        self._end_s = time.monotonic() + MAX_OPERATION_S
 
     def __enter__(self) -> RequestContext:
         return self
@@ -43,6 +49,10 @@ class RequestContext:
     @property
     def connection(self) -> Connection:
         """Return the snapshot, opened with the first read."""
+        if time.monotonic() > self._end_s:
+            raise InvalidRequest(
+                f"The operation takes longer than {MAX_OPERATION_S:.0f} s: ask for less at once."
+            )
         if self._connection is None:
             self._connection = self._stack.enter_context(self.services.database.read())
         return self._connection
@@ -67,7 +77,7 @@ def paged(
     items: Sequence[T], after: str | None, first: int | None, show: Callable[[T], Any]
 ) -> dict[str, Any]:
     """Return one page of a list as a connection; the cursor is the place in the list."""
-    start = int(after) + 1 if after and after.isdigit() else 0
+    start = int(after) + 1 if after and after.isdecimal() and len(after) < 16 else 0
     count = min(max(DEFAULT_PAGE if first is None else first, 0), MAX_PAGE)
     chosen = items[start : start + count]
     edges = [{"node": show(item), "cursor": str(place)} for place, item in enumerate(chosen, start)]

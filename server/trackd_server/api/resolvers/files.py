@@ -36,7 +36,7 @@ def signed_url(context: RequestContext, method: str, run: RunPath, name: str) ->
 @run_type.field("fileCount")
 def resolve_file_count(run: RunView, info: Info) -> int:
     """Return how many files the run has."""
-    return len(files.listing(context_of(info).connection, run.row.id))
+    return files.count(context_of(info).connection, run.row.id)
 
 
 @run_type.field("files")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from ariadne import ObjectType
 
 from trackd_proto.wandb_http import CONSOLE_FILE, EVENTS_FILE, HISTORY_FILE
@@ -199,12 +199,11 @@ def _log_connection(lines: list[ConsoleLine], *, has_more: bool) -> dict[str, An
     }
 
 
-def _spec(text: str) -> dict[str, Any]:
+def _spec(text: str) -> history.Spec:
     try:
-        json.loads(text)
-    except ValueError as error:
-        raise InvalidRequest(f"Invalid history spec {text[:200]!r}: no JSON text.") from error
-    return merge.loads(text)
+        return msgspec.json.decode(text, type=history.Spec, strict=False)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise InvalidRequest(f"Invalid history spec {text[:200]!r}: {error}") from error
 
 
 bindables = [run_type]
