@@ -162,9 +162,18 @@ class Monitor:
         targets: list[Target] = []
         for watch in due:
             if watch.target is None:
-                watch.target = self._readers.target(watch.subject)
+                watch.target = self._find_target(watch.subject)
             targets.append(watch.target)
         return targets
+
+    def _find_target(self, subject: Subject) -> Target:
+        try:
+            return self._readers.target(subject)
+        except Exception:  # noqa: BLE001
+            # Seam: a file of /proc that reads unlike any known one must not end the monitor, and
+            # the agent with it; the figures of the whole machine are still good.
+            _log.exception("subject_not_read", subject=subject.key)
+            return Target(subject, None, None, float(self._readers.host.physical_cpus))
 
     def _deliver(self, watch: _Watch, time_s: float, found: Iterable[Readings]) -> None:
         key = watch.subject.key

@@ -54,6 +54,7 @@ def build_app(services: Services) -> Starlette:
             Exception: _unexpected,
         },
     )
+    app.router.redirect_slashes = False  # an address is right or wrong
     app.state.services = services
     app.state.engine = graphql.Engine.build()
     return app

@@ -37,8 +37,8 @@ def _unpacked(body: bytes, limit: int) -> bytes:
         raise InvalidRequest(f"The body is no gzip data: {error}") from error
     if unpacker.unconsumed_tail:
         raise TooLarge(_too_large(limit))
-    if not unpacker.eof:
-        raise InvalidRequest("The body is gzip data without its end.")
+    if not unpacker.eof or unpacker.unused_data:
+        raise InvalidRequest("The body is not one whole gzip member.")
     return unpacked
 
 

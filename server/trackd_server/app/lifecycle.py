@@ -104,6 +104,8 @@ def open_services(config: ServerConfig) -> Services:
         swept = ledger.sweep(database, blobs)
     except (SchemaTooNew, DatabaseBusy, DatabaseDamaged, DatabaseFull, OSError) as error:
         message = f"Cannot use {config.database}: {error}"
+        if isinstance(error, DatabaseDamaged):
+            message += ". Put a copy in its place, or move it away to begin with an empty one."
         raise StartError("DATABASE_UNUSABLE", message) from error
     log.info("store_opened", extra={"facts": {"schema": done, "swept_blobs": swept}})
     hosts = frozenset({config.host, socket.gethostname()} - {ServerConfig.host})

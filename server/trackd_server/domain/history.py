@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -89,9 +90,9 @@ def sampled_objects(connection: Connection, run_id: int, spec: Spec) -> list[dic
     # Rows are only looked at as text to count them, and parsed if they are chosen.
     every = max(1, -(-sum(1 for _ in _candidates(connection, run_id, keys)) // wanted))
     rows: list[tuple[int, dict[str, Any]]] = []
-    for position, (step, line) in enumerate(_candidates(connection, run_id, keys)):
-        if position % every == 0 and (row := _picked(line, keys)) is not None:
-            rows.append((step, row))
+    for chunk, place in islice(_candidates(connection, run_id, keys), 0, None, every):
+        if (row := _picked(chunk.lines[place], keys)) is not None:
+            rows.append((_numbered(chunk, place)[0], row))
     rows.sort(key=lambda row: row[0])
     return [row for _, row in rows]
 
@@ -102,8 +103,8 @@ def _step(bound: float | None, otherwise: int) -> int:
 
 def _candidates(
     connection: Connection, run_id: int, keys: list[str]
-) -> Iterator[tuple[int, bytes]]:
-    """Yield the rows that may have all keys, told by their text."""
+) -> Iterator[tuple[chunks.Chunk, int]]:
+    """Yield where the rows lie that may have all keys, told by their text."""
     # A dotted key may be one name or lead into nested values: its end is followed by a quote.
     # JSON may write other characters in several ways.
     ends = [key.rpartition(".")[2] for key in keys]
@@ -112,7 +113,7 @@ def _candidates(
     for chunk in _all_chunks(connection, run_id, HISTORY_FILE):
         for place, line in enumerate(chunk.lines):
             if all(needle in line for needle in needles):
-                yield _numbered(chunk, place)
+                yield chunk, place
 
 
 def last_step(connection: Connection, run_id: int) -> int:

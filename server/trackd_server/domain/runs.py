@@ -124,6 +124,16 @@ class Runs:
             connection, connection.execute(query.order_by(runs.c.created_at, runs.c.id)).all()
         )
 
+    def page(
+        self, connection: Connection, project_id: int, start: int, count: int, *, newest_first: bool
+    ) -> list[RunView]:
+        """Return some runs of a project by age."""
+        columns = (runs.c.created_at, runs.c.id)
+        order = [column.desc() for column in columns] if newest_first else columns
+        query = run_records.select_runs().where(runs.c.project_id == project_id)
+        rows = connection.execute(query.order_by(*order).offset(start).limit(count)).all()
+        return self._views(connection, rows)
+
     def newest(self, connection: Connection, limit: int) -> list[RunView]:
         """Return the newest runs of all projects."""
         query = run_records.select_runs().order_by(runs.c.created_at.desc(), runs.c.id.desc())

@@ -177,6 +177,21 @@ async def test_a_subscriber_that_fails_does_not_stop_the_others() -> None:
         assert len(await inbox.wait("a", 3)) >= 3
 
 
+async def test_a_subject_that_cannot_be_looked_up_still_gets_what_concerns_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreadable(readers: Readers, subject: Subject) -> Target:
+        raise ValueError(f"nonsense in /proc/{subject.pid}")
+
+    monkeypatch.setattr("trackd_agent.monitor.readers.Readers.target", unreadable)
+    inbox = Inbox()
+    with capture_logs() as logs:
+        async with Monitor(MonitorConfig(), [counting().registration("count")]) as monitor:
+            monitor.subscribe(subject("a"), inbox.sink("a"))
+            assert await inbox.wait("a", 2)
+    assert [log["event"] for log in logs] == ["subject_not_read"]
+
+
 async def test_nothing_arrives_after_cancelling_and_again_is_harmless() -> None:
     scripted, inbox = counting(), Inbox()
     async with Monitor(MonitorConfig(), [scripted.registration("a")]) as monitor:

@@ -233,6 +233,25 @@ def test_samples_are_even_over_many_chunks_and_writers(server: Serving) -> None:
         ]
 
 
+def test_pages_of_a_long_list_of_runs_join_without_gap_or_repetition(server: Serving) -> None:
+    for number in range(7):
+        server.upsert(f"r{number}")
+    text = """query($c: String, $o: String, $f: JSONString) { project(name: "p") {
+      runs(after: $c, first: 3, order: $o, filters: $f) { edges { node { name } cursor }
+      totalCount pageInfo { endCursor hasNextPage } } } }"""
+    for order, filters in [(None, None), ("-created_at", "{}"), ("-name", None), (None, '{"a":1}')]:
+        seen: list[str] = []
+        cursor, more = None, True
+        while more:
+            given = {"c": cursor, "o": order, "f": filters}
+            page = server.graphql(text, given)["project"]["runs"]
+            seen += [edge["node"]["name"] for edge in page["edges"]]
+            cursor, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
+        names = [f"r{number}" for number in range(7)]
+        wanted = [] if filters == '{"a":1}' else names
+        assert seen == (wanted[::-1] if (order or "").startswith("-") else wanted)
+
+
 def test_whose_connection_it_is_depends_on_both_ends() -> None:
     """Another user's connection may have our local port; only one to this server counts."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:

@@ -49,7 +49,11 @@ class DiskCollector:
                 found.now(f"disk.{path}.usageGB", used_gb, target)
 
     def _collect_traffic(self, targets: Sequence[Target], found: Readings) -> None:
-        traffic = self._host.disk_traffic()
+        try:
+            traffic = self._host.disk_traffic()
+        except (OSError, NotImplementedError) as error:  # a sandbox without /proc/diskstats
+            found.problem(f"disk traffic: {error}")
+            return
         for target in targets:
             devices = self._host.devices_of(target.subject.disk_paths, traffic)
             for name in devices:

@@ -77,15 +77,26 @@ def paged(
     items: Sequence[T], after: str | None, first: int | None, show: Callable[[T], Any]
 ) -> dict[str, Any]:
     """Return one page of a list as a connection; the cursor is the place in the list."""
+    start, count = window(after, first)
+    return page_of(items[start : start + count], start, len(items), show)
+
+
+def window(after: str | None, first: int | None) -> tuple[int, int]:
+    """Return the place of a page's first item and how many it may have."""
     start = int(after) + 1 if after and after.isdecimal() and len(after) < 16 else 0
-    count = min(max(DEFAULT_PAGE if first is None else first, 0), MAX_PAGE)
-    chosen = items[start : start + count]
+    return start, min(max(DEFAULT_PAGE if first is None else first, 0), MAX_PAGE)
+
+
+def page_of(
+    chosen: Sequence[T], start: int, total: int, show: Callable[[T], Any]
+) -> dict[str, Any]:
+    """Return items that were chosen from `total` ones as a connection."""
     edges = [{"node": show(item), "cursor": str(place)} for place, item in enumerate(chosen, start)]
     return {
         "edges": edges,
-        "totalCount": len(items),
+        "totalCount": total,
         "pageInfo": {
-            "endCursor": edges[-1]["cursor"] if edges else after,
-            "hasNextPage": start + len(chosen) < len(items),
+            "endCursor": edges[-1]["cursor"] if edges else str(start - 1) if start else None,
+            "hasNextPage": start + len(chosen) < total,
         },
     }
