@@ -1,0 +1,119 @@
+"""Connections that send slowly or nothing: they go, the others are served."""
+
+from __future__ import annotations
+
+import resource
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from trackd_server.app import connections
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.requests import Request
+
+HEAD_TIMEOUT_S = 0.3
+
+
+async def answer(request: Request) -> PlainTextResponse:
+    await anyio.sleep(float(request.query_params.get("sleep_s", "0")))
+    return PlainTextResponse(str(len(await request.body())))
+
+
+@asynccontextmanager
+async def listening(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[int]:
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", HEAD_TIMEOUT_S)
+    app = Starlette(routes=[Route("/", answer, methods=["GET", "POST"])])
+    config = uvicorn.Config(
+        app, http=connections.BoundedConnection, ws="none", lifespan="off", log_config=None
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, [listener])
+            yield listener.getsockname()[1]
+            server.should_exit = True
+
+
+async def closed_after_s(port: int, *pieces: bytes, pause_s: float = 0.05) -> float:
+    """Send pieces with pauses; return after how long the server closed the connection."""
+    started_s = anyio.current_time()
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        with anyio.fail_after(10):
+            try:
+                for piece in pieces:
+                    await stream.send(piece)
+                    await anyio.sleep(pause_s)
+                while await stream.receive():
+                    pass
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                pass
+    return anyio.current_time() - started_s
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [(), (b"GET / HT",), (b"GET / HTTP/1.1\r\n", *(b"x: y\r\n" for _ in range(100)))],
+    ids=["silent", "half", "drop by drop"],
+)
+async def test_a_head_that_does_not_end_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, pieces: tuple[bytes, ...]
+) -> None:
+    async with listening(monkeypatch) as port:
+        assert await closed_after_s(port, *pieces) >= HEAD_TIMEOUT_S * 0.9
+
+
+async def test_slow_bodies_slow_answers_and_pauses_between_requests_are_no_slow_heads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def slowly() -> AsyncGenerator[bytes]:
+        for _ in range(4):
+            await anyio.sleep(HEAD_TIMEOUT_S / 2)
+            yield b"1234"
+
+    async with (
+        listening(monkeypatch) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        assert (await client.post("/", content=slowly())).text == "16"
+        assert (await client.get("/", params={"sleep_s": HEAD_TIMEOUT_S * 2})).text == "0"
+        await anyio.sleep(HEAD_TIMEOUT_S * 2)
+        assert (await client.get("/")).text == "0"
+
+
+async def test_more_connections_than_the_limit_are_turned_away_until_some_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    async with listening(monkeypatch) as port:
+        held = [await anyio.connect_tcp("127.0.0.1", port) for _ in range(2)]
+        await anyio.sleep(HEAD_TIMEOUT_S / 3)
+        with pytest.raises(httpx.TransportError):
+            await anyio.to_thread.run_sync(httpx.get, f"http://127.0.0.1:{port}/")
+        for each in held:
+            await each.aclose()
+        await anyio.sleep(0.05)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 200
+
+
+def test_the_process_may_open_as_many_files_as_its_user_may() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        connections.allow_many_files()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert hard == before[1] and soft > 256
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
