@@ -28,6 +28,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+#: Entity of runs that name none, at the embedded server.
+DEFAULT_ENTITY = "local"
 SEGMENT_SUFFIX = ".seg"
 SPOOL_LOCK = "lock"
 RUN_FACTS = "trackd-run.json"

@@ -55,7 +55,11 @@ def apply(state: WriterState, *given: msgspec.Struct) -> None:
 
 
 def write_segment(
-    folder: Path, producer: int, given: Iterable[msgspec.Struct], first: int = 1
+    folder: Path,
+    producer: int,
+    given: Iterable[msgspec.Struct],
+    first: int = 1,
+    run_hash: int = 1,
 ) -> None:
     """Write records as one segment file, numbered from `first`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,5 +67,5 @@ def write_segment(
         encode_frame(KINDS[type(record)], producer, seq, records.encode(record))
         for seq, record in enumerate(given, first)
     ]
-    header = encode_segment_header(1, producer, first, 0)
+    header = encode_segment_header(run_hash, producer, first, 0)
     (folder / segment_name(first)).write_bytes(header + b"".join(frames))

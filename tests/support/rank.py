@@ -16,7 +16,7 @@ from tests.support.frames import KINDS, start, write_segment
 from trackd_agent.runs.options import Attachment, AttachOptions, Caller
 from trackd_proto import records
 from trackd_proto.frames import encode_frame
-from trackd_proto.layout import spool_folder
+from trackd_proto.layout import run_hash, spool_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -105,7 +105,8 @@ class Rank:
         """Leave what was not acknowledged in the spool folder, as a dead rank does."""
         self.spool.mkdir(parents=True, exist_ok=True)
         (self.spool / "lock").touch()
-        write_segment(self.spool, self.producer, self.records[after:], after + 1)
+        hash_ = run_hash("p", self.run_id)
+        write_segment(self.spool, self.producer, self.records[after:], after + 1, hash_)
 
     @contextlib.contextmanager
     def alive(self) -> Generator[None]:

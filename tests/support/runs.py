@@ -38,9 +38,10 @@ async def running_registry(
     upstream: dict[str, Any] | None = None,
     rooms: RoomConfigs | None = None,
     api_key: str = "k" * 40,
+    is_chosen: bool = False,
     **config: Any,
 ) -> AsyncGenerator[RunRegistry]:
-    """Run a registry whose default server is `base_url`."""
+    """Run a registry whose default server is `base_url`; chosen: by somebody's setting."""
     credentials = Credentials(data / "agent" / "credentials.json")
     await credentials.reload()
     if not credentials.get(base_url):
@@ -57,6 +58,7 @@ async def running_registry(
             UpstreamConfig(**{**FAST, **(upstream or {})}),
             credentials,
             StaticEndpoint(base_url, credentials),
+            default_address=base_url if is_chosen else "",
         ) as pool,
         RunRegistry(
             data_dir=data,

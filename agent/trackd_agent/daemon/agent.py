@@ -99,7 +99,9 @@ class Agent:
         if not config.base_url:
             return UpstreamPool(config.upstream, self._credentials, self._embedded)
         endpoint = StaticEndpoint(config.base_url, self._credentials)
-        return UpstreamPool(config.upstream, self._credentials, endpoint, "configured")
+        return UpstreamPool(
+            config.upstream, self._credentials, endpoint, "configured", config.base_url
+        )
 
     async def serve(self) -> None:
         """Serve until something says stop, then drain."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
 
 from trackd_agent.core.errors import InvalidRequest, UnknownRun
-from trackd_agent.runs import tree
+from trackd_agent.runs import liveness, spool, tree
 from trackd_agent.runs.state import WriterState, encode_json
 from trackd_proto import records
 from trackd_proto.records import Kind
@@ -77,13 +78,21 @@ def _parsed(field: str, texts: dict[str, str]) -> list[tuple[list[str], Any]]:
     return pairs
 
 
-def finish(run: Run, exit_code: int) -> list[str]:
-    """End the writers that are not attached; return the labels of those that are."""
+async def finish(run: Run, exit_code: int) -> list[str]:
+    """End the writers whose processes are gone; return the labels of those that live.
+
+    Raises:
+        JournalFull: no space for what lies in a spool; the next call tries again.
+    """
     living: list[str] = []
     for writer in run.writers:
-        if writer.state == "attached":
+        folder = writer.facts.spool_dir
+        holds_spool = bool(folder) and liveness.lock_is_free(Path(folder)) is False
+        if writer.state == "attached" or (writer.state == "lost" and holds_spool):
             living.append(writer.label)
         elif writer.state == "lost":
+            if folder:
+                await spool.take_over(writer, Path(folder), live=False)
             now_s = time.time()
             began_s = writer.start.time_s if writer.start else now_s
             writer.record(Kind.EXIT, records.Exit(exit_code, now_s, max(0.0, now_s - began_s)))

@@ -11,10 +11,10 @@ import structlog
 from trackd_agent.runs import liveness, spool
 from trackd_agent.runs.writer import AGENT_SUFFIX
 from trackd_agent.runs.writer_facts import WriterFacts
-from trackd_proto.layout import journal_root, spool_root
+from trackd_proto.layout import journal_root, run_hash, spool_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from trackd_agent.runs.context import RunsContext
     from trackd_agent.runs.run import Run
@@ -30,30 +30,56 @@ class Recovery:
     Args:
         context: settings and neighbours.
         run_for: returns the run that a writer belongs to, made if it is new.
+        known_runs: the runs that are there, always up to date.
     """
 
-    def __init__(self, context: RunsContext, run_for: Callable[[WriterFacts], Run]) -> None:
+    def __init__(
+        self,
+        context: RunsContext,
+        run_for: Callable[[WriterFacts], Run],
+        known_runs: Collection[Run],
+    ) -> None:
         self._context = context
+        self._known_runs = known_runs
         self._run_for = run_for
         self._unattributed: set[str] = set()
+        self._given_up: set[Path] = set()
+        #: Whether every journal that has an owner is open.
+        self.is_complete = True
 
     async def adopt_journals(self) -> None:
-        """Open every journal of an unfinished online run."""
+        """Open every journal of an unfinished online run that is not open yet.
+
+        One that cannot be opened (a full disk) hinders no other; the next call tries it again.
+        """
         found: list[WriterFacts] = []
         for folder in sorted(journal_root(self._context.data_dir).glob("*/*/")):
-            if folder.name.endswith(AGENT_SUFFIX):
+            if folder.name.endswith(AGENT_SUFFIX) or folder in self._given_up:
                 continue
             facts = WriterFacts.load(folder) or self._facts_by_start(folder)
             if facts is None:
+                self._given_up.add(folder)
                 log.warning("journal_without_owner", folder=str(folder))
                 continue
             found.append(facts)
+        self.is_complete = True
         for facts in sorted(found, key=lambda facts: facts.attached_s):
-            run = self._run_for(facts)
-            writer = run.add(facts)
-            if facts.left:
-                writer.end("exited")
-            log.info("writer_recovered", run_id=run.run_id, label=facts.label)
+            try:
+                await self._adopt_journal(facts)
+            except Exception as error:
+                self.is_complete = False
+                log.exception("journal_not_opened", run_id=facts.run_id, problem=str(error))
+
+    async def _adopt_journal(self, facts: WriterFacts) -> None:
+        run = self._run_for(facts)
+        if run.writer_of(facts.producer) is not None:
+            return
+        writer = run.add(facts)
+        if facts.left:
+            if facts.spool_dir:  # a power cut may have taken from the journal what is here
+                await spool.take_over(writer, Path(facts.spool_dir), live=False)
+            writer.end("exited")
+        log.info("writer_recovered", run_id=run.run_id, label=facts.label)
 
     def _facts_by_start(self, folder: Path) -> WriterFacts | None:
         """Return what the journal itself says: the agent died before it could note more."""
@@ -78,7 +104,7 @@ class Recovery:
         return runs
 
     async def _adopt_spool(self, folder: Path) -> Run | None:
-        found = spool.read_start(folder)
+        found = spool.read_start(folder) or self._start_by_name(folder)
         if found is None:
             await self._sweep(folder)
             return None
@@ -90,13 +116,22 @@ class Recovery:
         run = self._run_for(facts)
         writer = run.writer_of(producer)
         if writer is None:
-            facts.run_dir = str(run.run_dir)
             writer = run.add(facts)
             writer.begin(start)
         else:
             writer.facts.spool_dir = str(folder)
         log.info("spool_adopted", run_id=run.run_id, label=facts.label, child=is_child)
         return run
+
+    def _start_by_name(self, folder: Path) -> tuple[int, Start] | None:
+        """Attribute a spool whose first record is damaged: by the run that its segments name."""
+        header = spool.header_of(folder)
+        if header is None or spool.is_empty(folder):
+            return None
+        for run in self._known_runs:
+            if run_hash(run.project, run.run_id) == header.run_hash and run.is_online:
+                return header.producer, run.substitute_start(header.producer)
+        return None
 
     def _is_ripe(self, folder: Path) -> bool:
         """Leave folders alone that somebody is just making."""
@@ -138,15 +173,21 @@ async def look_after(writer: Writer) -> None:
             is_orderly = facts.is_child or await spool.has_exit(writer.folder)
             writer.end("exited" if is_orderly else "crashed")
             log.info("writer_died", run_id=facts.run_id, label=facts.label, state=writer.state)
-    elif folder is not None and await spool.remove_when_free(folder):
+    elif folder is not None and await spool.remove_when_free(writer):
         facts.spool_dir = ""
 
 
 async def clear_spools(run: Run) -> bool:
-    """Delete the spools of a run that is over; return whether they are gone."""
+    """Delete the spools of a run that is over; return whether they are gone.
+
+    A rank that still holds its spool may come back with the same records (the answer to its
+    last word may be lost): the journal has to stay and know them until then.
+
+    Raises:
+        JournalFull: a journal cannot reach the disk.
+    """
     for writer in run.writers:
-        folder = writer.facts.spool_dir
-        if folder and not await spool.remove(Path(folder)):
+        if writer.facts.spool_dir and not await spool.remove_when_free(writer):
             return False
     return True
 

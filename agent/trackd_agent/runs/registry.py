@@ -66,7 +66,7 @@ class RunRegistry:
         self._runs: dict[str, Run] = {}
         self._writers: dict[str, Writer] = {}
         self._ended: deque[RunSnapshot] = deque(maxlen=config.remembered_runs)
-        self._recovery = Recovery(self._context, self.run_for)
+        self._recovery = Recovery(self._context, self.run_for, self._runs.values())
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> RunRegistry:
@@ -118,14 +118,14 @@ class RunRegistry:
                     "start a new one with init()",
                 )
             facts = facts_of(options, label)
-            facts.run_dir = str(run.run_dir)
             writer = run.add(facts)
             self._start_uplinks(run)
         if options.spool_dir:
             await bridge_gap(writer, options.spool_dir)
         self._writers.pop(writer.capability, None)
         pid = caller.pid or options.pid
-        writer.attach(pid, options.pid_start_ticks, options.spool_dir)
+        seen = bool(caller.pid)
+        writer.attach(pid, options.pid_start_ticks, options.spool_dir, seen=seen)
         self._writers[writer.capability] = writer
         log.info("writer_attached", run_id=run.run_id, label=writer.label, pid=pid)
         return Attachment(
@@ -152,6 +152,7 @@ class RunRegistry:
 
     def run_for(self, facts: WriterFacts) -> Run:
         """Return the run that a writer belongs to, made if it is new here."""
+        facts.base_url = self._context.upstreams.address_of(facts.base_url)
         run = Run(facts, self._context)
         return self._runs.setdefault(run.key, run)
 
@@ -187,6 +188,8 @@ class RunRegistry:
             await self._context.look.wait(self._context.config.watch_interval_s)
             for run in list(self._runs.values()):
                 await self._watch_over(run)
+            if not self._recovery.is_complete:
+                await self.recover()
             for run in await self._recovery.adopt_spools(self._known_spools()):
                 self._start_uplinks(run)
 
@@ -279,7 +282,7 @@ class RunRegistry:
     def is_idle(self) -> bool:
         """Whether no rank is here and no upload can move."""
         return not any(
-            run.has_living_writer or (run.uplinks and not run.problem)
+            run.has_living_writer or (run.is_uploading and not run.problem)
             for run in self._runs.values()
         )
 
@@ -320,12 +323,13 @@ class RunRegistry:
         operators.update(self._find(ref), changes)
 
     async def finish(self, ref: RunRef, exit_code: int) -> list[str]:
-        """End the writers of a run that are not attached; return the labels of those that are.
+        """End the writers of a run whose processes are gone; return the labels of those that live.
 
         Raises:
             UnknownRun: there is none here.
+            JournalFull: no space for what a rank left.
         """
-        return operators.finish(self._find(ref), exit_code)
+        return await operators.finish(self._find(ref), exit_code)
 
     async def read_summary(
         self, ref: RunRef, label: str = "", *, all_writers: bool = False

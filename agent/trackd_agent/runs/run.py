@@ -9,13 +9,15 @@ from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
 from trackd_agent.runs.liveness import looks_dead
 from trackd_agent.runs.options import RunRef, RunSnapshot
 from trackd_agent.runs.upload.uplink import Uplink
+from trackd_agent.runs.upload.upsert import run_url
 from trackd_agent.runs.writer import Writer
+from trackd_agent.runs.writer_facts import WriterFacts
 from trackd_agent.upstream import RunPath
-from trackd_proto.layout import journal_root, producer_name, run_key
+from trackd_proto.layout import DEFAULT_ENTITY, journal_root, producer_name, run_key
 
 if TYPE_CHECKING:
     from trackd_agent.runs.context import RunsContext
-    from trackd_agent.runs.writer_facts import WriterFacts
+    from trackd_proto.records import Start
 
 MODES = ("online", "offline", "shared")
 
@@ -39,6 +41,7 @@ class Run:
         self.started_s = facts.attached_s
         self.writers: list[Writer] = []
         self.uplinks: list[Uplink] = []
+        self._own_server_url = ""
         self._context = context
         if self.is_online:
             path = RunPath(facts.entity, facts.project, facts.run_id)
@@ -63,7 +66,18 @@ class Run:
     @property
     def url(self) -> str:
         """Address of the run for a browser; empty when not known."""
-        return self.uplinks[0].upsert.url if self.uplinks else ""
+        if not self.uplinks:
+            return ""
+        return self.uplinks[0].upsert.url or self._expected_url()
+
+    def _expected_url(self) -> str:
+        """Return the address at a server of ours, which is known before the server answers."""
+        if not self._own_server_url and (
+            address := self._context.upstreams.expected_address(self.base_url)
+        ):
+            entity = self.entity or DEFAULT_ENTITY
+            self._own_server_url = run_url(address, RunPath(entity, self.project, self.run_id))
+        return self._own_server_url
 
     def matches(self, ref: RunRef) -> bool:
         """Whether a caller means this run."""
@@ -112,12 +126,32 @@ class Run:
         Raises:
             JournalFull: the journal cannot be written.
         """
+        facts.base_url, facts.run_dir = self.base_url, str(self.run_dir)
         folder = self.journal_dir / producer_name(facts.producer)
         writer = Writer(facts, folder, self._context)
         self.writers.append(writer)
         for uplink in self.uplinks:
             uplink.add(writer)
         return writer
+
+    def substitute_start(self, producer: int) -> Start:
+        """Return a first record for a writer of this run whose own cannot be read.
+
+        Its label is lost with it: it gets one of its own, so that it disturbs no other stream.
+        """
+        facts = WriterFacts(
+            run_id=self.run_id,
+            project=self.project,
+            entity=self.entity,
+            mode=self.mode,
+            run_dir=str(self.run_dir),
+            base_url=self.base_url,
+            label=f"writer-{producer_name(producer)[:8]}",
+            producer=producer,
+            spool_dir="",
+            attached_s=self.started_s,
+        )
+        return facts.substitute_start()
 
     def check_mode(self, mode: str) -> None:
         """Refuse a writer that records in another way than the run.
@@ -145,9 +179,15 @@ class Run:
         return not self.has_living_writer and not any(up.is_running for up in self.uplinks)
 
     @property
+    def is_uploading(self) -> bool:
+        """Whether something is on its way, or may be."""
+        return any(uplink.is_running for uplink in self.uplinks)
+
+    @property
     def problem(self) -> str:
-        """What keeps the upload from moving."""
-        return next((uplink.problem for uplink in self.uplinks if uplink.problem), "")
+        """What keeps records from coming in, or the upload from moving."""
+        problems = [w.problem for w in self.writers] + [up.problem for up in self.uplinks]
+        return next(filter(None, problems), "")
 
     @property
     def backlog_bytes(self) -> int:

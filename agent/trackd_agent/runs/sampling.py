@@ -30,12 +30,16 @@ def subscribe(
     paths = settings.get("x_stats_disk_paths") or ("/",)
     subject = Subject(
         key=producer_name(producer),
-        pid=pid or start.pid,
+        pid=_positive_int(settings.get("x_stats_pid")) or pid or start.pid,
         interval_s=_positive(interval, default_interval_s),
         disk_paths=tuple(str(path) for path in paths),
         track_process_tree=bool(settings.get("x_stats_track_process_tree")),
     )
     return monitor.subscribe(subject, sink).cancel
+
+
+def _positive_int(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _positive(value: object, default: float) -> float:

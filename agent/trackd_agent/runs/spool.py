@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 import zlib
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.lowlevel
@@ -13,14 +15,16 @@ import msgspec
 from trackd_agent.journal import read_folder
 from trackd_agent.runs import liveness
 from trackd_proto import frames, records
+from trackd_proto.layout import SEGMENT_SUFFIX, SPOOL_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from trackd_agent.journal import Journal
     from trackd_agent.runs.writer import Writer
-    from trackd_proto.frames import Frame
+    from trackd_proto.frames import Frame, SegmentHeader
+
+_SPOOL_NAME = re.compile(r"-[0-9a-f]{16}\Z")
 
 
 def read_start(folder: Path, producer: int | None = None) -> tuple[int, records.Start] | None:
@@ -34,6 +38,16 @@ def read_start(folder: Path, producer: int | None = None) -> tuple[int, records.
         return None
     start = decode_start(first[0])
     return (reader.producer, start) if start else None
+
+
+def header_of(folder: Path) -> SegmentHeader | None:
+    """Return the first readable header of the segments in a folder."""
+    for path in sorted(folder.glob("*" + SEGMENT_SUFFIX)):
+        with path.open("rb") as file:
+            header = frames.decode_segment_header(file.read(frames.SEGMENT_HEADER_BYTES))
+        if header is not None:
+            return header
+    return None
 
 
 def start_in(blob: bytes | memoryview, producer: int) -> records.Start | None:
@@ -129,16 +143,38 @@ async def has_exit(folder: Path) -> bool:
     return await anyio.to_thread.run_sync(look)
 
 
-async def remove_when_free(folder: Path) -> bool:
-    """Delete the spool folder of a writer that has ended, unless its rank still holds it."""
-    return liveness.lock_is_free(folder) is not False and await remove(folder)
+async def remove_when_free(writer: Writer) -> bool:
+    """Delete the spool folder of a writer that has ended; return whether it is gone.
+
+    It stays while its rank holds it, and until what it holds is on the disk elsewhere.
+
+    Raises:
+        JournalFull: the journal cannot reach the disk.
+    """
+    folder = Path(writer.facts.spool_dir)
+    if liveness.lock_is_free(folder) is False:
+        return False
+    if writer.journal.is_dirty:
+        await anyio.to_thread.run_sync(writer.journal.sync)
+    return await remove(folder)
 
 
 async def remove(folder: Path) -> bool:
-    """Delete a spool folder whose content is in the journal; return whether it is gone."""
+    """Delete a spool folder whose content is in the journal; return whether it is gone.
+
+    Ranks name the folder, so nothing is deleted that is no spool. The first segment tells whose
+    it is and goes last, and the lock that tells that nobody lives behind it.
+    """
 
     def delete() -> bool:
-        shutil.rmtree(folder, ignore_errors=True)
-        return not folder.exists()
+        if _SPOOL_NAME.search(folder.name) is None:
+            return True
+        with suppress(OSError):
+            files = [path for path in folder.iterdir() if not path.is_dir()]
+            files.sort(key=lambda path: (path.name != SPOOL_LOCK, path.name), reverse=True)
+            for path in files:
+                path.unlink(missing_ok=True)
+            folder.rmdir()
+        return not any(folder.glob("*" + SEGMENT_SUFFIX))
 
     return await anyio.to_thread.run_sync(delete)

@@ -12,7 +12,7 @@ import anyio
 import msgspec
 import structlog
 
-from trackd_agent.core.errors import AgentError
+from trackd_agent.core.errors import AgentError, JournalFull
 from trackd_agent.journal import Journal, Receipt
 from trackd_agent.runs import liveness, sampling, spool
 from trackd_agent.runs.carriers import Carriers
@@ -60,6 +60,8 @@ class Writer:
         self.pumps = Carriers()
         self.notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
         self.ended_s = 0.0
+        #: What keeps its records from being journalled (the rank keeps them in its spool).
+        self.problem = ""
         #: Not 0: the rank is gone, and its spool holds what the journal lacks up to this number.
         self.leaving_seq = 0
         self._context = context
@@ -97,7 +99,12 @@ class Writer:
             InvalidRequest: the blob is damaged.
             JournalFull: nothing was taken over; the next call tries again.
         """
-        receipt = self.journal.receive(first_seq, count, frames, crc32)
+        try:
+            receipt = self.journal.receive(first_seq, count, frames, crc32)
+        except JournalFull as error:
+            self.problem = error.message
+            raise
+        self.problem = ""
         is_first = self.start is None and first_seq == 1 and count
         if is_first and (start := spool.start_in(frames, self.producer)):
             self.begin(start)
@@ -129,17 +136,20 @@ class Writer:
 
     # -- coming and going ------------------------------------------------------------------
 
-    def attach(self, pid: int, ticks: int, spool_dir: Path | None) -> None:
+    def attach(self, pid: int, ticks: int, spool_dir: Path | None, *, seen: bool = True) -> None:
         """A process speaks for this writer from now on; older capabilities end.
 
         Args:
             pid: its process id as the agent sees it; 0: not visible from here.
-            ticks: its start time as it says itself, for when the agent cannot see it.
+            ticks: its start time as it says itself.
             spool_dir: where it keeps what is not acknowledged.
+            seen: the kernel named the process; what a rank in a container says itself may mean
+                another process here.
         """
         facts = self.facts
         facts.pid = pid
-        facts.pid_start_ticks = liveness.start_ticks(pid) or ticks
+        is_same = seen or liveness.start_ticks(pid) == ticks
+        facts.pid_start_ticks = (liveness.start_ticks(pid) or ticks) if is_same else 0
         facts.spool_dir = str(spool_dir) if spool_dir else facts.spool_dir
         facts.store(self.folder)
         self.capability = secrets.token_hex(32)
@@ -192,7 +202,10 @@ class Writer:
         self.ended_s = time.time()
         if not self.facts.left and state == "exited":
             self.facts.left = True
-            self.facts.store(self.folder)
+            try:
+                self.facts.store(self.folder)
+            except JournalFull as error:  # an agent started anew asks the process and the spool
+                log.warning("leaving_not_noted", label=self.label, problem=error.message)
         self.pumps.hurry()
 
     # -- records of the agent itself -------------------------------------------------------

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from trackd_agent.core.errors import JournalFull
+from trackd_proto.records import Start
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,12 +44,44 @@ class WriterFacts(msgspec.Struct):
         """Whether its stream is the run's own; all others are streams within a shared run."""
         return not self.label and self.mode != "shared" and not self.is_child
 
+    def substitute_start(self) -> Start:
+        """Return what stands in for a first record that cannot be read."""
+        return Start(
+            run_id=self.run_id,
+            project=self.project,
+            entity=self.entity,
+            label=self.label,
+            mode=self.mode,
+            run_dir=self.run_dir,
+            time_s=self.attached_s,
+            pid=self.pid,
+            sdk_version="",
+            python_version="",
+            host="",
+            program="",
+            base_url=self.base_url,
+            parent_producer=self.parent_producer,
+        )
+
     def store(self, folder: Path) -> None:
-        """Write the facts, whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = folder / f".{FACTS_FILE}"
-        temporary.write_bytes(msgspec.json.encode(self))
-        temporary.replace(folder / FACTS_FILE)
+        """Write the facts, whole or not at all; nothing is done where they stand there already.
+
+        Raises:
+            JournalFull: they cannot be written; the next call tries again.
+        """
+        path = folder / FACTS_FILE
+        content = msgspec.json.encode(self)
+        try:
+            if path.exists() and path.read_bytes() == content:
+                return
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = folder / f".{FACTS_FILE}"
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        except OSError as error:
+            raise JournalFull(
+                "JOURNAL_UNWRITABLE", f"{path}: {error.strerror or error}", retry_after_s=1.0
+            ) from error
 
     @classmethod
     def load(cls, folder: Path) -> WriterFacts | None:

@@ -241,6 +241,8 @@ class FileUploader:
             answer = await self._courier.deliver(attempt)
         except RequestFailed as failure:  # "too large" for names only: not a size that we can cut
             log.warning("upload_addresses_refused", problem=failure.problem)
+            for name in names:
+                self._drop("file_refused", name)
             return {}, {}
         headers = dict(_header(line) for line in answer.upload_headers or [])
         return headers, {file.name: file.upload_url or "" for file in answer.files}

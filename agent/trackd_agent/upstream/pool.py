@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from trackd_agent.upstream.client import Upstream
 
@@ -22,6 +22,15 @@ class Endpoint(Protocol):
 
         Called before each request; a key that changed counts from the next one on.
         """
+        ...
+
+
+@runtime_checkable
+class OwnServer(Protocol):
+    """An endpoint that knows its address before the server answers."""
+
+    def expected_address(self) -> str:
+        """Return the address; empty where unknown."""
         ...
 
 
@@ -58,6 +67,7 @@ class UpstreamPool:
         credentials: keys by address.
         default: the server of runs that name none.
         default_name: its name in the status.
+        default_address: where it is, if somebody chose it.
     """
 
     def __init__(
@@ -66,11 +76,13 @@ class UpstreamPool:
         credentials: Credentials,
         default: Endpoint,
         default_name: str = "embedded",
+        default_address: str = "",
     ) -> None:
         self.config = config
         self.credentials = credentials
         self._default = default
         self._default_name = default_name
+        self._default_address = default_address.rstrip("/")
         self._upstreams: dict[str, Upstream] = {}
 
     async def __aenter__(self) -> UpstreamPool:
@@ -87,6 +99,13 @@ class UpstreamPool:
             await upstream.aclose()
         self._upstreams.clear()
 
+    def address_of(self, base_url: str) -> str:
+        """Return the address to note for a run: it stays there if the default changes later.
+
+        Empty for a server whose address is of no account (the embedded one).
+        """
+        return base_url.rstrip("/") or self._default_address
+
     def get(self, base_url: str) -> Upstream:
         """Return the client of a server; the empty address means the default one."""
         address = base_url.rstrip("/")
@@ -102,6 +121,12 @@ class UpstreamPool:
                 )
             self._upstreams[address] = upstream
         return upstream
+
+    def expected_address(self, base_url: str) -> str:
+        """Return where runs of a server of ours will be looked at; empty for other servers."""
+        if not base_url and isinstance(self._default, OwnServer):
+            return self._default.expected_address()
+        return ""
 
     def status(self) -> list[UpstreamState]:
         """Return the state of each server in use."""

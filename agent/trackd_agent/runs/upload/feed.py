@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import anyio.lowlevel
+import structlog
 
 from trackd_agent.runs import spool
 from trackd_agent.runs.state import WriterState
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from trackd_agent.runs.writer import Writer
     from trackd_agent.upstream import Wake
     from trackd_proto.frames import Frame
+
+log = structlog.get_logger()
 
 _FRAMES_PER_LOOK = 32
 
@@ -63,12 +66,17 @@ class Feed:
         self._agent.close()
 
     async def wait_for_start(self, wake: Wake) -> WriterState | None:
-        """Return the state that the first record makes; None: the writer ended without one."""
+        """Return the state that the first record makes; None: the writer ended without any.
+
+        Where the first record is damaged, what is known of the writer stands in for it.
+        """
         writer = self._writer
         while self.state is None:
             if writer.start is None and (frames := self._rank.read()):
-                if start := spool.decode_start(frames[0]):
-                    writer.begin(start)
+                start = spool.decode_start(frames[0])
+                if start is None:
+                    log.error("first_record_damaged", folder=str(writer.folder))
+                writer.begin(start or writer.facts.substitute_start())
                 self._rank.close()
                 self._rank = writer.journal.reader(0)
             if writer.start is not None:
@@ -80,8 +88,12 @@ class Feed:
         return self.state
 
     async def decode(self, state: WriterState, full_bytes: int) -> None:
-        """Apply what is journalled until so many bytes of lines wait, or nothing is left."""
-        for reader in (self._agent, self._rank):
+        """Apply what is journalled until so many bytes of lines wait, or nothing is left.
+
+        The rank's own records come first: an exit that the agent recorded closes the open row,
+        and must do so behind all rows also when it is read again after a crash.
+        """
+        for reader in (self._rank, self._agent):
             while state.pending_bytes < full_bytes:
                 frames = reader.read(self._context.config.read_bytes)
                 if not frames:

@@ -59,13 +59,16 @@ class Memory:
         self._cost_s = 0.0
 
     def load(self) -> PumpCheckpoint | None:
-        """Return the last checkpoint; None: there is none, or a newer agent wrote it."""
+        """Return the last checkpoint; None: there is none.
+
+        Raises:
+            ValueError: a newer agent wrote it. To begin anew would put lines at wrong places.
+        """
         raw = self._checkpoints.load()
         try:
             return _decode(raw) if raw else None
         except msgspec.MsgspecError as error:
-            log.warning("checkpoint_unusable", problem=str(error))
-            return None
+            raise ValueError(f"checkpoint of another version of the agent: {error}") from error
 
     @property
     def is_due(self) -> bool:

@@ -129,6 +129,8 @@ class Pump:
                 counts[reason] = counts.get(reason, 0) + count
         if self.stream and self.stream.dropped:
             counts["line_refused"] = counts.get("line_refused", 0) + self.stream.dropped
+        for reason, count in self._uplink.dropped_files(self).items():
+            counts[reason] = counts.get(reason, 0) + count
         return counts
 
     # -- life ------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from trackd_agent.upstream import Courier, RunPath, Wake
 from trackd_proto.layout import producer_name, safe_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from anyio.abc import TaskGroup
@@ -108,6 +109,11 @@ class Uplink:
         """Whether everything journalled so far is at the server."""
         waiting = self._uploader is not None and self._uploader.unfinished > 0
         return not waiting and not any(pump.is_behind for pump in self._pumps.values())
+
+    def dropped_files(self, pump: Pump) -> Mapping[str, int]:
+        """Return how many files were given up, by reason; told by the first writer only."""
+        is_speaker = self._joined[:1] == [pump] and self._uploader is not None
+        return self._uploader.dropped if is_speaker and self._uploader else {}
 
     # -- what pumps ask --------------------------------------------------------------------
 
