@@ -76,7 +76,8 @@ class WriterContext:
     def make_recorder(self, spool: Spool, first_step: int = 0) -> Recorder:
         """Return the recorder of a writer of this run."""
         strict = bool(self.settings.strict)
-        return Recorder(spool, self.clock, self.terminal.warn, strict=strict, first_step=first_step)
+        warn = self.terminal.warn_once
+        return Recorder(spool, self.clock, warn, strict=strict, first_step=first_step)
 
 
 def start_record(

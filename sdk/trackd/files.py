@@ -60,10 +60,11 @@ class FileSaver:
         if glob and not found and full.exists():
             self.warn(f"save: no files found at glob {text!r}; use glob=False for a literal name")
         names = {match.relative_to(base_path) for match in found}
-        copied = [name for name in names if self._bring_in(base_path / name, name) == "copied"]
-        if len(names) > len(copied):
+        outcomes = {name: self._bring_in(base_path / name, name) for name in names}
+        copied = {name for name, outcome in outcomes.items() if outcome == "copied"}
+        if linked := list(outcomes.values()).count("linked"):
             kind = "Symlinked" if self.use_symlinks else "Linked"
-            self.warn(f"{kind} {_files(len(names) - len(copied))} into the run folder")
+            self.warn(f"{kind} {_files(linked)} into the run folder")
         if copied:
             self.warn(f"Copied {_files(len(copied))} into the run folder")
         for name in sorted(names | known):

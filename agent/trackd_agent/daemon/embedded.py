@@ -82,6 +82,14 @@ class EmbeddedServer:
         await self._ready.wait()
         return self._address, self._api_key()
 
+    def expected_address(self) -> str:
+        """Return the address that the server has or is going to have; empty where unknown."""
+        if self._address or self._config.start == "never":
+            return self._address
+        with contextlib.suppress(OSError):
+            return f"http://{_HOST}:{self._port()}"
+        return ""
+
     def state(self) -> UpstreamState:
         """Return the state for people, also before anything was sent there."""
         if self._ready.is_set():

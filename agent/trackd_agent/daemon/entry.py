@@ -5,7 +5,9 @@ Imports come as late as they can: an agent that is one too many leaves after a f
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -43,6 +45,15 @@ def run_agent(options: Mapping[str, str] | None = None) -> int:
     except CannotStart as error:
         _say(f"cannot start: {error}")
         return CANNOT_START
+
+
+def leave(status: int) -> NoReturn:
+    """End the process now: a worker thread that hangs in a system call cannot hold it up."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)
 
 
 def public_path() -> Path:

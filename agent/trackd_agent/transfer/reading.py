@@ -6,7 +6,7 @@ import hashlib
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-import anyio
+import aiofiles
 import anyio.to_thread
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Reading:
             FileChanged: it ended too early.
         """
         left = self._size_bytes
-        async with await anyio.open_file(self._path, "rb", buffering=0) as file:
+        async with aiofiles.open(self._path, "rb", buffering=0) as file:
             while left:
                 chunk = await file.read(min(left, self._chunk_bytes))
                 if not chunk:

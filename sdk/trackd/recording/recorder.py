@@ -122,6 +122,13 @@ class Recorder:
                 self.step += 1
             return None, commit
         number = operator.index(step)
+        if number < self.step:
+            # The words of the agent, which decides; what it says about this is not shown again.
+            self._report(
+                "step_went_back",
+                f"log() with step {number}, which is less than the current step {self.step}: "
+                "steps must not decrease, so this data is dropped",
+            )
         self.step = max(self.step, number + bool(commit))
         return number, commit
 

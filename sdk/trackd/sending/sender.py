@@ -371,7 +371,7 @@ class Sender:
                 self._wake.set()
 
     def _take_url(self, url: str) -> None:
-        if url and not self.url:
+        if url and url != self.url:
             self.url = url
             self.on_url(url)
 
@@ -379,6 +379,6 @@ class Sender:
         if notice.level == run_pb2.Notice.LEVEL_ERROR:
             self._terminal.error(notice.text)
         elif notice.level == run_pb2.Notice.LEVEL_WARNING:
-            self._terminal.warn(notice.text)
+            self._terminal.warn_once(notice.text)
         else:
             self._terminal.info(notice.text)

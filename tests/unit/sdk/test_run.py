@@ -360,3 +360,31 @@ def test_the_command_line_knows_its_verbs() -> None:
         check=True,
     )
     assert done.stdout == f"trackd, version {trackd.__version__}\n"
+
+
+def test_a_step_that_goes_back_is_reported_at_once_and_once(
+    agent: SmallAgent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trackd.init(project="p", id="r")
+    run.log({"a": 1}, step=5, commit=True)
+    for step in (3, 2, 1):
+        run.log({"a": 2}, step=step)
+    shown = capsys.readouterr().err
+    assert shown.count("step 3, which is less than the current step 6") == 1
+    assert shown.count("which is less") == 1
+    run.finish()
+
+
+def test_saving_what_is_in_the_run_folder_already_is_no_news(
+    agent: SmallAgent, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trackd.init(project="p", id="r")
+    (Path(run.dir) / "model.bin").write_text("weights")
+    assert run.save(f"{run.dir}/model.bin", base_path=run.dir) == [f"{run.dir}/model.bin"]
+    assert "inked" not in capsys.readouterr().err
+    (place / "other.bin").write_text("more")
+    run.save("other.bin")
+    assert "Symlinked 1 file " in capsys.readouterr().err
+    run.save("other.bin")
+    assert "inked" not in capsys.readouterr().err
+    run.finish()

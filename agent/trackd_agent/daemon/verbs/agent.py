@@ -45,7 +45,7 @@ def agent(
 
     Example: trackd agent --idle-timeout never --set journal.sync=always
     """
-    from trackd_agent.daemon.entry import run_agent
+    from trackd_agent.daemon.entry import leave, run_agent
 
     if directory is not None:
         os.environ["TRACKD_DIR"] = str(directory.absolute())
@@ -59,7 +59,7 @@ def agent(
     if show_config:
         _show_config(options, as_json=as_json)
         return
-    sys.exit(run_agent(options))
+    leave(run_agent(options))
 
 
 def _options(settings: tuple[str, ...]) -> dict[str, str]:
