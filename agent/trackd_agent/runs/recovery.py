@@ -139,7 +139,8 @@ class Recovery:
             age_s = time.time() - folder.stat().st_mtime
         except OSError:
             return False
-        return folder.is_dir() and age_s >= self._context.config.spool_grace_s
+        is_young = 0 <= age_s < self._context.config.spool_grace_s  # the clock may have gone back
+        return folder.is_dir() and not is_young
 
     async def _sweep(self, folder: Path) -> None:
         """Remove a spool without any record whose rank is gone.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from trackd_agent.runs import spool
 from trackd_agent.runs.context import RoomConfigs
 from trackd_agent.runs.options import AttachOptions, Caller, RunRef
 from trackd_agent.runs.writer_facts import WriterFacts
+from trackd_proto import records
 from trackd_proto.frames import SEGMENT_HEADER_BYTES
 from trackd_proto.layout import producer_name
 
@@ -302,3 +305,45 @@ async def test_the_stats_are_of_the_process_that_the_settings_name(
         await rank.attach(registry)
         rank.send()
         assert [subject.pid for subject in seen] == [1]
+
+
+async def test_files_that_cannot_be_sent_hold_nothing_up_and_are_counted(tmp_path: Path) -> None:
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        files = tmp_path / "runs" / "r1" / "files"
+        (files / "folder").mkdir(parents=True)
+        os.mkfifo(files / "fifo")
+        (files / "loop").symlink_to("loop")
+        (files / "good é").write_text("good")
+        for name in ("folder", "fifo", "loop", "gone", "n" * 300, "../x", "a\nb", "good é"):
+            rank.add(records.FileSaved(name, "now"))
+        await rank.finish()
+        await until(lambda: "r1" in server.complete)
+        await until(lambda: not registry.runs(active_only=True))
+        assert server.files["good é"] == b"good"
+        dropped = registry.status(RunRef("r1")).writers[0].dropped
+        assert dropped == {"file_missing": 5, "file_name_refused": 2}
+
+
+async def test_sixty_four_writers_lose_nothing_while_agents_come_and_go(tmp_path: Path) -> None:
+    async with fake_server() as server:
+        ranks = [Rank(tmp_path, label=f"rank{number}") for number in range(64)]
+        for turn in range(4):
+            async with running_registry(tmp_path, server.base_url) as registry:
+                for rank in ranks:
+                    await rank.attach(registry)
+                    for _ in range(25):
+                        rank.log({"n": rank.last_seq - 1})
+                    rank.send()
+                await anyio.sleep(0.1)
+                if turn == 1:
+                    shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+                if turn == 3:
+                    for rank in ranks:
+                        await rank.finish()
+                    await until(lambda: "r1" in server.complete)
+        for rank in ranks:
+            rows = server.rows("r1", producer_name(rank.producer))
+            assert [row["n"] for row in rows] == list(range(100))
+        assert not server.rewritten

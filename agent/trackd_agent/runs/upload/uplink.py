@@ -166,6 +166,7 @@ class Uplink:
     async def run(self) -> None:
         """Carry all writers; return when they have ended and everything is at the server."""
         self.is_running = True
+        self._uploader = None  # what an earlier one had in hand the checkpoints announce again
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
@@ -180,7 +181,6 @@ class Uplink:
                 tasks.cancel_scope.cancel()
         finally:
             self._tasks = None
-            self._uploader = None  # what it had in hand is announced again by the checkpoints
             self.is_running = False
 
     def _is_over(self) -> bool:
