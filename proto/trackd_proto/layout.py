@@ -27,6 +27,10 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Entity of runs that name none, at the embedded server.
 DEFAULT_ENTITY = "local"
@@ -37,7 +41,7 @@ RUN_FACTS = "trackd-run.json"
 MAX_SOCKET_PATH_BYTES = 100
 
 
-def data_dir(environ: dict[str, str] | os._Environ[str] | None = None) -> Path:
+def data_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Return the data directory that the environment asks for, absolute, not created."""
     env = os.environ if environ is None else environ
     if explicit := env.get("TRACKD_DIR"):
@@ -46,7 +50,7 @@ def data_dir(environ: dict[str, str] | os._Environ[str] | None = None) -> Path:
     return Path(base).absolute() / "trackd"
 
 
-def socket_path(environ: dict[str, str] | os._Environ[str] | None = None) -> Path:
+def socket_path(environ: Mapping[str, str] | None = None) -> Path:
     """Return the path of the user's agent socket that belongs to the data directory."""
     env = os.environ if environ is None else environ
     data = data_dir(env)

@@ -81,7 +81,6 @@ async def test_a_plain_run_arrives_whole(tmp_path: Path) -> None:
         assert document["run"] == {
             "id": "r",
             "name": "a name",
-            "entity": "local",
             "project": "p",
             "group": "g",
             "job_type": "train",

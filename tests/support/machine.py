@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from trackd_agent.monitor import MonitorConfig, Subject
 from trackd_agent.monitor.readers import Readers
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from trackd_agent.monitor.subject import Target
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "facts" / "samples"
+needs_samples = pytest.mark.skipif(
+    not SAMPLES.is_dir(), reason="no recorded samples beside the repository"
+)
 MEMORY_TOTAL_BYTES = 16 * 1024**3
 
 

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.machine import MEMORY_TOTAL_BYTES, SAMPLES, Machine
+from tests.support.machine import MEMORY_TOTAL_BYTES, SAMPLES, Machine, needs_samples
 
 from trackd_agent.monitor.readers import Readers
 from trackd_agent.monitor.registry import REGISTRATIONS
@@ -51,6 +51,7 @@ def test_process(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert watcher.sample() == pytest.approx({"cpu": busy} | steady)
 
 
+@needs_samples
 def test_process_in_a_cgroup_is_measured_against_its_limits(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +143,7 @@ def test_network_counts_every_byte_once_and_no_loopback(machine: Machine) -> Non
     assert watcher.sample()["network.sent"] >= 20
 
 
+@needs_samples
 def test_the_recorded_cgroup_gives_what_the_reference_gave(machine: Machine) -> None:
     """Replay of a measurement of wandb 0.31.0, see the README of the samples."""
     case = json.loads((SAMPLES / "cgroup_v2_limits" / "case.json").read_text())

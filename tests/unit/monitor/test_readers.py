@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.machine import SAMPLES, Machine
+from tests.support.machine import SAMPLES, Machine, needs_samples
 
 from trackd_agent.monitor.readers import Readers
 from trackd_agent.monitor.readers.cgroup import (
@@ -76,6 +76,7 @@ def test_the_real_tree_of_this_process_grows_with_a_child() -> None:
     assert together.threads > alone.threads
 
 
+@needs_samples
 def test_a_cgroup_is_found_below_a_mount_with_blanks_in_its_name(machine: Machine) -> None:
     machine.set_process(42)
     leaf = machine.put_in_cgroup(42, SAMPLES / "cgroup_v2_limits" / "t0")
@@ -86,6 +87,7 @@ def test_a_cgroup_is_found_below_a_mount_with_blanks_in_its_name(machine: Machin
     assert cgroup.cpu_limit == 1.5
 
 
+@needs_samples
 def test_a_cgroup_without_limits_and_a_process_without_one_are_no_cgroup(machine: Machine) -> None:
     machine.set_process(42)
     reader = CgroupReader(machine.proc)
@@ -114,6 +116,7 @@ def test_limits_are_numbers_or_none(quota: int, period: int) -> None:
     assert parse_memory_max("max\n") == 0
 
 
+@needs_samples
 def test_the_cpu_capacity_is_the_quota_of_the_container(machine: Machine) -> None:
     machine.set_process(2**22 - 1)
     readers = Readers.of(machine.config)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from trackd_server.app import connections
@@ -31,10 +31,29 @@ async def answer(request: Request) -> PlainTextResponse:
     return PlainTextResponse(str(len(await request.body())))
 
 
+left_off: list[bool] = []
+
+
+async def endless(request: Request) -> StreamingResponse:
+    del request
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        try:
+            while True:
+                await anyio.sleep(0)
+                yield b"x" * 100_000
+        finally:
+            left_off.append(True)
+
+    return StreamingResponse(pieces())
+
+
 @asynccontextmanager
 async def listening(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[int]:
     monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", HEAD_TIMEOUT_S)
-    app = Starlette(routes=[Route("/", answer, methods=["GET", "POST"])])
+    app = Starlette(
+        routes=[Route("/", answer, methods=["GET", "POST"]), Route("/endless", endless)]
+    )
     config = uvicorn.Config(
         app, http=connections.BoundedConnection, ws="none", lifespan="off", log_config=None
     )
@@ -90,6 +109,24 @@ async def test_slow_bodies_slow_answers_and_pauses_between_requests_are_no_slow_
         assert (await client.get("/", params={"sleep_s": HEAD_TIMEOUT_S * 2})).text == "0"
         await anyio.sleep(HEAD_TIMEOUT_S * 2)
         assert (await client.get("/")).text == "0"
+
+
+async def test_a_reader_that_stands_still_is_left_and_a_slow_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "STANDSTILL_S", HEAD_TIMEOUT_S)
+    left_off.clear()
+    async with listening(monkeypatch) as port, await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        slow_until_s = anyio.current_time() + HEAD_TIMEOUT_S * 4
+        while anyio.current_time() < slow_until_s:
+            for _ in range(100):
+                await stream.receive(65_536)
+            await anyio.sleep(HEAD_TIMEOUT_S / 4)
+        assert not left_off
+        with anyio.fail_after(10):
+            while not left_off:
+                await anyio.sleep(0.05)
 
 
 async def test_more_connections_than_the_limit_are_turned_away_until_some_end(
