@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import click
 
@@ -39,16 +40,22 @@ def ls(project: str, count: int, *, as_json: bool) -> None:
     if not shown:
         click.echo("no runs")
         return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from trackd_agent.daemon.tables import Column, console, show
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("PROJECT", "RUN", "NAME", "STATE", "ROWS", "CREATED", "ADDRESS"):
-        table.add_column(name, justify="right" if name == "ROWS" else "left", no_wrap=True)
-    for run in shown:
-        rows = "" if run["rows"] is None else str(run["rows"])
-        created = run["created_at"][:19].replace("T", " ")
-        texts = (run["project"], run["run_id"], run["name"], run["state"], rows, created)
-        table.add_row(*(escape(text) for text in texts), escape(run["url"] or run["run_dir"]))
-    Console(highlight=False, soft_wrap=True).print(table)
+    columns = (
+        Column("PROJECT"),
+        Column("RUN"),
+        Column("NAME", spare=3),
+        Column("STATE"),
+        Column("ROWS", spare=1, is_number=True),
+        Column("CREATED", spare=2),
+        Column("ADDRESS", spare=4),
+    )
+    show(console(), columns, [_cells(run) for run in shown])
+
+
+def _cells(run: dict[str, Any]) -> tuple[str, ...]:
+    rows = "" if run["rows"] is None else str(run["rows"])
+    created = run["created_at"][:19].replace("T", " ")
+    address = run["url"] or run["run_dir"]
+    return run["project"], run["run_id"], run["name"], run["state"], rows, created, address

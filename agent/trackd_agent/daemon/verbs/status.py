@@ -45,9 +45,9 @@ def status(*, as_json: bool, show_config: bool) -> None:
             facts["config"] = [as_plain(value) for value in config.values]
         click.echo(json.dumps(facts, indent=1))
         return
-    from rich.console import Console
+    from trackd_agent.daemon import tables
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = tables.console()
     _show_agent(console, answer)
     _show_upstreams(console, answer)
     _show_writers(console, answer)
@@ -95,21 +95,25 @@ def _show_upstreams(console: Console, answer: admin_pb2.GetStatusResponse) -> No
 
 
 def _show_writers(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
-    from rich.table import Table
+    from trackd_agent.daemon.tables import Column, show
 
     if not answer.runs:
         console.print("runs      none since the agent started")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("RUN", "STATE", "LABEL", "WRITER", "PID"):
-        table.add_column(name)
-    for name in ("RECEIVED", "JOURNALLED", "UPLOADED", "BACKLOG", "DROPPED"):
-        table.add_column(name, justify="right")
-    for run in answer.runs:
-        for writer in run.writers:
-            table.add_row(*_cells(run, writer))
+    columns = (
+        Column("RUN"),
+        Column("STATE"),
+        Column("LABEL"),
+        Column("WRITER", spare=2),
+        Column("PID", spare=3),
+        Column("RECEIVED", spare=4, is_number=True),
+        Column("JOURNALLED", spare=5, is_number=True),
+        Column("UPLOADED", is_number=True),
+        Column("BACKLOG", spare=1, is_number=True),
+        Column("DROPPED", spare=6, is_number=True),
+    )
     console.print()
-    console.print(table)
+    show(console, columns, [_cells(run, writer) for run in answer.runs for writer in run.writers])
     for run in answer.runs:
         if run.upload_problem:
             text = f"{run.run.run_id}: {run.upload_problem}"
@@ -117,12 +121,10 @@ def _show_writers(console: Console, answer: admin_pb2.GetStatusResponse) -> None
 
 
 def _cells(run: run_pb2.RunStatus, writer: run_pb2.WriterStatus) -> list[str]:
-    from rich.markup import escape
-
     return [
-        escape(f"{run.run.project}/{run.run.run_id}"),
+        f"{run.run.project}/{run.run.run_id}",
         run.state,
-        escape(writer.label) or "-",
+        writer.label or "-",
         writer.state,
         str(writer.pid or "-"),
         str(writer.received_seq),

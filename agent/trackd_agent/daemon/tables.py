@@ -1,0 +1,62 @@
+"""Tables for people: whole in a pipe, as wide as the screen on a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Wide enough for every table: what reads a pipe must not find words cut.
+_PIPE_WIDTH = 10_000
+_GAP = 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; those with the highest `spare` go first where the screen is narrow, 0 never."""
+
+    heading: str
+    spare: int = 0
+    is_number: bool = False
+
+
+def console() -> Console:
+    """Return a console for standard output."""
+    found = Console(highlight=False, soft_wrap=True)
+    return (
+        found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=_PIPE_WIDTH)
+    )
+
+
+def show(where: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, without its least important columns where the screen is too narrow."""
+    kept = fitting(columns, rows, where.width)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for index in kept:
+        side = "right" if columns[index].is_number else "left"
+        table.add_column(Text(columns[index].heading), justify=side, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(row[index]) for index in kept))
+    where.print(table)
+
+
+def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return which columns fit, in order."""
+    widths = [
+        max(cell_len(text) for text in (column.heading, *(row[index] for row in rows)))
+        for index, column in enumerate(columns)
+    ]
+    kept = list(range(len(columns)))
+    while sum(widths[index] + _GAP for index in kept) - _GAP > width:
+        index = max(kept, key=lambda each: columns[each].spare)
+        if not columns[index].spare:
+            break
+        kept.remove(index)
+    return kept
