@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from trackd_agent.core.errors import JournalFull
 from trackd_agent.runs import liveness, spool
 from trackd_agent.runs.writer import AGENT_SUFFIX
 from trackd_agent.runs.writer_facts import WriterFacts
@@ -44,6 +45,7 @@ class Recovery:
         self._run_for = run_for
         self._unattributed: set[str] = set()
         self._given_up: set[Path] = set()
+        self._refused: set[int] = set()
         #: Whether every journal that has an owner is open.
         self.is_complete = True
 
@@ -66,9 +68,11 @@ class Recovery:
         for facts in sorted(found, key=lambda facts: facts.attached_s):
             try:
                 await self._adopt_journal(facts)
-            except Exception as error:
+            except Exception:
                 self.is_complete = False
-                log.exception("journal_not_opened", run_id=facts.run_id, problem=str(error))
+                if facts.producer not in self._refused:
+                    self._refused.add(facts.producer)
+                    log.exception("journal_not_opened", run_id=facts.run_id)
 
     async def _adopt_journal(self, facts: WriterFacts) -> None:
         run = self._run_for(facts)
@@ -159,9 +163,17 @@ class Recovery:
 async def look_after(writer: Writer) -> None:
     """Notice the death of a rank, and take over what only lies in its spool.
 
-    Raises:
-        JournalFull: no space for what lies in the spool; the next call tries again.
+    Where there is no space for that, the writer's `problem` says so and the next call tries again.
     """
+    try:
+        await _look_after(writer)
+    except JournalFull as error:
+        if writer.problem != error.message:
+            log.warning("spool_not_taken_over", label=writer.label, problem=error.message)
+        writer.problem = error.message
+
+
+async def _look_after(writer: Writer) -> None:
     facts = writer.facts
     folder = Path(facts.spool_dir) if facts.spool_dir else None
     if writer.is_alive:
@@ -183,12 +195,13 @@ async def clear_spools(run: Run) -> bool:
 
     A rank that still holds its spool may come back with the same records (the answer to its
     last word may be lost): the journal has to stay and know them until then.
-
-    Raises:
-        JournalFull: a journal cannot reach the disk.
     """
     for writer in run.writers:
-        if writer.facts.spool_dir and not await spool.remove_when_free(writer):
+        try:
+            if writer.facts.spool_dir and not await spool.remove_when_free(writer):
+                return False
+        except JournalFull as error:
+            writer.problem = error.message
             return False
     return True
 

@@ -199,8 +199,6 @@ class RunRegistry:
             for writer in run.writers:
                 await look_after(writer)
             await self._settle(run)
-        except JournalFull as error:
-            log.warning("spool_not_taken_over", run_id=run.run_id, problem=error.message)
         except Exception:
             log.exception("watch_failed", run_id=run.run_id)
 

@@ -123,6 +123,7 @@ async def take_over(writer: Writer, folder: Path, *, live: bool) -> None:
         count = await ingest(folder, writer.journal, live=live)
     except FileNotFoundError:  # no spool that this node sees, or it is gone already
         return
+    writer.problem = ""
     if not count:
         return
     if writer.start is None and (found := read_start(writer.folder, writer.producer)):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from starlette.responses import JSONResponse, Response
 from tests.fakes.wandb_server import fake_server
 from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
@@ -27,6 +28,8 @@ from trackd_proto.layout import producer_name
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from starlette.requests import Request
 
     from trackd_agent.monitor import Subject
 
@@ -347,3 +350,45 @@ async def test_sixty_four_writers_lose_nothing_while_agents_come_and_go(tmp_path
             rows = server.rows("r1", producer_name(rank.producer))
             assert [row["n"] for row in rows] == list(range(100))
         assert not server.rewritten
+
+
+async def test_a_server_that_tells_no_line_counts_still_keeps_its_history(tmp_path: Path) -> None:
+    async def refuse_counts(request: Request, answer: Any) -> Response:
+        if (await request.json())["operationName"] == "RunResumeStatus":
+            return JSONResponse({"errors": [{"message": 'Cannot query field "logLineCount".'}]})
+        return await answer()
+
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        server.faults["graphql"] = refuse_counts
+        server.history_line_count = 7
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        await logged(rank, 1)
+        await rank.finish()
+        await until(lambda: "r1" in server.complete)
+        assert set(server.lines["r1", "", "wandb-history.jsonl"]) == {7}
+
+
+async def test_a_dead_rank_whose_rest_finds_no_space_is_seen_and_taken_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive: Callable[..., Any] = Journal.receive
+    full = True
+
+    def refusing(self: Journal, *args: Any, **more: Any) -> Any:
+        if full:
+            raise JournalFull("JOURNAL_UNWRITABLE", "no space left")
+        return receive(self, *args, **more)
+
+    monkeypatch.setattr(Journal, "receive", refusing)
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        rank = Rank(tmp_path)
+        await logged(rank)
+        rank.exit()
+        rank.write_spool()
+        await until(lambda: bool(registry.runs(active_only=True)))
+        await until(lambda: "no space" in registry.status(RunRef("r1")).upload_problem)
+        assert rank.spool.exists()
+        full = False
+        await until(lambda: "r1" in server.complete)
+        assert [row["n"] for row in server.rows("r1")] == list(range(10))
