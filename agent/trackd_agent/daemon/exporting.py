@@ -19,16 +19,16 @@ from trackd_agent.daemon.servers import (
     socket_of,
     start_agent,
 )
-from trackd_agent.runs.document import replay, run_document
-from trackd_agent.runs.run_folder import find_writers
-from trackd_agent.runs.saved_files import list_files
+from trackd_agent.runs.folders.document import replay, run_document
+from trackd_agent.runs.folders.run_folder import find_writers
+from trackd_agent.runs.folders.saved_files import list_files
 from trackd_proto.layout import RunFolderFacts
 from trackd_proto.v1.admin_pb2 import FlushRequest
 from trackd_proto.v1.admin_pb2_grpc import AdminServiceStub
 from trackd_proto.v1.common_pb2 import RunRef
 
 if TYPE_CHECKING:
-    from trackd_agent.runs.run_folder import WriterSource
+    from trackd_agent.runs.folders.run_folder import WriterSource
 
 _AGENT_START_S = 10.0
 _FLUSH_S = 60.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd_agent.daemon.servers import start_agent
-from trackd_agent.runs.run_folder import find_writers
+from trackd_agent.runs.folders.run_folder import find_writers
 
 if TYPE_CHECKING:
     from trackd_proto.layout import RunFolderFacts

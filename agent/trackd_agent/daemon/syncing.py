@@ -11,14 +11,14 @@ import structlog
 from trackd_agent.monitor import Monitor, MonitorConfig
 from trackd_agent.runs.config import RunsConfig
 from trackd_agent.runs.context import RoomConfigs, RunsContext
-from trackd_agent.runs.sync import sync_folder
+from trackd_agent.runs.folders.sync import sync_folder
 from trackd_agent.upstream import Credentials, UpstreamConfig, UpstreamPool
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trackd_agent.daemon.servers import Server
-    from trackd_agent.runs.sync import SyncReport
+    from trackd_agent.runs.folders.sync import SyncReport
 
 
 async def sync_to(run_dir: Path, server: Server, data: Path, stall_timeout_s: float) -> SyncReport:

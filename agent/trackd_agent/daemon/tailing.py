@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from trackd_agent.journal import read_folder
 from trackd_agent.runs.console import Console
-from trackd_agent.runs.run_folder import WriterSource, find_writers
+from trackd_agent.runs.folders.run_folder import WriterSource, find_writers
 from trackd_proto import records
 from trackd_proto.records import ConsoleOutput, Kind
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.frames import row, start, write_segment
 
-from trackd_agent.runs.document import replay, run_document
-from trackd_agent.runs.run_folder import find_writers
+from trackd_agent.runs.folders.document import replay, run_document
+from trackd_agent.runs.folders.run_folder import find_writers
 from trackd_proto import layout, records
 
 if TYPE_CHECKING:

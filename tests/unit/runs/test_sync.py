@@ -14,7 +14,7 @@ from tests.unit.runs.test_document import EXIT, journal, make_run
 from trackd_agent.monitor import Monitor, MonitorConfig
 from trackd_agent.runs.config import RunsConfig
 from trackd_agent.runs.context import RoomConfigs, RunsContext
-from trackd_agent.runs.sync import SyncReport, sync_folder
+from trackd_agent.runs.folders.sync import SyncReport, sync_folder
 from trackd_agent.upstream import Credentials, StaticEndpoint, UpstreamConfig, UpstreamPool
 from trackd_proto import layout, records
 from trackd_proto.layout import producer_name

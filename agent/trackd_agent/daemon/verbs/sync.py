@@ -11,7 +11,7 @@ import click
 from trackd_proto import layout
 
 if TYPE_CHECKING:
-    from trackd_agent.runs.sync import SyncReport
+    from trackd_agent.runs.folders.sync import SyncReport
 
 
 @click.command()
@@ -67,7 +67,7 @@ def _sync(run_dir: Path, base_url: str, timeout_s: float) -> SyncReport:
     from trackd_agent.daemon.leftovers import let_agent_take_over
     from trackd_agent.daemon.servers import ServerUnreachable, find_server
     from trackd_agent.daemon.syncing import sync_to
-    from trackd_agent.runs.sync import SyncReport
+    from trackd_agent.runs.folders.sync import SyncReport
 
     facts = layout.RunFolderFacts.read(run_dir)
     data = layout.data_dir()

@@ -15,8 +15,8 @@ import anyio.to_thread
 import msgspec
 
 from trackd_agent.runs import spool
+from trackd_agent.runs.folders.run_folder import WriterSource, find_writers
 from trackd_agent.runs.run import Run
-from trackd_agent.runs.run_folder import WriterSource, find_writers
 from trackd_agent.runs.upload.uplink import Uplink
 from trackd_agent.runs.writer_facts import WriterFacts
 from trackd_agent.upstream import RunPath

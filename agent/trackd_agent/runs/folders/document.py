@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from trackd_agent.runs import tree
 from trackd_agent.runs.config_tree import RESERVED
+from trackd_agent.runs.folders.saved_files import list_files
 from trackd_agent.runs.metrics import MetricDefinitions
-from trackd_agent.runs.saved_files import list_files
 from trackd_agent.runs.state import WriterState
 from trackd_proto.records import Alert, Kind
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from trackd_agent.runs.run_folder import WriterSource
+    from trackd_agent.runs.folders.run_folder import WriterSource
     from trackd_agent.runs.updates import Updates
     from trackd_proto.layout import RunFolderFacts
 
