@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.fakes.wandb_server import fake_server
 from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
 
+from trackd_agent.filestream import FileStream
+from trackd_agent.runs.options import RunRef
 from trackd_proto import records
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 async def test_a_second_attempt_goes_on_behind_the_first(tmp_path: Path) -> None:
@@ -67,3 +71,27 @@ async def test_the_server_s_lines_are_not_overwritten_by_a_new_attempt(tmp_path:
         await rank.finish()
         await until(lambda: "r1" in server.complete)
         assert set(server.lines["r1", "", "wandb-history.jsonl"]) == {7}
+
+
+async def test_an_attempt_waits_for_an_earlier_one_that_fails_and_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = FileStream.send
+    is_broken = True
+
+    async def broken(self: FileStream, outgoing: Any) -> None:
+        if is_broken:
+            raise RuntimeError("a bug")
+        await send(self, outgoing)
+
+    monkeypatch.setattr(FileStream, "send", broken)
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        for attempt in range(2):
+            rank = Rank(tmp_path)
+            await rank.attach(registry)
+            rank.log({"attempt": attempt})
+            await rank.finish()
+        await until(lambda: "a bug" in registry.status(RunRef("r1")).upload_problem)
+        is_broken = False
+        await until(lambda: "r1" in server.complete)
+        assert [row["attempt"] for row in server.rows("r1")] == [0, 1]
