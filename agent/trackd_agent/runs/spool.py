@@ -155,7 +155,7 @@ async def remove_when_free(writer: Writer) -> bool:
     folder = Path(writer.facts.spool_dir)
     if liveness.lock_is_free(folder) is False:
         return False
-    if writer.journal.is_dirty:
+    if writer.journal.synced_seq < writer.journal.last_seq:  # also while another sync is under way
         await anyio.to_thread.run_sync(writer.journal.sync)
     return await remove(folder)
 

@@ -127,7 +127,7 @@ async def test_a_spool_goes_only_when_the_journal_is_on_the_disk(
         await logged(rank)
         rank.exit()
         rank.write_spool()
-        await until(lambda: not rank.spool.exists())
+        await until(lambda: not rank.spool.exists(), 30)
     assert order.index(f"sync {rank.last_seq}") < order.index("remove")
 
 
