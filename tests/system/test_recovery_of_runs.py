@@ -121,10 +121,10 @@ async def test_a_rank_killed_with_its_agent_comes_up_as_crashed_with_all_rows(
         await wait_for_end(rank)
         await agent.start()
         with anyio.fail_after(20):
-            while server.document("r1")["run"]["state"] == "running":
+            while server.document("r1")["run"]["state"] != "crashed":
                 await anyio.sleep(0.1)
         document = server.document("r1")
-        assert document["run"]["exit_code"] == 255
+        assert document["run"]["exit_code"] is None
         # The rank waits behind row 500 (after five answers), which log() had returned.
         assert rows_of(server) == list(range(501))
 

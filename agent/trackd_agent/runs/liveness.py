@@ -58,6 +58,9 @@ def looks_dead(writer: Writer) -> bool:
     is_attached = writer.state == "attached"
     if facts.pid and facts.pid_start_ticks and start_ticks(facts.pid) != facts.pid_start_ticks:
         return True
-    if is_attached or not facts.spool_dir:
+    if is_attached:
         return False
-    return lock_is_free(Path(facts.spool_dir)) is True
+    is_free = lock_is_free(Path(facts.spool_dir)) if facts.spool_dir else None
+    if is_free is None:  # no spool to come back with: a process that is not there is gone
+        return bool(facts.pid) and not start_ticks(facts.pid)
+    return is_free

@@ -388,6 +388,8 @@ def _changed_columns(fields: dict[str, Any]) -> dict[str, Any]:
         values["tags"] = json.dumps(fields["tags"])
     if fields.get("state"):
         values["state"] = _checked_state(fields["state"])
+        if values["state"] == "crashed":
+            values["exit_code"] = None  # the process died before it could have one
     return values
 
 

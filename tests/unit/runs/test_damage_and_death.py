@@ -185,6 +185,17 @@ async def test_a_process_of_another_pid_namespace_is_not_taken_for_dead(tmp_path
         assert len(server.rows("r1")) == 10
 
 
+async def test_a_writer_without_spool_is_dead_when_its_process_is(tmp_path: Path) -> None:
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        options = AttachOptions(
+            run_id="r1", project="p", producer=7, run_dir=tmp_path / "runs" / "r1", pid=2**22 - 7
+        )
+        attachment = await registry.attach(options, Caller(0, 0))
+        writer = registry.writer(attachment.capability)
+        writer.connection_lost()
+        await until(lambda: not writer.is_alive)
+
+
 async def test_finish_from_outside_takes_the_rest_of_a_dead_rank_and_spares_a_living_one(
     tmp_path: Path,
 ) -> None:

@@ -65,6 +65,17 @@ async def bring_own_files(
         uploader.add(name, "now")
 
 
+def is_crashed(pumps: list[Pump]) -> bool:
+    """Return whether the final state of the run comes from a process that died."""
+    return any(
+        pump.state is not None
+        and pump.state.start.update_finish_state
+        and pump.state.exit is not None
+        and pump.state.exit.crashed
+        for pump in pumps
+    )
+
+
 async def end_run(pumps: list[Pump], uploader: FileUploader, files_grace_s: float) -> None:
     """Send the final state when the files are through, or when they take too long.
 

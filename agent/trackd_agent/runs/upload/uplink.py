@@ -246,4 +246,6 @@ class Uplink:
             contents = ending.own_contents(self._states())
             await ending.bring_own_files(contents, self.files_dir, self.uploader)
             await ending.end_run(pumps, self.uploader, self._context.config.files_grace_s)
+            if ending.is_crashed(pumps):
+                await self.upsert.tell_crashed()
         self._completed = carried

@@ -133,6 +133,23 @@ class Upsert:
         answer.bucket.is_new = bool(answer.inserted)
         return answer.bucket
 
+    async def tell_crashed(self) -> None:
+        """Say that the run ended because a process died, which no exit code can say.
+
+        Tried once: a server that does not take it shows the run as failed, which is no lie.
+        """
+        path = self.path
+        variables = {
+            "name": path.run,
+            "project": path.project,
+            "entity": path.entity or None,
+            "state": "crashed",
+        }
+        try:
+            await self._attempt(variables)
+        except RequestFailed as failure:
+            log.info("crash_not_told", run_id=path.run, problem=failure.problem)
+
     async def line_counts(self) -> Offsets:
         """Return how many lines the server holds of the run: earlier attempts wrote them.
 
