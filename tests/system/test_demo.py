@@ -64,5 +64,7 @@ def test_killing_the_agent_in_the_middle_loses_nothing(
 ) -> None:
     printed, document = demonstrate(tmp_path, environ, "--kill-agent")
     assert "killed the agent" in printed
+    killed, successor = re.findall(r"\(pid (\d+)\)", " ".join(printed.split()))
+    assert killed != successor != "0"
     assert f"All {STEPS * RANKS} rows of {RANKS} ranks are in the server." in printed
     assert document["run"]["state"] == "finished"

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-_STEP = re.compile(r"step (\d+)/\d+")
+_STEP = re.compile(r"step (\d+)/\d+ (.*)")
+_BAR_WIDTH = 24
 #: How far the training is when `--kill-agent` strikes.
 _KILL_AT = 0.4
 #: How long the agent may take to bring the last rows to the server.
@@ -39,6 +40,7 @@ class _Rank:
     process: subprocess.Popen[bytes]
     bar: TaskID
     step: int = 0
+    measured: str = ""
     rest: bytes = b""
     last_lines: deque[str] = field(default_factory=lambda: deque[str](maxlen=20))
 
@@ -55,6 +57,8 @@ class _Rank:
         *lines, self.rest = (self.rest + data).split(b"\n")
         texts = [line.decode(errors="replace").rstrip("\r") for line in lines]
         self.last_lines.extend(texts)
+        for found in filter(None, map(_STEP.search, texts)):
+            self.step, self.measured = int(found[1]), found[2]
         return texts
 
 
@@ -71,23 +75,31 @@ class Launch:
     def run(self, *, kill_agent: bool) -> int:
         """Train, and return the exit status of the demonstration."""
         console = Console(highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         progress = Progress(
-            *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
+            TextColumn("{task.description}"),
+            BarColumn(_BAR_WIDTH),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[measured]}"),
+            console=console,
+            disable=not console.is_terminal,
         )
-        console.print(f"{self.ranks} ranks, {self.steps} steps, one run: {self.run_id}")
+        console.print(f"{_ranks(self.ranks)}, {self.steps} steps, one run: {self.run_id}")
+        killed = 0
         with progress:
             ranks = [self._start(number, progress) for number in range(self.ranks)]
-            for line in self._follow(ranks, progress):
-                console.print(line, markup=False)
+            for lines in self._follow(ranks, progress):
+                for line in lines:
+                    console.print(line, markup=False, soft_wrap=True)
                 if kill_agent and min(rank.step for rank in ranks) >= self.steps * _KILL_AT:
                     kill_agent = False
-                    console.print(_kill_agent())
+                    killed = _kill_agent(console)
         failed = [rank for rank in ranks if rank.process.wait() != 0]
         for rank in failed:
-            console.print(f"rank {rank.number} ended with status {rank.process.returncode}:")
-            console.print("\n".join(rank.last_lines), markup=False)
-        return 1 if failed else self._look(console)
+            console.print(f"rank {rank.number} ended with status {rank.process.returncode}")
+            if rank.number != 0:  # rank 0's were shown as they came
+                console.print("\n".join(rank.last_lines), markup=False, soft_wrap=True)
+        return 1 if failed else self._look(console, killed)
 
     def _start(self, number: int, progress: Progress) -> _Rank:
         arguments = [self.run_id, self.project, str(self.steps), str(self.socket)]
@@ -107,10 +119,14 @@ class Launch:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        return _Rank(number, process, progress.add_task(f"rank {number}", total=self.steps))
+        bar = progress.add_task(f"rank {number}", total=self.steps, measured="")
+        return _Rank(number, process, bar)
 
-    def _follow(self, ranks: list[_Rank], progress: Progress) -> Iterator[str]:
-        """Yield the lines of rank 0 until all ranks have closed their output."""
+    def _follow(self, ranks: list[_Rank], progress: Progress) -> Iterator[list[str]]:
+        """Yield the lines to print whenever a rank printed something, until all have ended.
+
+        They are those of rank 0, without its steps where bars show them.
+        """
         with selectors.DefaultSelector() as selector:
             for rank in ranks:
                 selector.register(rank.output, selectors.EVENT_READ, rank)
@@ -122,18 +138,22 @@ class Launch:
                         selector.unregister(rank.output)
                         rank.output.close()
                         continue
-                    steps = [int(found[1]) for line in lines if (found := _STEP.search(line))]
-                    rank.step = max([rank.step, *steps])
-                    progress.update(rank.bar, completed=rank.step)
-                    yield from lines if rank.number == 0 else ()
+                    progress.update(rank.bar, completed=rank.step, measured=rank.measured)
+                    shown = lines if rank.number == 0 else []
+                    yield [line for line in shown if progress.disable or not _STEP.search(line)]
 
-    def _look(self, console: Console) -> int:
+    def _look(self, console: Console, killed: int) -> int:
         """Count what the server has, and say how to look at it."""
         url, path, kept = self._wait_for_rows()
         expected = self.ranks * self.steps
         console.print()
+        if killed:
+            console.print(
+                f"The agent (pid {killed}) was killed; a rank started another one"
+                f" (pid {_agent_pid()}), which went on where that had been."
+            )
         if kept == expected:
-            console.print(f"All {kept} rows of {self.ranks} ranks are in the server.")
+            console.print(f"All {kept} rows of {_ranks(self.ranks)} are in the server.")
         else:
             console.print(f"{kept} of {expected} rows are in the server.", style="bold red")
         command = "trackd" if shutil.which("trackd") else sys.argv[0]
@@ -165,11 +185,28 @@ def _runs() -> list[dict[str, Any]]:
     return json.loads(ended.stdout) if ended.returncode == 0 else []
 
 
-def _kill_agent() -> str:
-    """Kill the agent of this data directory as a crash would, and say so."""
+def _ranks(count: int) -> str:
+    return f"{count} rank" if count == 1 else f"{count} ranks"
+
+
+def _agent_pid() -> int:
+    """Return the process id of the agent of this data directory, 0 if none is known."""
     try:
-        pid = int(layout.agent_lock(layout.data_dir()).read_text().split()[0])
-        os.kill(pid, signal.SIGKILL)
-    except (OSError, ValueError, IndexError) as error:
-        return f"[yellow]no agent to kill was found: {error}[/]"
-    return f"[bold red]killed the agent (pid {pid}, SIGKILL); the ranks go on[/]"
+        return int(layout.agent_lock(layout.data_dir()).read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _kill_agent(console: Console) -> int:
+    """Kill the agent as a crash would, say so, and return its process id."""
+    pid = _agent_pid()
+    try:
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pid = 0
+    if pid:
+        console.print(f"[bold red]killed the agent (pid {pid}, SIGKILL); the ranks go on[/]")
+    else:
+        console.print("[yellow]no agent to kill was found[/]")
+    return pid

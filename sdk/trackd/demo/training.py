@@ -58,7 +58,10 @@ def main(run_id: str, project: str, steps: int, address: str) -> None:
         print(f"rank {rank}: training, process {os.getpid()}")
         waits_us = train(run, ring, rank, options)
         middle_us, worst_us = float(np.median(waits_us)), max(waits_us)
-        print(f"rank {rank}: log() took {middle_us:.1f} us in the median, {worst_us:.0f} at worst")
+        print(
+            f"rank {rank}: log() took {middle_us:.1f} µs in the median, {worst_us:.0f} µs at worst"
+            f" ({options.ranks} busy ranks on {os.cpu_count()} cores)"
+        )
 
 
 def train(run: trackd.Run, ring: Ring, rank: int, options: Options) -> list[float]:

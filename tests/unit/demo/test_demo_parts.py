@@ -23,8 +23,15 @@ def test_a_missing_extra_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(importlib.util, "find_spec", find)
     ended = CliRunner().invoke(demo, [])
     assert ended.exit_code == 1
-    assert "the demonstration needs sklearn" in ended.output
-    assert "trackd[demo]" in ended.output
+    assert "the demonstration needs scikit-learn (the extra `demo`)" in ended.output
+    assert "-m pip install scikit-learn" in ended.output
+
+
+def test_a_project_name_that_no_run_may_have_is_refused_before_ranks_start() -> None:
+    ended = CliRunner().invoke(demo, ["--project", "a/b"])
+    assert ended.exit_code == 2
+    assert "'a/b' contains '/'" in ended.output
+    assert "Traceback" not in ended.output
 
 
 def test_no_image_is_trained_on_and_measured_with() -> None:
