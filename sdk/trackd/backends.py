@@ -167,6 +167,8 @@ class ChildBackend:
         self._first_step = first_step
         #: Configuration of the first record; the parent's run has its own already.
         self.config: dict[str, Any] = {}
+        #: False where the run was started in this process, which then ends it, too.
+        self.is_guest = True
         self._spool: Spool | None = None
 
     @property
@@ -191,7 +193,11 @@ class ChildBackend:
         self._spool = spool = context.make_spool(identities.generate_producer())
         self.recorder = recorder = context.make_recorder(spool, self._first_step)
         start = start_record(
-            context, self.config, parent_producer=self._parent_producer, first_step=self._first_step
+            context,
+            self.config,
+            parent_producer=self._parent_producer,
+            first_step=self._first_step,
+            is_guest=self.is_guest,
         )
         recorder.record(Kind.START, start)
         return recorder

@@ -86,17 +86,18 @@ def start_record(
     *,
     parent_producer: int = 0,
     first_step: int = 0,
+    is_guest: bool = False,
 ) -> Start:
     """Return the first record of a writer.
 
     Args:
         context: of the run.
         config: first configuration.
-        parent_producer: not 0 for a forked child, which never ends the run.
+        parent_producer: not 0 for a forked child, which the agent follows through its spool.
         first_step: number of its first row.
+        is_guest: a forked child in the run of its parent, which it never ends.
     """
     identity, settings = context.identity, context.settings
-    is_child = parent_producer != 0
     return Start(
         run_id=identity.run_id,
         project=identity.project,
@@ -117,8 +118,8 @@ def start_record(
         notes=identity.notes,
         config=config,
         base_url=settings.base_url or "",
-        primary=settings.x_primary and not is_child,
-        update_finish_state=settings.x_update_finish_state and not is_child,
+        primary=settings.x_primary and not is_guest,
+        update_finish_state=settings.x_update_finish_state and not is_guest,
         settings=agent_settings(settings),
         parent_producer=parent_producer,
         first_step=first_step,

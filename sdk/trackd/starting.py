@@ -120,6 +120,7 @@ def start_in_child(
         context.discovery.start_agent()
     backend = ChildBackend(context, parent_producer, 0, "")
     backend.config = identity.config
+    backend.is_guest = False
     backend.open()
     run = _make_run(context, backend, folder, finish)
     print_header(run, terminal, attached=True)

@@ -183,7 +183,7 @@ async def _look_after(writer: Writer) -> None:
         if writer.leaving_seq and not writer.is_leaving:
             writer.end("exited")
         elif is_dead and writer.is_alive:
-            is_orderly = facts.is_child or await spool.has_exit(writer.folder)
+            is_orderly = writer.is_guest or await spool.has_exit(writer.folder)
             writer.end("exited" if is_orderly else "crashed")
             log.info("writer_died", run_id=facts.run_id, label=facts.label, state=writer.state)
     elif folder is not None and await spool.remove_when_free(writer):

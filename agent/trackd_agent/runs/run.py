@@ -199,7 +199,7 @@ class Run:
         """`running`, `finished`, `failed` or `crashed`."""
         if self.has_living_writer:
             return "running"
-        if any(writer.state == "crashed" and not writer.facts.is_child for writer in self.writers):
+        if any(writer.state == "crashed" and not writer.is_guest for writer in self.writers):
             return "crashed"
         return "failed" if any(writer.pumps.exit_code for writer in self.writers) else "finished"
 

@@ -88,6 +88,12 @@ class Writer:
         """Whether more may come from it."""
         return self.state in ("attached", "lost")
 
+    @property
+    def is_guest(self) -> bool:
+        """Whether it is a forked child in its parent's run: its end says nothing about the run."""
+        ends_run = self.start is not None and self.start.update_finish_state
+        return self.facts.is_child and not ends_run
+
     # -- the hot path ----------------------------------------------------------------------
 
     def receive(

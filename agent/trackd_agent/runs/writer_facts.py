@@ -60,6 +60,7 @@ class WriterFacts(msgspec.Struct):
             host="",
             program="",
             base_url=self.base_url,
+            update_finish_state=not self.is_child,
             parent_producer=self.parent_producer,
         )
 

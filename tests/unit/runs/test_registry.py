@@ -175,7 +175,7 @@ async def test_a_forked_child_is_followed_through_its_spool(tmp_path: Path) -> N
         await rank.attach(registry)
         rank.log({"who": "parent"})
         rank.send()
-        child = Rank(tmp_path, parent_producer=rank.producer)
+        child = Rank(tmp_path, parent_producer=rank.producer, update_finish_state=False)
         with child.alive():
             child.log({"who": "child"})
             child.write_spool()

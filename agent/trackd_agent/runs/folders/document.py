@@ -150,7 +150,7 @@ def _outcome(writers: list[Replay]) -> tuple[str, int | None]:
         end = writer.state.exit
         if end is not None and not end.crashed:
             codes.append(end.exit_code)
-        elif not writer.state.start.parent_producer:
+        elif writer.state.start.update_finish_state or not writer.state.start.parent_producer:
             return "crashed", None
         # A forked child just stops: its end says nothing about the run.
     code = next((code for code in codes if code), 0)

@@ -290,7 +290,7 @@ class Pump:
             return
         if state.exit is not None and not state.exit.crashed:
             writer.state = "exited"  # its exit was in the spool
-        elif state.exit is None and writer.state == "crashed" and not writer.facts.is_child:
+        elif state.exit is None and writer.state == "crashed" and not writer.is_guest:
             if not ending.record_crash(writer, state.start.time_s):
                 await self._wake.wait(1.0)
             return

@@ -188,7 +188,12 @@ class Upsert:
             "entity": self.path.entity or None,
             "config": json.dumps(upstream_config(states), ensure_ascii=False, default=str),
         }
-        if self.bucket is None:
+        # Naming the program begins the run anew: not where only forked children of one that is
+        # over still have something to say, which nobody would end again.
+        is_begun = any(
+            s.start.update_finish_state or not s.start.parent_producer for s in states.values()
+        )
+        if self.bucket is None and is_begun:
             variables |= {"host": first.start.host, "program": first.start.program}
         facts = first.facts
         tags = list(dict.fromkeys(tag for state in states.values() for tag in state.facts.tags))
