@@ -65,7 +65,10 @@ def server_document(path: str, data: Path, base_url: str = "") -> dict[str, Any]
     """
     entity, project, run = (quote(part, safe="") for part in path.split("/"))
     server = find_server(data, base_url)
-    document = server.get(f"/api/v1/runs/{entity}/{project}/{run}/document")
+    try:
+        document = server.get(f"/api/v1/runs/{entity}/{project}/{run}/document")
+    except NoSuchRun:
+        raise NoSuchRun(f"{server.base_url} has no run {path}; `trackd ls` lists runs") from None
     document["run"].pop("entity", None)  # a run folder's document has none either
     return document
 

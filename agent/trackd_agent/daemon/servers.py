@@ -24,6 +24,7 @@ _START_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 _TIMEOUT_S = 120.0
 _NOT_FOUND = 404
+_KEY_REFUSED = (401, 403)
 
 
 class ServerUnreachable(Exception):
@@ -90,6 +91,12 @@ class Server:
                 raise NoSuchRun(f"{self.base_url} holds no such run")
             answer.raise_for_status()
             return answer.json()
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            hint = ": the API key is wrong or missing" if status in _KEY_REFUSED else ""
+            raise ServerUnreachable(f"{self.base_url} answers {status}{hint}") from error
+        except httpx.TransportError as error:
+            raise ServerUnreachable(f"{self.base_url} does not answer ({error})") from error
         except (httpx.HTTPError, ValueError) as error:
             raise ServerUnreachable(f"{self.base_url}{path}: {error}") from error
 

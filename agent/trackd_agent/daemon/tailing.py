@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from trackd_agent.daemon.servers import NoSuchRun
 from trackd_agent.journal import read_folder
 from trackd_agent.runs.console import Console
 from trackd_agent.runs.folders.run_folder import WriterSource, find_writers
@@ -145,7 +146,13 @@ class ServerConsole:
 
     def poll(self) -> list[ShownLine]:
         """Return the lines that are new since the last call."""
-        data = self._server.graphql(_LOG_LINES, {**self._names, "last": _PAGE_LINES})
+        try:
+            data = self._server.graphql(_LOG_LINES, {**self._names, "last": _PAGE_LINES})
+        except NoSuchRun:
+            path = "/".join(self._names[name] for name in ("entity", "project", "run"))
+            raise NoSuchRun(
+                f"{self._server.base_url} has no run {path}; `trackd ls` lists runs"
+            ) from None
         shown: list[ShownLine] = []
         same_time: dict[tuple[str, str], int] = {}
         for edge in data["project"]["run"]["logLines"]["edges"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,36 +16,29 @@ if TYPE_CHECKING:
 NO_RUN_STATUS = 3
 _MAX_ROWS_SHOWN = 10
 _MAX_LINES_SHOWN = 10
+#: Columns that tell a person little; they are in the JSON.
+_TIMES = ("_timestamp", "_runtime")
 
 
 @click.command()
-@click.argument("run", metavar="RUN_DIR|ENTITY/PROJECT/RUN")
+@click.argument("run", metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole document as JSON.")
 @click.option("--base-url", default="", help="Server to ask; default: as configured.")
 def export(run: str, as_json: bool, base_url: str) -> None:
     """Print everything that a run recorded.
 
-    RUN_DIR is a run folder: it is read with the journals and spools that belong to it, also
-    when all processes of the run were killed. ENTITY/PROJECT/RUN is read from the server.
+    RUN is a run folder, the id of a run below ./trackd, or ENTITY/PROJECT/RUN on the server.
+    A folder is read with the journals and spools that belong to it, also when all processes of
+    the run were killed.
 
     Exit status 3: there is no such run.
 
     Example: trackd export --json trackd/latest-run
     """
-    from trackd_agent.daemon.exporting import folder_document, server_document
     from trackd_agent.daemon.servers import NoSuchRun, ServerUnreachable
 
-    data = layout.data_dir()
     try:
-        if Path(run).is_dir():
-            document = folder_document(Path(run).resolve(), data)
-        elif run.count("/") == 2 and not run.startswith(("/", ".")):
-            document = server_document(run, data, base_url)
-        else:
-            click.echo(
-                f"trackd export: {run!r} is neither a folder nor entity/project/run", err=True
-            )
-            sys.exit(NO_RUN_STATUS)
+        document = _document(run, base_url)
     except NoSuchRun as error:
         click.echo(f"trackd export: {error}", err=True)
         sys.exit(NO_RUN_STATUS)
@@ -59,6 +51,28 @@ def export(run: str, as_json: bool, base_url: str) -> None:
     else:
         for line in _as_text(document):
             click.echo(line)
+
+
+def _document(run: str, base_url: str) -> dict[str, Any]:
+    """Return the document of a run.
+
+    Raises:
+        NoSuchRun: nothing is known under this name.
+        ServerUnreachable: the server does not answer.
+    """
+    from trackd_agent.daemon.exporting import folder_document, server_document
+    from trackd_agent.daemon.servers import NoSuchRun
+    from trackd_agent.runs.folders.run_folder import folder_named
+
+    data = layout.data_dir()
+    if folder := folder_named(run):
+        return folder_document(folder, data)
+    if run.count("/") == 2 and not run.startswith(("/", ".")):
+        return server_document(run, data, base_url)
+    raise NoSuchRun(
+        f"{run!r} is no run folder, no run below ./trackd and no ENTITY/PROJECT/RUN; "
+        "`trackd ls` lists runs"
+    )
 
 
 def _as_text(document: dict[str, Any]) -> Iterator[str]:
@@ -76,16 +90,44 @@ def _as_text(document: dict[str, Any]) -> Iterator[str]:
                 f"  {key} = {_short(value)}" for key, value in sorted(document[part].items())
             )
     rows = document["history"]
-    yield f"\nhistory  {len(rows)} rows"
-    yield from (f"  {_short(row)}" for row in rows[-_MAX_ROWS_SHOWN:])
+    yield f"\nhistory  {_counted(len(rows), 'row', _MAX_ROWS_SHOWN)}"
+    if rows:
+        yield _table(rows[-_MAX_ROWS_SHOWN:])
     if system := document.get("system"):  # only a server's document has it
-        yield f"\nsystem   {len(system)} rows"
+        yield f"\nsystem   {_counted(len(system), 'row')}"
     if document["files"]:
         yield "\nfiles"
         yield from (f"  {f['name']}  {f['size']}" for f in document["files"])
     lines = document["console"]
-    yield f"\nconsole  {len(lines)} lines"
+    yield f"\nconsole  {_counted(len(lines), 'line', _MAX_LINES_SHOWN)}"
     yield from (f"  {line}" for line in lines[-_MAX_LINES_SHOWN:])
+
+
+def _counted(count: int, word: str, shown: int = 0) -> str:
+    text = f"{count} {word}" if count == 1 else f"{count} {word}s"
+    return f"{text}, the last {shown}:" if 0 < shown < count else text
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Return rows as a table; where it is too wide for the screen the last columns are left out."""
+    from trackd_agent.daemon.tables import Column, console, show
+
+    names = dict.fromkeys(["_step", *(name for row in rows for name in row)])
+    columns = [
+        Column(name, spare=place, is_number=True)
+        for place, name in enumerate(name for name in names if name not in _TIMES)
+    ]
+    cells = [[_cell(row.get(column.heading, "")) for column in columns] for row in rows]
+    screen = console()
+    with screen.capture() as captured:
+        show(screen, columns, cells)
+    return captured.get().rstrip()
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else _short(value)
 
 
 def _short(value: object) -> str:

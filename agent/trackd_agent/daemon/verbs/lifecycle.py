@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -42,16 +42,25 @@ def up(*, as_json: bool) -> None:
     started = False
     deadline_s = time.monotonic() + _START_TIMEOUT_S
     process = None
+    log_from = _log_size(data)
     while True:
         try:
             with connected() as client:
                 status = client.status()
-        except NoAgent as error:
+        except NoAgent:
             if process is None:
-                process = start_agent(data)
+                try:
+                    process = start_agent(data)
+                except OSError as error:
+                    _fail(
+                        f"cannot use the data directory {data}: {error.strerror}; "
+                        "set TRACKD_DIR to a folder on a local disk that you can write to",
+                        as_json=as_json,
+                    )
                 started = True
             elif process.poll() not in (None, 0) or time.monotonic() > deadline_s:
-                _fail(f"{error}\n{_end_of_log(data)}", as_json=as_json)
+                said = _end_of_log(data, log_from)
+                _fail(f"the agent does not start:\n{said}", as_json=as_json)
         else:
             waiting = any(each.state == "starting" for each in status.upstreams)
             if not (started and waiting) or time.monotonic() > deadline_s:
@@ -114,7 +123,7 @@ def _report(status: admin_pb2.GetStatusResponse, *, started: bool, as_json: bool
     click.echo(f"data: {status.data_dir}")
 
 
-def _fail(text: str, *, as_json: bool) -> None:
+def _fail(text: str, *, as_json: bool) -> NoReturn:
     if as_json:
         click.echo(json.dumps({"error": {"code": "FAILED", "message": text}}))
     else:
@@ -122,12 +131,21 @@ def _fail(text: str, *, as_json: bool) -> None:
     sys.exit(1)
 
 
-def _end_of_log(data: Path) -> str:
+def _log_size(data: Path) -> int:
     try:
-        lines = (data / "agent" / "agent.log").read_text(errors="replace").splitlines()
+        return (data / "agent" / "agent.log").stat().st_size
     except OSError:
-        return "it left no log"
-    return "\n".join(lines[-_LOG_LINES:])
+        return 0
+
+
+def _end_of_log(data: Path, after_bytes: int) -> str:
+    """Return the last lines of the log behind a position."""
+    try:
+        said = (data / "agent" / "agent.log").read_bytes()[after_bytes:]
+    except OSError:
+        said = b""
+    lines = said.decode(errors="replace").splitlines()
+    return "\n".join(lines[-_LOG_LINES:]) or "it left no log"
 
 
 def _lives(pid: int) -> bool:

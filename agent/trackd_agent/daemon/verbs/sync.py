@@ -40,7 +40,8 @@ def sync(paths: tuple[Path, ...], as_json: bool, base_url: str, timeout_s: float
 
     folders = _run_folders(paths or (Path("trackd"),))
     if not folders:
-        click.echo("trackd sync: no offline run here", err=True)
+        looked = ", ".join(map(str, paths)) or "./trackd"
+        click.echo(f"trackd sync: there is no offline run in {looked}", err=True)
         sys.exit(3)
     is_whole = True
     for folder in folders:

@@ -64,9 +64,10 @@ def _source(run: str, base_url: str) -> ConsoleSource:
     """
     from trackd_agent.daemon.servers import NoSuchRun, find_server
     from trackd_agent.daemon.tailing import FileConsole, JournalConsole, ServerConsole
+    from trackd_agent.runs.folders.run_folder import folder_named
 
     data = layout.data_dir()
-    folder = _folder_of(run)
+    folder = folder_named(run)
     if folder is not None:
         facts = layout.RunFolderFacts.read(folder)
         if facts is None or facts.mode == "offline":
@@ -79,23 +80,10 @@ def _source(run: str, base_url: str) -> ConsoleSource:
         data, base_url = Path(facts.data_dir), base_url or facts.base_url
     if run.count("/") != 2:
         raise NoSuchRun(
-            f"{run!r} is no run folder, no run below ./trackd and no entity/project/run"
+            f"{run!r} is no run folder, no run below ./trackd and no ENTITY/PROJECT/RUN; "
+            "`trackd ls` lists runs"
         )
     return ServerConsole(find_server(data, base_url), *run.split("/"))
-
-
-def _folder_of(run: str) -> Path | None:
-    """Return the run folder that a path or a run id means; of several the newest."""
-    if Path(run).is_dir():
-        return Path(run).resolve()
-    if "/" in run:
-        return None
-    named = [
-        folder
-        for folder in Path("trackd").glob("*run-*")
-        if (facts := layout.RunFolderFacts.read(folder)) and facts.run_id == run
-    ]
-    return max(named, key=lambda path: path.stat().st_mtime).resolve() if named else None
 
 
 def _show(line: ShownLine, *, as_json: bool) -> None:

@@ -31,6 +31,23 @@ if TYPE_CHECKING:
 _PRODUCER_DIGITS = 16
 
 
+def folder_named(run: str) -> Path | None:
+    """Return the run folder that a path or the id of a run below ./trackd means.
+
+    Of several with this id the newest.
+    """
+    if Path(run).is_dir():
+        return Path(run).resolve()
+    if "/" in run:
+        return None
+    named = [
+        folder
+        for folder in Path("trackd").glob("*run-*")
+        if (facts := layout.RunFolderFacts.read(folder)) and facts.run_id == run
+    ]
+    return max(named, key=lambda path: path.stat().st_mtime).resolve() if named else None
+
+
 @dataclass
 class WriterSource:
     """Where the records of one writer lie.
