@@ -146,7 +146,7 @@ class Writer:
             return self.sender.attach_first(timeout_s)
         except AgentCallError as error:
             if not error.is_label_conflict:
-                raise _refusal(error) from None
+                return self._go_on_without(error)
             identity = self.context.identity
             if identity.label_is_explicit:
                 raise LabelInUseError(
@@ -159,7 +159,18 @@ class Writer:
         try:
             return self.sender.attach_first(timeout_s)
         except AgentCallError as error:
-            raise _refusal(error) from None
+            return self._go_on_without(error)
+
+    def _go_on_without(self, error: AgentCallError) -> None:
+        """Begin in the spool although the agent failed; what only the user can mend is raised."""
+        if error.is_invalid:
+            raise UsageError(error.message)
+        if error.is_refusal:
+            raise CommError(f"the agent refuses this run: {error.message} ({error.code})")
+        self.context.terminal.warn_once(
+            f"the agent failed to take this run ({error.message}); rows are kept on this node "
+            "and offered again"
+        )
 
     def _take_label(self, attached: run_pb2.AttachResponse) -> None:
         self.context.identity.label = attached.label
@@ -186,9 +197,3 @@ class Writer:
         return common_pb2.RunRef(
             run_id=identity.run_id, project=identity.project, entity=identity.entity
         )
-
-
-def _refusal(error: AgentCallError) -> Exception:
-    if error.is_invalid:
-        return UsageError(error.message)
-    return CommError(f"the agent refuses this run: {error.message} ({error.code})")

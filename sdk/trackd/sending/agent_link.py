@@ -53,6 +53,15 @@ class AgentCallError(Exception):
         """True when the request itself is wrong."""
         return self.status is grpc.StatusCode.INVALID_ARGUMENT
 
+    @property
+    def is_refusal(self) -> bool:
+        """True when this process, or this version of it, may not use the agent."""
+        return self.status in (
+            grpc.StatusCode.UNAUTHENTICATED,
+            grpc.StatusCode.PERMISSION_DENIED,
+            grpc.StatusCode.FAILED_PRECONDITION,
+        )
+
 
 class RecordsCall:
     """The open record stream: iterate over it for acknowledgements."""

@@ -39,6 +39,8 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
         self.detached: list[int] = []
         self.messages = 0
         self.mute = False
+        #: Status and text of the failures that the next attaches end with.
+        self.failures: list[tuple[grpc.StatusCode, str]] = []
         self._lock = threading.Lock()
 
     def Attach(
@@ -46,6 +48,8 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
     ) -> run_pb2.AttachResponse:
         with self._lock:
             self.requests.append(request)
+            if self.failures:
+                context.abort(*self.failures.pop(0))
             label = request.label
             if label in self.attached and self.attached[label].producer != request.producer:
                 if not request.rename_on_conflict:

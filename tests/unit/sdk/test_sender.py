@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 from tests.unit.sdk.small_agent import SmallAgent, kinds, read_records
 
@@ -111,6 +112,23 @@ def test_a_label_in_use_is_an_error_for_the_one_who_gave_it(agent: SmallAgent) -
     trackd.init(project="p", id="r", settings={"x_label": "rank0"})
     with pytest.raises(trackd.LabelInUseError, match=r"x_label='rank0'.*TRACKD_X_LABEL"):
         trackd.init(project="p", id="r", settings={"x_label": "rank0"}, reinit="create_new")
+
+
+def test_an_agent_that_fails_at_attach_does_not_stop_the_training(
+    agent: SmallAgent, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackd.sending.sender._REFUSED_PAUSE_S", 0.1)
+    agent.failures = [(grpc.StatusCode.INTERNAL, "out of luck")] * 2
+    with trackd.init(project="p", id="r") as run:
+        run.log({"i": 1})
+    assert "out of luck" in capsys.readouterr().err
+    assert [record.data for record in agent.records() if isinstance(record, Row)] == [{"i": 1}]
+
+
+def test_an_agent_that_refuses_this_process_says_so_at_init(agent: SmallAgent) -> None:
+    agent.failures = [(grpc.StatusCode.PERMISSION_DENIED, "not yours")]
+    with pytest.raises(trackd.CommError, match="not yours"):
+        trackd.init(project="p", id="r")
 
 
 def test_a_second_unlabelled_process_gets_a_label(agent: SmallAgent) -> None:
