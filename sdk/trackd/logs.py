@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,17 @@ LOGGER = logging.getLogger("trackd")
 LOGGER.addHandler(logging.NullHandler())
 
 
+class _DebugLog(logging.FileHandler):
+    """A log that gives way: where a line cannot be written, the training hears nothing of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Drop the line."""
+        del record
+
+
 def open_debug_log(folder: Path) -> logging.Handler:
     """Write everything the logger gets to `debug.log` in a folder too, until `close_debug_log`."""
-    handler = logging.FileHandler(folder / "debug.log", delay=True, encoding="utf-8")
+    handler = _DebugLog(folder / "debug.log", delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
     LOGGER.addHandler(handler)
     if LOGGER.level == logging.NOTSET:
@@ -26,4 +35,5 @@ def open_debug_log(folder: Path) -> logging.Handler:
 def close_debug_log(handler: logging.Handler) -> None:
     """Close what `open_debug_log` opened."""
     LOGGER.removeHandler(handler)
-    handler.close()
+    with contextlib.suppress(OSError):  # what a full disk did not take is not worth a word
+        handler.close()

@@ -49,6 +49,8 @@ _RETRY_S = 0.1
 _FULL_POLL_S = 0.005
 #: Room kept for one GAP record, so that the end of a loss can always be written.
 _GAP_BYTES = 128
+#: Room that a segment keeps for the end of the run: a GAP and an EXIT record, whatever the disk.
+_END_BYTES = 2 * _GAP_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Spool:
         self._lock = threading.RLock()
         self._appending = False
         self._deferred: list[tuple[int, bytes]] = []
+        self._reserve_bytes = _END_BYTES
         self._unreported = 0  # dropped records that no GAP record tells of yet
         self._gap_reason = ""
         self._retry_at = 0.0
@@ -138,6 +141,7 @@ class Spool:
         self._install(self._tail, 1)
         self._map = self._tail.map
         self._at = SEGMENT_HEADER_BYTES
+        self._usable_bytes = self._tail.capacity - _END_BYTES
 
     # --- writers -----------------------------------------------------------------------------
 
@@ -150,18 +154,21 @@ class Spool:
                 return True
             self._appending = True
             try:
-                stored = self._store(kind, payload)
-                while self._deferred:
-                    self._store(*self._deferred.pop(0))
-                return stored
+                return self._store(kind, payload)
             finally:
-                self._appending = False
+                try:
+                    # Also when a handler recorded something and then raised (KeyboardInterrupt).
+                    while self._deferred:
+                        self._store(*self._deferred[0])
+                        del self._deferred[0]
+                finally:
+                    self._appending = False
 
     def _store(self, kind: int, payload: bytes) -> bool:
         length = len(payload)
         at = self._at
         end = (at + FRAME_HEADER_BYTES + length + 7) & ~7
-        if (end > self._tail.capacity or self._unreported) and not self._make_room(length):
+        if (end > self._usable_bytes or self._unreported) and not self._make_room(length):
             return False
         at = self._at
         end = (at + FRAME_HEADER_BYTES + length + 7) & ~7
@@ -186,7 +193,7 @@ class Spool:
         return False
 
     def _fits(self, length: int) -> bool:
-        return self._at + frame_size(length) + self._gap_reserve() <= self._tail.capacity
+        return self._at + frame_size(length) + self._gap_reserve() <= self._usable_bytes
 
     def _gap_reserve(self) -> int:
         return _GAP_BYTES if self._unreported else 0
@@ -220,7 +227,7 @@ class Spool:
     def _roll(self, size: int) -> bool:
         """Go on in a new segment; False when the spool is as large as it may be."""
         prepared = self._prepared.popleft() if self._prepared else None
-        need = SEGMENT_HEADER_BYTES + size
+        need = SEGMENT_HEADER_BYTES + size + self._reserve_bytes
         if prepared is not None and need > prepared.capacity:
             self._forget(prepared)
             prepared = None
@@ -237,6 +244,7 @@ class Spool:
         self._tail = prepared
         self._map = prepared.map
         self._at = SEGMENT_HEADER_BYTES
+        self._usable_bytes = prepared.capacity - self._reserve_bytes
         return True
 
     def _drop(self, reason: str) -> bool:
@@ -246,8 +254,13 @@ class Spool:
         return False
 
     def settle(self) -> None:
-        """Write the GAP record of a loss that nothing followed."""
+        """Write the GAP record of a loss that nothing followed, and open the reserve for the end.
+
+        To be called once, before the EXIT record.
+        """
         with self._lock:
+            self._reserve_bytes = 0
+            self._usable_bytes = self._tail.capacity
             if self._unreported and (self._fits(0) or self._roll_quietly()):
                 self._report_gap()
 

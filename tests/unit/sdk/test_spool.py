@@ -23,7 +23,7 @@ from trackd.recording.spool import Spool, SpoolLimits, SpoolReader
 from trackd.recording.spool_place import file_system_of, open_spool
 from trackd_proto import layout
 from trackd_proto.frames import SEGMENT_HEADER_BYTES, Scanner, decode_segment_header
-from trackd_proto.records import Gap, Kind
+from trackd_proto.records import Exit, Gap, Kind, encode
 
 SMALL = SpoolLimits(segment_bytes=4096, max_bytes=1 << 20, max_block_s=0.0)
 
@@ -157,7 +157,7 @@ def test_a_full_spool_waits_only_while_somebody_drains_it(tmp_path: Path) -> Non
     spool = open_small(tmp_path, limits)
     spool.is_drained = lambda: True
     while spool.last_seq < 75 and spool.append(Kind.ROW, b"x" * 100):
-        if spool.last_seq == 60:
+        if spool.last_seq == 50:
             threading.Timer(0.1, lambda: spool.trim(spool.first_segment.tail[1])).start()
     assert spool.dropped == {}
     spool.close(delete=True)
@@ -192,6 +192,25 @@ def test_a_loss_at_the_end_is_told_too(tmp_path: Path) -> None:
     spool.trim(spool.first_segment.tail[1])
     spool.settle()
     assert stored(tmp_path)[-1][1] == Kind.GAP
+    spool.close(delete=True)
+
+
+def test_the_end_of_a_run_fits_also_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_small(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool_module.os, "posix_fallocate", full)
+    while spool.append(Kind.ROW, b""):  # the smallest frames leave the least room
+        pass
+    spool.settle()
+    assert spool.append(Kind.EXIT, encode(Exit(1, time.time(), 1e6)))
+    *_, gap, end = stored(tmp_path)
+    assert msgspec.msgpack.decode(gap[2], type=Gap) == Gap(1, "disk_full")
+    assert end[1] == Kind.EXIT
     spool.close(delete=True)
 
 
@@ -263,3 +282,22 @@ def test_network_file_systems_are_refused_with_a_reason(
     assert "nfs4" in said[0]
     assert "TRACKD_DIR" in said[0]
     spool.close(delete=True)
+
+
+def test_what_a_signal_handler_recorded_stays_although_the_handler_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_small(tmp_path)
+    checksum = zlib.crc32
+
+    def interrupted(data: bytes, start: int = 0) -> int:
+        monkeypatch.setattr(spool_module.zlib, "crc32", checksum)
+        assert spool.append(Kind.ROW, b"from the handler")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(spool_module.zlib, "crc32", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        spool.append(Kind.ROW, b"never returned")
+    assert stored(tmp_path) == [(1, Kind.ROW, b"from the handler")]
+    assert spool.append(Kind.ROW, b"next")
+    assert [payload for _, _, payload in stored(tmp_path)] == [b"from the handler", b"next"]
