@@ -91,6 +91,13 @@ _HOMES = {
 #: Belong to the global run; `trackd.session` puts the real ones here while there is one.
 _NEED_A_RUN = frozenset({"log", "save", "define_metric"})
 _HOLDERS = frozenset({"config", "summary"})
+#: What scripts for wandb use, and this package does not have: the error says that it is no typo.
+_NOT_YET = frozenset(
+    {"Api", "Artifact", "Audio", "Graph", "Histogram", "Html", "Image", "Molecule", "Object3D"}
+    | {"Plotly", "Table", "Video", "agent", "alert", "controller", "link_artifact"}
+    | {"log_artifact", "log_code", "log_model", "mark_preempting", "plot", "sweep", "unwatch"}
+    | {"use_artifact", "use_model", "watch"}
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -102,7 +109,12 @@ def __getattr__(name: str) -> Any:
     if name in _NEED_A_RUN or name in _HOLDERS:
         before = importlib.import_module("trackd.before_init")
         return before.function(name) if name in _NEED_A_RUN else before.Placeholder(name)
-    raise AttributeError(f"module 'trackd' has no attribute {name!r}")
+    why = ""
+    if name == "login":
+        why = ": no login is needed; TRACKD_BASE_URL and TRACKD_API_KEY name another server"
+    elif name in _NOT_YET:
+        why = ": of the names of wandb this one is not there yet"
+    raise AttributeError(f"module 'trackd' has no attribute {name!r}{why}")
 
 
 def __dir__() -> list[str]:

@@ -57,14 +57,15 @@ class FileSaver:
             known = self._already_saved(relative)
         else:
             found, known = ([full] if full.exists() else []), set[Path]()
-        if glob and not found and full.exists():
-            self.warn(f"save: no files found at glob {text!r}; use glob=False for a literal name")
+        if not found and not known:
+            literal = "; use glob=False for a literal name" if glob and full.exists() else ""
+            self.warn(f"save: nothing matches {text!r}{literal}")
         names = {match.relative_to(base_path) for match in found}
         outcomes = {name: self._bring_in(base_path / name, name) for name in names}
         copied = {name for name, outcome in outcomes.items() if outcome == "copied"}
         if linked := list(outcomes.values()).count("linked"):
             kind = "Symlinked" if self.use_symlinks else "Linked"
-            self.warn(f"{kind} {_files(linked)} into the run folder")
+            self.info(f"{kind} {_files(linked)} into the run folder")
         if copied:
             self.warn(f"Copied {_files(len(copied))} into the run folder")
         for name in sorted(names | known):

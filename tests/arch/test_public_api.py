@@ -40,6 +40,13 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         getattr(trackd, "no_such_thing")  # noqa: B009
 
 
+@pytest.mark.parametrize(("name", "why"), [("Image", "not there yet"), ("login", "no login")])
+def test_a_name_of_wandb_that_is_missing_is_told_from_a_typo(name: str, why: str) -> None:
+    assert not hasattr(trackd, name)
+    with pytest.raises(AttributeError, match=why):
+        getattr(trackd, name)
+
+
 def test_the_members_of_a_run_are_these() -> None:
     public = {name for name in dir(trackd.Run) if not name.startswith("_")}
     assert public - set(RUN_INTERNAL.split()) == set(RUN.split())

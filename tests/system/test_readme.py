@@ -65,7 +65,7 @@ class Place:
         runs: list[dict[str, Any]] = []
         for _ in range(20):
             runs = json.loads(self.trackd("ls", "--json"))
-            if runs and runs[0]["url"]:
+            if runs and runs[0]["entity"]:
                 break
             time.sleep(0.5)
         (run,) = runs

@@ -37,7 +37,8 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 def document(folder: Path, run_id: str, environment: dict[str, str]) -> dict[str, Any]:
     """Return the run document of a run folder."""
-    [run_dir] = (folder / "trackd").glob(f"*run-*-{run_id}")
+    # Ranks that start at one moment propose `-1`, `-2`, ...; one of these folders stays.
+    [run_dir] = (folder / "trackd").glob(f"*run-*-{run_id}*")
     done = subprocess.run(
         [sys.executable, "-c", "from trackd.cli import main; main()", "export", "--json", run_dir],
         env=environment,
