@@ -189,6 +189,9 @@ def print_footer(run: Run, terminal: Terminal, handover: Handover) -> None:
     """Tell the user what became of the run."""
     lines: list[str] = []
     shown = _relative(run.sync_dir)
+    if dropped := handover.dropped:
+        reasons = ", ".join(f"{count} {why}" for why, count in dropped.items())
+        terminal.warn(f"{sum(dropped.values())} records of this run are lost ({reasons})")
     if not handover.complete:
         lines.append(
             f"no agent took the last {handover.left} records; they are kept on this node in "

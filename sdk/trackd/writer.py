@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from trackd_proto.records import Exit, Kind
 from trackd_proto.v1 import common_pb2, run_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trackd.context import WriterContext
 
 _MODES = {
@@ -48,6 +50,8 @@ class Handover:
     #: Records that no agent knows of yet, and where they lie.
     left: int = 0
     folder: str = ""
+    #: Records that were never stored for want of room, by reason.
+    dropped: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class Writer:
@@ -103,7 +107,7 @@ class Writer:
         # the lock is free.
         self.spool.close(delete=complete and self.sender.acked_seq >= last_seq)
         uploaded = complete and self.sender.uploaded_seq >= last_seq
-        return Handover(complete, uploaded, left, str(self.spool.folder))
+        return Handover(complete, uploaded, left, str(self.spool.folder), self.spool.dropped)
 
     def _hand_over(self, timeout_s: float) -> bool:
         """See to it that an agent has everything or takes it from the disk, while one moves."""

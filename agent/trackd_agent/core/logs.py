@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +36,24 @@ class LogConfig(BaseModel):
     )
 
 
+class _GivingWay:
+    """A stream that drops what it cannot write: a full disk must not fail who tells of it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write as far as that is possible."""
+        with contextlib.suppress(OSError, ValueError):  # ValueError: somebody closed it
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush as far as that is possible."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure(config: LogConfig, stream: TextIO | None = None) -> None:
     """Send all events to a stream, standard error by default."""
     out = stream or sys.stderr
@@ -58,7 +77,7 @@ def configure(config: LogConfig, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _GivingWay(out))),
         cache_logger_on_first_use=True,
     )
 

@@ -28,6 +28,7 @@ from trackd_proto.v1.admin_pb2_grpc import AdminServiceStub
 from trackd_proto.v1.common_pb2 import RunRef
 
 if TYPE_CHECKING:
+    from trackd_agent.runs.folders.document import Replay
     from trackd_agent.runs.folders.run_folder import WriterSource
 
 _AGENT_START_S = 10.0
@@ -75,11 +76,13 @@ def server_document(path: str, data: Path, base_url: str = "") -> dict[str, Any]
 
 def _recorded_document(run_dir: Path, facts: RunFolderFacts | None) -> dict[str, Any]:
     sources = find_writers(run_dir, facts)
-    replays = [made for source in sources if (made := replay(source, facts))]
+    replays: list[Replay] = []
+    for source in sources:
+        if made := replay(source, facts):
+            replays.append(made)
+            _report_loss(source, made)
     if not replays:
         raise NoSuchRun(f"{run_dir} holds no run: no record of one can be read there")
-    for source in sources:
-        _report_loss(source)
     files_dir = run_dir / "files"
     return run_document(replays, files_dir if files_dir.is_dir() else None)
 
@@ -121,7 +124,14 @@ def _flush(data: Path, facts: RunFolderFacts) -> None:
                 _warn(f"the agent did not flush the run: {error.details()}")
 
 
-def _report_loss(source: WriterSource) -> None:
+def _report_loss(source: WriterSource, made: Replay) -> None:
+    if dropped := ", ".join(f"{count} {why}" for why, count in made.state.dropped.items()):
+        _warn(f"writer {source.producer}: not recorded: {dropped}")
+    if source.torn_bytes and made.state.exit is None:
+        _warn(
+            f"writer {source.producer}: its journal is torn, the last {source.torn_bytes} bytes"
+            " cannot be read"
+        )
     if source.missing or source.damaged_bytes:
         _warn(
             f"writer {source.producer}: {source.missing} records are missing,"

@@ -59,6 +59,7 @@ class WriterSource:
         spool: the spool folder alone; held open by the writer while it lives.
         missing: sequence numbers found nowhere, known once the frames were read.
         damaged_bytes: what held no readable record.
+        torn_bytes: what stands behind the last readable record of its journal.
         last_seq: the last number read.
     """
 
@@ -68,6 +69,7 @@ class WriterSource:
     spool: Path | None = None
     missing: int = 0
     damaged_bytes: int = 0
+    torn_bytes: int = 0
     last_seq: int = 0
 
     def rank_frames(self) -> Iterator[Frame]:
@@ -108,7 +110,7 @@ class WriterSource:
 
     def _frames(self, folders: list[Path], producer: int | None) -> Iterator[Frame]:
         streams = [self._read(folder, producer) for folder in folders]
-        self.missing = self.damaged_bytes = self.last_seq = 0
+        self.missing = self.damaged_bytes = self.torn_bytes = self.last_seq = 0
         for frame in heapq.merge(*streams, key=operator.attrgetter("seq")):
             if frame.seq <= self.last_seq:
                 continue
@@ -122,6 +124,8 @@ class WriterSource:
             while frames := reader.read():
                 yield from frames
             self.damaged_bytes += sum(damage.length for damage in reader.damages)
+            if folder != self.spool:  # a row that a rank died in was not logged
+                self.torn_bytes += reader.torn_bytes
         finally:
             reader.close()
 
