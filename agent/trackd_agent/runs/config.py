@@ -28,6 +28,8 @@ class RunsConfig(BaseModel):
     upsert_interval_s: float = Field(default=5.0, ge=0)
     #: Longest time that the end of a run waits for its files before it is reported, in seconds.
     files_grace_s: float = Field(default=60.0, ge=0)
+    #: A rank is told that the upload waits when it has waited this long, in seconds.
+    trouble_told_s: float = Field(default=2.0, ge=0)
     #: Wait before a pump that failed unexpectedly starts again, in seconds.
     restart_s: float = Field(default=5.0, gt=0)
     #: Interval of system metrics when the run names none, in seconds.

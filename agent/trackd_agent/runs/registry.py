@@ -198,6 +198,7 @@ class RunRegistry:
         try:
             for writer in run.writers:
                 await look_after(writer)
+            run.tell_trouble()
             await self._settle(run)
         except Exception:
             log.exception("watch_failed", run_id=run.run_id)

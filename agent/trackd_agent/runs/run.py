@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
 from trackd_agent.runs.liveness import looks_dead
 from trackd_agent.runs.options import RunRef, RunSnapshot
+from trackd_agent.runs.updates import Notice
 from trackd_agent.runs.upload.uplink import Uplink
 from trackd_agent.runs.upload.upsert import run_url
 from trackd_agent.runs.writer import Writer
@@ -43,6 +45,8 @@ class Run:
         self.uplinks: list[Uplink] = []
         self._own_server_url = ""
         self._context = context
+        self._trouble_since_s = 0.0
+        self._trouble_told = False
         if self.is_online:
             path = RunPath(facts.entity, facts.project, facts.run_id)
             addresses = dict.fromkeys((facts.base_url, *context.config.mirrors))
@@ -188,6 +192,24 @@ class Run:
         """What keeps records from coming in, or the upload from moving."""
         problems = [w.problem for w in self.writers] + [up.problem for up in self.uplinks]
         return next(filter(None, problems), "")
+
+    def tell_trouble(self) -> None:
+        """Tell one of the ranks, once, what has kept the upload from moving for a while."""
+        trouble = next((up for up in self.uplinks if up.problem), None)
+        now_s = time.monotonic()
+        if trouble is None:
+            self._trouble_since_s, self._trouble_told = 0.0, False
+            return
+        self._trouble_since_s = self._trouble_since_s or now_s
+        listener = next((writer for writer in self.writers if writer.is_alive), None)
+        lasts = now_s - self._trouble_since_s >= self._context.config.trouble_told_s
+        if lasts and listener is not None and not self._trouble_told:
+            self._trouble_told = True
+            text = (
+                f"the upload to {trouble.upstream.base_url or trouble.upstream.name} waits: "
+                f"{trouble.problem.rstrip('.')}; nothing is lost, see `trackd status`"
+            )
+            listener.notices.append(Notice("warning", text))
 
     @property
     def backlog_bytes(self) -> int:

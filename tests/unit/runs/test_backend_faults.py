@@ -111,6 +111,34 @@ async def test_a_refused_key_is_read_again(tmp_path: Path) -> None:
         await assert_all_arrive(server, registry)
 
 
+async def test_one_rank_hears_once_why_the_upload_waits(tmp_path: Path) -> None:
+    async with (
+        fake_server() as server,
+        running_registry(
+            tmp_path, server.base_url, api_key="wrong" * 8, trouble_told_s=0.2
+        ) as registry,
+    ):
+        ranks = [Rank(tmp_path, label=f"rank{n}") for n in range(2)]
+        for rank in ranks:
+            await rank.attach(registry)
+            await log_rows(rank, 1)
+        told: list[str] = []
+
+        def hears() -> bool:
+            for rank in ranks:
+                assert rank.writer is not None
+                told.extend(notice.text for notice in rank.writer.take_notices())
+            return bool(told)
+
+        await until(hears)
+        await anyio.sleep(0.5)  # it does not say so again
+        hears()
+        [text] = told
+        assert server.base_url in text
+        assert "401" in text
+        assert "nothing is lost" in text
+
+
 @pytest.mark.parametrize("code", [401, 403])
 async def test_a_passing_401_does_not_end_the_upload(tmp_path: Path, code: int) -> None:
     async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
