@@ -11,6 +11,7 @@ from trackd_agent.journal.checkpoints import Checkpoints
 from trackd_agent.journal.config import JournalConfig
 from trackd_agent.journal.journal import Journal, Receipt
 from trackd_agent.journal.reader import FolderReader, JournalReader, read_folder
+from trackd_agent.journal.recovery import lost_in_tail
 
 __all__ = [
     "Checkpoints",
@@ -19,5 +20,6 @@ __all__ = [
     "JournalConfig",
     "JournalReader",
     "Receipt",
+    "lost_in_tail",
     "read_folder",
 ]

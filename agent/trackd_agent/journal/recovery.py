@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from trackd_agent.journal.segments import TORN_SUFFIX, Segment, list_segments, write_whole
 from trackd_proto.frames import (
     FRAME_ALIGN_BYTES,
+    FRAME_MAGIC,
+    HEAD,
     MAX_FRAME_PAYLOAD_BYTES,
     SEGMENT_HEADER_BYTES,
     Scanner,
@@ -72,6 +74,23 @@ def recover(folder: Path, run_hash: int, producer: int, torn_max_bytes: int) -> 
         end.last_seq = newest.first_seq - 1 if tail.last_seq is None else tail.last_seq
         break
     return end
+
+
+def lost_in_tail(folder: Path, last_seq: int) -> bool:
+    """Tell whether a tail that was cut held a record that the journal has not got since.
+
+    Args:
+        folder: of the journal.
+        last_seq: the last number that it holds now.
+    """
+    for path in folder.glob("*" + TORN_SUFFIX):
+        torn = path.read_bytes()[: HEAD.size]
+        if len(torn) < HEAD.size:
+            return True
+        magic, _, _, _, _, seq = HEAD.unpack(torn)
+        if magic != FRAME_MAGIC or seq > last_seq:
+            return True
+    return False
 
 
 def _cut(newest: Segment, descriptor: int, tail: _TailScan, run_hash: int, producer: int) -> None:

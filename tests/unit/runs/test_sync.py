@@ -6,6 +6,7 @@ import fcntl
 from typing import TYPE_CHECKING
 
 import anyio
+import pytest
 from tests.fakes.wandb_server import FakeServer, drop_after_apply, fake_server
 from tests.support.frames import row, start, write_segment
 from tests.support.runs import FAST
@@ -84,6 +85,28 @@ async def test_damaged_records_are_skipped_and_counted(tmp_path: Path) -> None:
         assert report.lost == {"damaged": 1}
         assert not report.is_whole
         assert values(server) == [1, 3]
+
+
+@pytest.mark.parametrize(("cut_bytes", "rows"), [(1, 3), (24, 3), (40, 3), (120, 2)])
+async def test_a_torn_end_is_reported(tmp_path: Path, cut_bytes: int, rows: int) -> None:
+    run_dir, data = make_run(tmp_path)
+    journal(run_dir, 7, start(), *(row({"a": n, "text": "x" * 30}) for n in range(3)), EXIT)
+    (segment,) = (run_dir / "journal").glob("*/*.seg")
+    segment.write_bytes(segment.read_bytes().rstrip(b"\0")[:-cut_bytes])
+    async with fake_server() as server:
+        report = await sync(run_dir, data, server.base_url)
+        assert (report.state, report.lost) == ("synced", {"torn": 1})
+        assert values(server) == list(range(rows))
+
+
+async def test_rubbish_behind_the_end_costs_nothing(tmp_path: Path) -> None:
+    run_dir, data = make_run(tmp_path)
+    journal(run_dir, 7, start(), row({"a": 1}), EXIT)
+    (segment,) = (run_dir / "journal").glob("*/*.seg")
+    segment.write_bytes(segment.read_bytes() + bytes(range(256)) * 20)
+    async with fake_server() as server:
+        assert (await sync(run_dir, data, server.base_url)).is_whole
+        assert values(server) == [1]
 
 
 async def test_a_damaged_first_record_costs_its_facts_only(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from trackd_agent.journal import lost_in_tail
 from trackd_agent.runs import spool
 from trackd_agent.runs.folders.run_folder import WriterSource, find_writers
 from trackd_agent.runs.run import Run
@@ -80,14 +81,18 @@ async def sync_folder(
         return report
     writers = [_facts_of(source, run_dir, facts) for source in sources]
     run, uplink = _open(run_dir, server, context, writers)
+    torn = 0
     try:
         for source, writer in zip(sources, run.writers, strict=True):
             if (start := source.start_or_substitute(facts)) is not None:
                 writer.begin(start)
-            writer.end("exited" if await spool.has_exit(writer.folder) else "crashed")
+            has_exit = await spool.has_exit(writer.folder)
+            writer.end("exited" if has_exit else "crashed")
+            if not has_exit and lost_in_tail(writer.folder, writer.journal.last_seq):
+                torn += 1
         done = await _upload(uplink, stall_timeout_s, report)
         report.url = uplink.upsert.url
-        report.lost = _lost(run)
+        report.lost = _lost(run) | ({"torn": torn} if torn else {})
         if done:
             report.state = "synced"
             _write_mark(run_dir, name, report)
