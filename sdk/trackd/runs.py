@@ -80,7 +80,8 @@ class Run:
 
         Raises:
             TypeError: a key or value cannot be recorded; the good values of the row were.
-            UsageError: the run is finished, or, in strict mode, a limit was exceeded.
+            UsageError: the run is finished, `step` is no number of a row, or, in strict mode, a
+                limit was exceeded.
         """
         self._recorder.row(data, step, commit)
 

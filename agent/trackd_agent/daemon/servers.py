@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _EMBEDDED = "embedded"
 _START_TIMEOUT_S = 30.0
+_RESTART_PAUSE_S = 0.5
 _POLL_S = 0.1
 _TIMEOUT_S = 120.0
 _NOT_FOUND = 404
@@ -179,15 +180,19 @@ def _environment_of(data: Path) -> dict[str, str]:
 
 def _start_embedded(data: Path) -> Server:
     """Bring the embedded server up: by an agent, or for as long as we live beside one."""
+    agent: subprocess.Popen[bytes] | None = None
     if answers(socket_of(data)):
         _start_server(data)  # that agent had no need of a server so far
     else:
-        start_agent(data)
+        agent = start_agent(data)
     deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline:
         server = _embedded(data)
         if server is not None and _answers(server):
             return server
+        if agent is not None and agent.poll():  # one that was just leaving still held the lock
+            time.sleep(_RESTART_PAUSE_S)
+            agent = start_agent(data)
         time.sleep(_POLL_S)
     raise ServerUnreachable(
         f"the embedded server of {data} does not answer: see {data / 'agent' / 'agent.log'}"

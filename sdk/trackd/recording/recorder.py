@@ -16,7 +16,7 @@ import msgspec
 
 from trackd.errors import UsageError
 from trackd.recording.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, RowCheck, RunKeys
-from trackd.recording.values import SCALARS, clean_text, type_name
+from trackd.recording.values import SCALARS, clean_text, clean_texts, type_name
 from trackd_proto.records import Kind, encode
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trackd.recording.spool import Spool
 
 _ROW = int(Kind.ROW)
+_MAX_STEP = 2**53  # where JSON readers stop telling integers apart
 _CONSOLE = int(Kind.CONSOLE)
 _RUNTIME_ENCODER = msgspec.msgpack.Encoder()
 
@@ -105,7 +106,12 @@ class Recorder:
         Raises:
             TypeError: a value is not JSON-like.
         """
-        self._append(kind, encode(payload))
+        try:
+            encoded = encode(payload)
+        except UnicodeEncodeError:  # a text that UTF-8 cannot hold
+            clean = clean_texts(msgspec.to_builtins(payload))
+            encoded = encode(msgspec.convert(clean, type(payload)))
+        self._append(kind, encoded)
 
     def console(self, time_s: float, stream: int, text: str) -> None:
         """Record terminal output."""
@@ -122,6 +128,8 @@ class Recorder:
                 self.step += 1
             return None, commit
         number = operator.index(step)
+        if abs(number) > _MAX_STEP:
+            raise UsageError(f"log(): step {number} is too large: steps count rows")
         if number < self.step:
             # The words of the agent, which decides; what it says about this is not shown again.
             self._report(

@@ -77,6 +77,18 @@ def clean_text(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def clean_texts(value: Any) -> Any:
+    """Return lists and dictionaries of plain values with every text in them cleaned."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list | tuple):
+        return [clean_texts(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+        return {clean_texts(key): clean_texts(item) for key, item in items}
+    return value
+
+
 def key_text(key: Any) -> str:
     """Return the key of a nested mapping as JSON writes it.
 

@@ -17,7 +17,7 @@ from trackd.errors import UsageError
 from trackd.recording.recorder import Clock, FinishedRecorder, Recorder
 from trackd.recording.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, MAX_RUN_KEYS
 from trackd.recording.spool import Spool
-from trackd_proto.records import Kind, Row
+from trackd_proto.records import ConfigUpdate, Kind, Row, RunUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,6 +199,24 @@ def test_a_finished_recorder_refuses_everything() -> None:
         recorder.row({"a": 1}, None, None)
     with pytest.raises(UsageError, match=r"trackd.init"):
         recorder.record(Kind.PREEMPTING, Row(0, 0, {}))
+
+
+def test_texts_that_utf8_cannot_hold_are_kept_as_far_as_possible(desk: Desk) -> None:
+    desk.recorder.record(Kind.RUN, RunUpdate(notes="a\ud800b", tags=["\udfff"]))
+    desk.recorder.record(Kind.CONFIG, ConfigUpdate(set=[(["k\ud800"], {"v": ["\ud800", 1]})]))
+    update, config = read_records(desk.folder)
+    assert isinstance(update, RunUpdate) and isinstance(config, ConfigUpdate)
+    assert (update.notes, update.tags) == ("a\ufffdb", ["\ufffd"])
+    [(path, value)] = config.set
+    assert (path, value) == (["k\ufffd"], {"v": ["\ufffd", 1]})
+
+
+@pytest.mark.parametrize("step", [2**70, -(2**70)])
+def test_a_step_beyond_all_counting_is_refused_and_changes_nothing(desk: Desk, step: int) -> None:
+    with pytest.raises(UsageError, match="is too large"):
+        desk.recorder.row({"a": 1}, step, None)
+    assert desk.kept({"a": 2}) == {"a": 2}
+    assert desk.recorder.step == 1
 
 
 def test_the_local_step_follows_the_rules(desk: Desk) -> None:
