@@ -172,7 +172,7 @@ def print_header(run: Run, terminal: Terminal, *, attached: bool) -> None:
     """Tell the user where the run goes."""
     from trackd import __version__
 
-    lines = [f"trackd {__version__}"]
+    lines = [f"version {__version__}"]
     if run.offline:
         lines.append("offline: nothing is uploaded; `trackd sync` does that later")
     lines.append(f"run data is in {run.sync_dir}")

@@ -77,7 +77,7 @@ def _show_agent(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
     console.print(f"data      {answer.data_dir}", markup=False)
     console.print(
         f"journals  {size(answer.journal_bytes)}, of which {size(answer.backlog_bytes)} "
-        f"are not uploaded; {answer.connections} connections"
+        f"are not uploaded; connections: {answer.connections}"
     )
     if answer.HasField("idle_exit_in_s"):
         console.print(f"idle      leaves in {max(0.0, answer.idle_exit_in_s):.0f} s")
@@ -88,7 +88,8 @@ def _show_agent(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
 def _show_upstreams(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
     for each in answer.upstreams:
         style = "green" if each.state == "ready" else "yellow"
-        text = f"server    {each.name} {each.base_url} {each.state.replace('_', ' ')}"
+        names = dict.fromkeys((each.name, each.base_url or each.name))
+        text = f"server    {' '.join(names)} {each.state.replace('_', ' ')}"
         console.print(f"{text}, {size(each.bytes_sent)} sent", style=style, markup=False)
         if each.problem:
             console.print(f"          {each.problem}", style="red", markup=False)
