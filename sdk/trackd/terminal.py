@@ -28,7 +28,7 @@ class Terminal:
         self._warnings = settings.show_warnings and not settings.silent
         self._errors = settings.show_errors and not settings.silent
         self._warned: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may log in the middle of `warn_once`
 
     def info(self, text: str) -> None:
         """Print one or more lines of information."""
@@ -59,13 +59,13 @@ class Terminal:
     def mute(self) -> None:
         """Print nothing from now on; used in forked children."""
         self._info = self._warnings = self._errors = False
+        self._lock = threading.RLock()  # another thread may have held it at the fork
 
 
 def _print(text: str) -> None:
-    colour = _uses_colour()
-    prefix = "\x1b[34;1mtrackd\x1b[0m: " if colour else _PREFIX
-    block = "".join(f"{prefix}{line}\n" for line in text.splitlines())
     try:
+        prefix = "\x1b[34;1mtrackd\x1b[0m: " if _uses_colour() else _PREFIX
+        block = "".join(f"{prefix}{line}\n" for line in text.splitlines())
         sys.stderr.write(block)
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
