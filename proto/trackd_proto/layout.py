@@ -67,6 +67,17 @@ def socket_path(environ: Mapping[str, str] | None = None) -> Path:
     return Path(tempfile.gettempdir()) / f"trackd-{os.getuid()}" / digest / "agent.sock"
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder and all that is missing above it for this user alone, whatever the umask.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not folder.is_dir():
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def agent_lock(data: Path) -> Path:
     """Return the lock file that a living agent holds."""
     return data / "agent" / "agent.lock"

@@ -154,7 +154,7 @@ def start_agent(data: Path) -> subprocess.Popen[bytes]:
     One that is started for a person also starts the embedded server at once.
     """
     folder = data / "agent"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout.make_private(folder)
     with (folder / "agent.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "trackd_agent"],

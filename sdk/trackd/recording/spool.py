@@ -135,7 +135,8 @@ class Spool:
         self._prepared: deque[Segment] = deque()  # at most one; popping it is atomic
         self._size_lock = threading.Lock()
         self._size_bytes = 0
-        folder.mkdir(mode=0o700, parents=True)
+        layout.make_private(folder.parent)
+        folder.mkdir(mode=0o700)
         self._lock_fd = _hold_lock(folder / layout.SPOOL_LOCK)
         self._head = self._tail = self._make_segment(self._limits.segment_bytes)
         self._install(self._tail, 1)

@@ -78,7 +78,7 @@ class Discovery:
             return
         self._next_start_s = time.monotonic() + self._pause_s
         folder = self.data_dir / "agent"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.make_private(folder)
         with _try_lock(folder / "start.lock") as is_mine:
             if not is_mine or self.is_listening():
                 return
