@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _AGENT_START_S = 10.0
 _FLUSH_S = 60.0
+_FRESH_S = 10.0
 _POLL_S = 0.05
 
 
@@ -60,11 +61,18 @@ def folder_document(run_dir: Path, data: Path) -> dict[str, Any]:
 def server_document(path: str, data: Path, base_url: str = "") -> dict[str, Any]:
     """Return the document of `ENTITY/PROJECT/RUN` from a server.
 
+    An agent that runs here and knows the run brings the server what it holds first: a script
+    that just ended is there with its last row.
+
     Raises:
         NoSuchRun: the server holds no such run.
         ServerUnreachable: it does not answer.
     """
-    entity, project, run = (quote(part, safe="") for part in path.split("/"))
+    names = path.split("/")
+    socket = socket_of(data)
+    if answers(socket):
+        _flush(socket, RunRef(run_id=names[2], project=names[1]), _FRESH_S)
+    entity, project, run = (quote(name, safe="") for name in names)
     server = find_server(data, base_url)
     try:
         document = server.get(f"/api/v1/runs/{entity}/{project}/{run}/document")
@@ -90,7 +98,8 @@ def _recorded_document(run_dir: Path, facts: RunFolderFacts | None) -> dict[str,
 def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict[str, Any]:
     home = Path(facts.data_dir) if facts.data_dir else data
     let_agent_take_over(run_dir, facts)
-    _flush(home, facts)
+    ref = RunRef(run_id=facts.run_id, project=facts.project, entity=facts.entity)
+    _flush(_running_agent(home), ref, _FLUSH_S)
     entity = facts.entity or "local"
     document = server_document(f"{entity}/{facts.project}/{facts.run_id}", home, facts.base_url)
     document.pop("system", None)  # only in the document that is asked of a server
@@ -103,22 +112,23 @@ def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict
     return document
 
 
-def _flush(data: Path, facts: RunFolderFacts) -> None:
-    """Let the agent bring everything of a run to its server, as far as it gets in a minute.
-
-    An agent is started where none runs, so that it takes up what was left.
-    """
+def _running_agent(data: Path) -> Path:
+    """Return the agent's socket; one is started where none runs, to take up what was left."""
     path = socket_of(data)
     if not answers(path):
         start_agent(data)
         deadline = time.monotonic() + _AGENT_START_S
         while not answers(path) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-    ref = RunRef(run_id=facts.run_id, project=facts.project, entity=facts.entity)
-    with grpc.insecure_channel(f"unix:{path}") as channel:
+    return path
+
+
+def _flush(socket: Path, ref: RunRef, timeout_s: float) -> None:
+    """Let the agent bring everything of a run to its server, as far as it gets in this time."""
+    with grpc.insecure_channel(f"unix:{socket}") as channel:
         admin = AdminServiceStub(channel)
         try:
-            admin.Flush(FlushRequest(run=ref, timeout_s=_FLUSH_S), timeout=_FLUSH_S + 5)
+            admin.Flush(FlushRequest(run=ref, timeout_s=timeout_s), timeout=timeout_s + 5)
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.NOT_FOUND:  # it may be through already
                 _warn(f"the agent did not flush the run: {error.details()}")
