@@ -70,13 +70,22 @@ class RowCheck:
                 f"log(): {shown(key)} holds {error}, which cannot be recorded: "
                 "convert it to a number, text, list or dictionary"
             )
+        except Exception as error:  # noqa: BLE001 - the value's own code failed, the row goes on
+            self.faults.append(
+                f"log(): {shown(key)} could not be converted ({type(error).__name__}: {error}): "
+                "log a plain number, text, list or dictionary"
+            )
         else:
-            if type(plain) is dict:
-                tree = cast("dict[str, Any]", plain)
-                if not tree or (tree := self._admit_tree(key, tree)):
-                    self.good[key] = tree
-            elif self._admit(key, self._keys.top):
-                self.good[key] = plain
+            self._keep(key, plain)
+
+    def _keep(self, key: str, plain: Any) -> None:
+        """Take a converted value over as far as the limits on keys allow."""
+        if type(plain) is dict:
+            tree = cast("dict[str, Any]", plain)
+            if not tree or (tree := self._admit_tree(key, tree)):
+                self.good[key] = tree
+        elif self._admit(key, self._keys.top):
+            self.good[key] = plain
 
     def shrink(self, excess_bytes: int, size_of: Callable[[Any], int]) -> None:
         """Leave the largest values out until the row is smaller by so many bytes."""

@@ -134,6 +134,24 @@ def test_a_bad_value_is_named_and_the_others_are_kept(desk: Desk, value: Any) ->
     assert [row.data for row in desk.rows()] == [{"good": 1, "also": 2.0}]
 
 
+def test_a_value_whose_own_conversion_fails_costs_only_itself(desk: Desk) -> None:
+    class Broken:
+        dtype = "float32"
+
+        def tolist(self) -> list[float]:
+            raise OSError("the device is gone")
+
+        @property
+        def size(self) -> int:
+            raise OSError("the device is gone")
+
+    with pytest.raises(
+        TypeError, match=r"'bad' could not be converted .OSError: the device is gone"
+    ):
+        desk.log({"good": 1, "bad": Broken()})
+    assert [row.data for row in desk.rows()] == [{"good": 1}]
+
+
 def test_a_row_of_bad_values_alone_is_no_row(desk: Desk) -> None:
     with pytest.raises(TypeError, match="'x' holds a value of type object"):
         desk.log({"x": object()})
