@@ -37,6 +37,8 @@ class Kind(enum.IntEnum):
     ALERT = 11
     PREEMPTING = 12
     GAP = 13
+    ARTIFACT = 14
+    TENSORBOARD = 15
 
 
 class Start(msgspec.Struct, array_like=True, frozen=True):
@@ -72,6 +74,14 @@ class Start(msgspec.Struct, array_like=True, frozen=True):
     parent_producer: int = 0
     #: Step of the first row (a forked child goes on where its parent was).
     first_step: int = 0
+    #: What an earlier run of this id means: allow, must, never; empty: nothing was said.
+    resume: str = ""
+    #: `resume_from` and `fork_from`: run id and last step of what is continued.
+    rewind_to: tuple[str, int] | None = None
+    forked_from: tuple[str, int] | None = None
+    #: What the agent cannot find out about the process: arguments, git, code, notebook, ...;
+    #: goes into wandb-metadata.json.
+    environment: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
 
 
 class Row(msgspec.Struct, array_like=True):
@@ -171,6 +181,45 @@ class Gap(msgspec.Struct, array_like=True, frozen=True):
     reason: str
 
 
+class ArtifactEntry(msgspec.Struct, array_like=True, frozen=True):
+    """One file or reference of an artifact's manifest."""
+
+    path: str
+    digest: str  # base64 of the MD5 of a file; of a reference whatever its store tells
+    size: int | None = None
+    ref: str | None = None
+    local_path: str | None = None  # where the bytes of a file lie
+    extra: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
+
+
+class ArtifactLogged(msgspec.Struct, array_like=True, frozen=True):
+    """One artifact that the run logged, with its whole manifest."""
+
+    name: str
+    type: str
+    client_id: str  # 128 characters, of this version
+    sequence_client_id: str  # of all versions of this name
+    digest: str  # of the manifest
+    entries: list[ArtifactEntry]
+    description: str | None = None
+    metadata: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
+    aliases: list[str] = msgspec.field(default_factory=list[str])
+    tags: list[str] = msgspec.field(default_factory=list[str])
+    distributed_id: str | None = None
+    finalize: bool = True  # False: more parts of a distributed artifact will come
+    ttl_seconds: int | None = None
+    user_created: bool = True  # False: made for a table or for code
+    incremental: bool = False
+
+
+class TensorboardLogs(msgspec.Struct, array_like=True, frozen=True):
+    """A folder of TensorBoard event files that the agent is to follow."""
+
+    folder: str  # absolute
+    root: str = ""  # keys are named by the path from here
+    save: bool = True  # upload the event files, too
+
+
 RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.START: Start,
     Kind.ROW: Row,
@@ -185,6 +234,8 @@ RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.ALERT: Alert,
     Kind.PREEMPTING: Preempting,
     Kind.GAP: Gap,
+    Kind.ARTIFACT: ArtifactLogged,
+    Kind.TENSORBOARD: TensorboardLogs,
 }
 
 _ENCODER = msgspec.msgpack.Encoder()
