@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from typing import Self
 
     from trackd.settings import Settings
     from trackd_proto.records import ArtifactLogged
@@ -58,7 +57,7 @@ class RunPlace(Protocol):
 class Slot:
     """Where in the run a value is recorded."""
 
-    #: Its key; nested keys are joined with dots.
+    #: Its key: in nested mappings of a row the innermost; in the summary all, joined with dots.
     key: str
     #: The process's own count of rows, or `summary`.
     step: int | str
@@ -80,6 +79,6 @@ class Recordable(ABC):
         """
 
     @classmethod
-    def batch_to_history(cls, items: Sequence[Self], place: RunPlace, slot: Slot) -> Any:
+    def batch_to_history(cls, items: Sequence[Any], place: RunPlace, slot: Slot) -> Any:
         """Record a list of values of this type as one object; see `max_batch`."""
         raise NotImplementedError(f"{cls.__name__} has no list form")

@@ -1,0 +1,218 @@
+"""What all media have in common: one file each, named after key, step and content."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from trackd.recording.recordable import Recordable
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from trackd.recording.recordable import RunPlace, Slot
+
+#: So many hexadecimal digits of a hash make the name of a file.
+HASH_CHARACTERS = 20
+#: `Recordable.max_batch` of media whose lists may have any length.
+ANY_NUMBER = 2**31
+_READ_BYTES = 1 << 20
+
+
+class Media(Recordable):
+    """A value whose bytes lie in a file of the run.
+
+    A constructor calls one of `hold` (bytes made here), `refer` (a file of the user, copied when
+    it is logged) and `adopt` (a temporary file of ours, moved when it is logged). Logging the
+    same object again refers to the file that is there already.
+
+    Attributes:
+        log_type: `_type` of the value in history.
+        folder: where its files lie below the files folder, such as `media/html`.
+    """
+
+    log_type: ClassVar[str]
+    folder: ClassVar[str]
+
+    def __init__(self, caption: str | None = None) -> None:
+        self._caption = caption
+        #: Hash in hexadecimal digits and size in bytes, once the content is known.
+        self._sha256 = ""
+        self._size = 0
+        self._extension = ""
+        #: Exactly one of them holds the content.
+        self._data: bytes | None = None
+        self._path: Path | None = None
+        self._is_ours = False
+        #: The files folder in which the content lies, and its path there.
+        self._bound_to: Path | None = None
+        self._bound_path = ""
+
+    @property
+    def caption(self) -> str | None:
+        """Text shown with it."""
+        return self._caption
+
+    # --- content -----------------------------------------------------------------------------
+
+    def hold(self, data: bytes, extension: str) -> None:
+        """Take bytes as the content.
+
+        Args:
+            data: the content.
+            extension: of the file's name, with its dot.
+        """
+        self._data, self._path = data, None
+        self._sha256, self._size = hashlib.sha256(data).hexdigest(), len(data)
+        self._extension = extension
+
+    def refer(self, path: str | os.PathLike[str], extension: str | None = None) -> None:
+        """Take a file of the user as the content; its hash is taken now, its bytes when logged.
+
+        Args:
+            path: of the file.
+            extension: of the name to give it, with its dot; default: the file's own.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        self._set_path(Path(path), extension)
+        self._is_ours = False
+
+    def adopt(self, path: str | os.PathLike[str], extension: str | None = None) -> None:
+        """Take a temporary file as the content; it is moved into the run when logged.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        self._set_path(Path(path), extension)
+        self._is_ours = True
+
+    def _set_path(self, path: Path, extension: str | None) -> None:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(_READ_BYTES):
+                digest.update(block)
+            self._size = file.tell()
+        self._data, self._path = None, path
+        self._sha256 = digest.hexdigest()
+        self._extension = path.suffix if extension is None else extension
+
+    def read_bytes(self) -> bytes:
+        """Return the content.
+
+        Raises:
+            OSError: its file cannot be read.
+        """
+        if self._data is not None:
+            return self._data
+        return self._path.read_bytes() if self._path is not None else b""
+
+    # --- in a run ----------------------------------------------------------------------------
+
+    def to_history(self, place: RunPlace, slot: Slot) -> dict[str, Any]:
+        """Put the file into the run, unless it is there, and return what refers to it."""
+        if self._bound_to != place.files_dir:
+            self.bind_file(place, slot)
+        return self.run_form(place)
+
+    def bind_file(self, place: RunPlace, slot: Slot) -> None:
+        """Put the file into the run under a name made of key, step and hash; announce it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        name = file_name(slot, self._sha256[:HASH_CHARACTERS], self._extension)
+        relative = f"{self.folder}/{name}"
+        target = place.files_dir / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self._data is not None:
+            target.write_bytes(self._data)
+        elif self._path is not None and self._path != target:
+            _bring(self._path, target, move=self._is_ours, link=_may_link(place))
+        self._data, self._path, self._is_ours = None, target, False
+        self._bound_to, self._bound_path = place.files_dir, relative
+        place.publish_file(relative)
+
+    def run_form(self, place: RunPlace) -> dict[str, Any]:
+        """Return what stands for it in a row of the run to which it is bound.
+
+        Subclasses add fields of their own.
+        """
+        del place
+        form: dict[str, Any] = {
+            "_type": self.log_type,
+            "sha256": self._sha256,
+            "size": self._size,
+            "path": self._bound_path,
+        }
+        if self._caption is not None:
+            form["caption"] = self._caption
+        return form
+
+    @classmethod
+    def batch_to_history(cls, items: Sequence[Any], place: RunPlace, slot: Slot) -> dict[str, Any]:
+        """Put the files of a list into the run; return the one object that stands for it."""
+        for item in items:
+            item.bind_file(place, slot)
+        return cls.batch_form(items, [item.run_form(place) for item in items])
+
+    @classmethod
+    def batch_form(cls, items: Sequence[Any], forms: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return what stands for a list; `forms` are those of the single items."""
+        raise NotImplementedError(f"{cls.__name__} has no list form")
+
+    # --- in an artifact ----------------------------------------------------------------------
+
+    def artifact_form(self, path: str) -> dict[str, Any]:
+        """Return what stands for it in a table whose artifact holds its file under `path`."""
+        form: dict[str, Any] = {"_type": self.log_type, "path": path, "sha256": self._sha256}
+        if self._caption is not None:
+            form["caption"] = self._caption
+        return form
+
+    def artifact_path(self) -> str:
+        """Return where its file lies in an artifact: by content, whoever adds it."""
+        if self._data is not None or self._is_ours:
+            digest = hashlib.md5(self.read_bytes(), usedforsecurity=False).hexdigest()
+            return f"{self.folder}/{digest[:HASH_CHARACTERS]}{self._extension}"
+        name = "" if self._path is None else self._path.name
+        return f"{self.folder}/{self._sha256[:HASH_CHARACTERS]}/{name}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self._sha256 == other._sha256
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._sha256))
+
+
+def file_name(slot: Slot, identity: str, extension: str) -> str:
+    """Return the name of a file: slashes of the key are folders, which never lead outside."""
+    parts = slot.key.lstrip("/").split("/")
+    safe = (part.replace(".", "_") if part in (".", "..") else part for part in parts)
+    return f"{'/'.join(safe)}_{slot.step}_{identity}{extension}"
+
+
+def relative_to_folder(path: str, folder: str) -> str:
+    """Return a path below the files folder as seen from one of its folders."""
+    return str(PurePosixPath(path).relative_to(folder))
+
+
+def _may_link(place: RunPlace) -> bool:
+    return bool(getattr(place.settings, "allow_media_symlink", False))
+
+
+def _bring(source: Path, target: Path, *, move: bool, link: bool) -> None:
+    """Make a file available at `target`, never writing through a link that is there."""
+    if target.exists() and target.resolve() == source.resolve():
+        return
+    target.unlink(missing_ok=True)
+    if move:
+        shutil.move(source, target)
+    elif link:
+        target.symlink_to(source.resolve())
+    else:
+        shutil.copy(source, target)

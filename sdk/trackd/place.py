@@ -1,0 +1,59 @@
+"""The run as a value sees it that writes files, settings or artifacts of its own into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trackd_proto.records import ConfigUpdate, FileSaved, Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trackd.context import WriterContext
+    from trackd.recording.recorder import Recorder
+    from trackd.settings import Settings
+    from trackd_proto.records import ArtifactLogged
+
+
+class WriterPlace:
+    """What values may do to the run that one writer records; see `RunPlace`.
+
+    Args:
+        context: of the run.
+        recorder: of this process.
+    """
+
+    def __init__(self, context: WriterContext, recorder: Recorder) -> None:
+        self._context = context
+        self._recorder = recorder
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        return self._context.identity.run_id
+
+    @property
+    def settings(self) -> Settings:
+        """Settings in force."""
+        return self._context.settings
+
+    @property
+    def files_dir(self) -> Path:
+        """The run's files folder."""
+        return self._context.run_dir / "files"
+
+    def publish_file(self, path: str, policy: str = "now") -> None:
+        """Announce a file; `path` is relative to the files folder, with forward slashes."""
+        self._recorder.record(Kind.FILE, FileSaved(path=path, policy=policy))
+
+    def set_config(self, path: list[str], value: Any) -> None:
+        """Set a value of the configuration, such as `["_wandb", "visualize", key]`."""
+        self._recorder.record(Kind.CONFIG, ConfigUpdate(set=[(path, value)]))
+
+    def record_artifact(self, artifact: ArtifactLogged) -> None:
+        """Record an artifact with its manifest."""
+        self._recorder.record(Kind.ARTIFACT, artifact)
+
+    def warn(self, text: str) -> None:
+        """Tell the user something once."""
+        self._context.terminal.warn_once(text)
