@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from trackd.alerts import AlertLevel
     from trackd.configuration import Config
     from trackd.errors import (
         AuthenticationError,
@@ -41,10 +42,14 @@ if TYPE_CHECKING:
     log = _any_run.log
     save = _any_run.save
     define_metric = _any_run.define_metric
+    alert = _any_run.alert
+    mark_preempting = _any_run.mark_preempting
+    pin_config_keys = _any_run.pin_config_keys
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlertLevel",
     "AuthenticationError",
     "CommError",
     "Config",
@@ -58,11 +63,14 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "alert",
     "config",
     "define_metric",
     "finish",
     "init",
     "log",
+    "mark_preempting",
+    "pin_config_keys",
     "run",
     "save",
     "setup",
@@ -71,6 +79,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AlertLevel": "trackd.alerts",
     "AuthenticationError": "trackd.errors",
     "CommError": "trackd.errors",
     "Config": "trackd.configuration",
@@ -89,13 +98,15 @@ _HOMES = {
     "teardown": "trackd.session",
 }
 #: Belong to the global run; `trackd.session` puts the real ones here while there is one.
-_NEED_A_RUN = frozenset({"log", "save", "define_metric"})
+_NEED_A_RUN = frozenset(
+    {"log", "save", "define_metric", "alert", "mark_preempting", "pin_config_keys"}
+)
 _HOLDERS = frozenset({"config", "summary"})
 #: What scripts for wandb use, and this package does not have: the error says that it is no typo.
 _NOT_YET = frozenset(
     {"Api", "Artifact", "Audio", "Graph", "Histogram", "Html", "Image", "Molecule", "Object3D"}
-    | {"Plotly", "Table", "Video", "agent", "alert", "controller", "link_artifact"}
-    | {"log_artifact", "log_code", "log_model", "mark_preempting", "plot", "sweep", "unwatch"}
+    | {"Plotly", "Table", "Video", "agent", "controller", "link_artifact"}
+    | {"log_artifact", "log_code", "log_model", "plot", "sweep", "unwatch"}
     | {"use_artifact", "use_model", "watch"}
 )
 

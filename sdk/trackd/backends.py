@@ -11,6 +11,7 @@ from trackd.context import start_record
 from trackd.logs import close_debug_log
 from trackd.recording.recorder import FinishedRecorder
 from trackd.recording.values import to_history
+from trackd.run_status import RunStatus
 from trackd.summaries import MemorySummary, SummaryStore
 from trackd_proto.records import Exit, Kind, SummaryUpdate
 
@@ -64,6 +65,10 @@ class Backend(Protocol):
 
     def summary_store(self) -> SummaryStore:
         """Access to the summary."""
+        ...
+
+    def status(self) -> RunStatus:
+        """How much of the run the server has."""
         ...
 
     def finish(self, exit_code: int) -> Handover | None:
@@ -122,6 +127,10 @@ class AgentBackend:
 
     def _write_summary(self, update: SummaryUpdate) -> None:
         self.recorder.record(Kind.SUMMARY, update)
+
+    def status(self) -> RunStatus:
+        """How much of the run the server has."""
+        return self._writer.status()
 
     def finish(self, exit_code: int) -> Handover:
         """Hand everything to the agent and leave."""
@@ -202,6 +211,10 @@ class ChildBackend:
         recorder.record(Kind.START, start)
         return recorder
 
+    def status(self) -> RunStatus:
+        """Unknown here: zeros."""
+        return RunStatus()
+
     def finish(self, exit_code: int) -> Handover | None:
         """End this process's own records; the parent's run goes on."""
         recorder, spool = self.recorder, self._spool
@@ -269,6 +282,10 @@ class DisabledBackend:
     def summary_store(self) -> SummaryStore:
         """Access to the summary in memory."""
         return self._memory.store()
+
+    def status(self) -> RunStatus:
+        """Nothing is uploaded: zeros."""
+        return RunStatus()
 
     def finish(self, exit_code: int) -> Handover | None:
         """Nothing to do."""

@@ -4,63 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackd import metrics
-from trackd.configuration import Config, StaticConfig
+from trackd import alerts, metrics
 from trackd.recording.recorder import FinishedRecorder
+from trackd.run_facts import RunFacts
 from trackd.summaries import Summary
-from trackd_proto.records import ConfigUpdate, Kind, RunUpdate
+from trackd_proto.records import ConfigUpdate, Kind
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
     from types import TracebackType
     from typing import Self
 
+    from trackd.alerts import AlertLevel
     from trackd.backends import Backend
     from trackd.context import RunIdentity
     from trackd.files import FileSaver
     from trackd.metrics import Metric
-    from trackd.settings import Settings
-    from trackd.terminal import Terminal
+    from trackd.run_status import RunStatus
 
 
-class Run:
+class Run(RunFacts):
     """One run of an experiment, as this process sees it. Made by `trackd.init`."""
 
-    __slots__ = (
-        "__weakref__",
-        "_backend",
-        "_config",
-        "_finish",
-        "_identity",
-        "_make_saver",
-        "_recorder",
-        "_saver",
-        "_settings",
-        "_start_time",
-        "_summary",
-        "_terminal",
-    )
-
-    def __init__(
-        self,
-        identity: RunIdentity,
-        settings: Settings,
-        backend: Backend,
-        terminal: Terminal,
-        finish: Callable[[Run, int | None], None],
-    ) -> None:
-        self._identity = identity
-        self._settings = settings
-        self._backend = backend
-        self._recorder = backend.recorder
-        self._terminal = terminal
-        self._finish = finish
-        self._start_time = 0.0
-        self._make_saver: Callable[[], FileSaver] | None = None
-        self._saver: FileSaver | None = None
-        self._config = Config(identity.config, self._publish_config, terminal.warn)
-        self._summary = Summary(backend.summary_store())
+    __slots__ = ()
 
     # --- recording ---------------------------------------------------------------------------
 
@@ -141,6 +109,57 @@ class Run:
         base = None if base_path is None else str(base_path)
         return self._saver.save(glob_str, base, policy, glob=glob)
 
+    def alert(
+        self,
+        title: str,
+        text: str,
+        level: str | AlertLevel | None = None,
+        wait_duration: float | timedelta | None = None,
+    ) -> None:
+        """Tell whoever follows the run that something happened.
+
+        Args:
+            title: short; alerts of the same title are not repeated within `wait_duration`.
+            text: body.
+            level: `INFO` (default), `WARN` or `ERROR`, or an `AlertLevel`.
+            wait_duration: seconds, or a `timedelta`; default one minute.
+
+        Raises:
+            ValueError: `level` is none of the three.
+            TypeError: `wait_duration` is no duration.
+            UsageError: the run is finished.
+        """
+        self._recorder.record(Kind.ALERT, alerts.alert(title, text, level, wait_duration))
+
+    def mark_preempting(self) -> None:
+        """Say that this run is about to be preempted; the server is told at once.
+
+        Raises:
+            UsageError: the run is finished.
+        """
+        self._recorder.record(Kind.PREEMPTING, alerts.preempting())
+
+    def pin_config_keys(self, keys: Sequence[str] = ()) -> None:
+        """Show some configuration keys first on the run's page.
+
+        Args:
+            keys: names in the order wanted; replaces what was pinned before.
+
+        Raises:
+            UsageError: the run is finished.
+        """
+        pinned = ConfigUpdate(set=[(["_wandb", "pinned_keys"], list(keys))])
+        self._recorder.record(Kind.CONFIG, pinned)
+
+    def status(self) -> RunStatus:
+        """Return how much of the run the server has.
+
+        Raises:
+            UsageError: the run is finished.
+        """
+        self.require_open("status()")
+        return self._backend.status()
+
     def finish(self, exit_code: int | None = None) -> None:
         """End the run: hand everything to the agent, which goes on uploading.
 
@@ -148,149 +167,6 @@ class Run:
             exit_code: 0 finished, others failed. Default: how the process is ending.
         """
         self._finish(self, exit_code)
-
-    # --- facts -------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> str:
-        """Id of the run."""
-        return self._identity.run_id
-
-    @property
-    def project(self) -> str:
-        """Project of the run."""
-        return self._identity.project
-
-    @property
-    def entity(self) -> str:
-        """User or team; empty when not set."""
-        return self._identity.entity
-
-    @property
-    def path(self) -> str:
-        """`entity/project/id`, without missing parts."""
-        identity = self._identity
-        return "/".join(filter(None, (identity.entity, identity.project, identity.run_id)))
-
-    @property
-    def name(self) -> str | None:
-        """Display name. Can be set."""
-        return self._identity.name
-
-    @name.setter
-    def name(self, name: str) -> None:
-        self._recorder.record(Kind.RUN, RunUpdate(name=str(name)))
-        self._identity.name = str(name)
-
-    @property
-    def notes(self) -> str | None:
-        """Longer description. Can be set."""
-        return self._identity.notes
-
-    @notes.setter
-    def notes(self, notes: str) -> None:
-        self._recorder.record(Kind.RUN, RunUpdate(notes=str(notes)))
-        self._identity.notes = str(notes)
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Tags. Can be set; a refused tag is reported and leaves them unchanged."""
-        return self._identity.tags
-
-    @tags.setter
-    def tags(self, tags: tuple[str, ...] | list[str]) -> None:
-        from trackd.settings_rules import tags as tags_rule
-
-        try:
-            checked = tags_rule("tags", tuple(tags))
-        except ValueError as error:
-            self._terminal.warn(str(error))
-            return
-        self._recorder.record(Kind.RUN, RunUpdate(tags=list(checked)))
-        self._identity.tags = checked
-
-    @property
-    def group(self) -> str:
-        """Group; empty when not set."""
-        return self._identity.group or ""
-
-    @property
-    def job_type(self) -> str:
-        """Kind of job; empty when not set."""
-        return self._identity.job_type or ""
-
-    @property
-    def label(self) -> str:
-        """Label of this process within the run; empty when it is the only one."""
-        return self._identity.label
-
-    @property
-    def url(self) -> str | None:
-        """Address of the run's page; None when offline or not known yet."""
-        if self.offline:
-            self._terminal.warn("there is no url in offline mode")
-        return self._backend.url or None
-
-    @property
-    def dir(self) -> str:
-        """Folder of the run's files; empty for a disabled run."""
-        run_dir = self._backend.run_dir
-        return str(run_dir / "files") if run_dir else ""
-
-    @property
-    def sync_dir(self) -> str:
-        """Folder of the run; empty for a disabled run."""
-        return str(self._backend.run_dir or "")
-
-    @property
-    def config(self) -> Config:
-        """Configuration of the run."""
-        return self._config
-
-    @property
-    def config_static(self) -> StaticConfig:
-        """A read-only snapshot of the configuration."""
-        return StaticConfig(self._config)
-
-    @property
-    def summary(self) -> Summary:
-        """Latest values, and what was written there."""
-        return self._summary
-
-    @property
-    def settings(self) -> Settings:
-        """A copy of the settings in force."""
-        return self._settings.copy()
-
-    @property
-    def start_time(self) -> float:
-        """When the run started, in seconds since 1970."""
-        return self._start_time
-
-    @property
-    def starting_step(self) -> int:
-        """Number of the first row."""
-        return 0
-
-    @property
-    def step(self) -> int:
-        """Number of the open row."""
-        return self._backend.open_step
-
-    @property
-    def offline(self) -> bool:
-        """True when nothing is uploaded."""
-        return self._identity.mode == "offline"
-
-    @property
-    def disabled(self) -> bool:
-        """True when nothing is recorded."""
-        return self._identity.mode == "disabled"
-
-    @property
-    def resumed(self) -> bool:
-        """True when an earlier run was continued."""
-        return False
 
     # --- protocol ----------------------------------------------------------------------------
 
@@ -313,6 +189,8 @@ class Run:
         try:
             object.__setattr__(self, name, value)
         except AttributeError:
+            if hasattr(type(self), name):
+                raise
             raise Exception(  # noqa: TRY002 - the reference's type, which scripts may catch
                 f"run has no attribute {name!r} to set: use run.config or run.summary for values"
             ) from None
@@ -325,11 +203,6 @@ class Run:
         return f"<trackd.Run {self.path}>"
 
     # --- for the session ---------------------------------------------------------------------
-
-    @property
-    def is_finished(self) -> bool:
-        """True after `finish`."""
-        return isinstance(self._recorder, FinishedRecorder)
 
     def begin(self, make_saver: Callable[[], FileSaver] | None, start_time: float) -> None:
         """Called once by the session when everything is set up."""
@@ -355,7 +228,3 @@ class Run:
     def identity(self) -> RunIdentity:
         """What the run is."""
         return self._identity
-
-    def _publish_config(self, changes: dict[str, Any]) -> None:
-        update = ConfigUpdate(set=[([key], value) for key, value in changes.items()])
-        self._recorder.record(Kind.CONFIG, update)

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from trackd.settings import Loaded, Settings
 
 #: Names of the package that belong to the global run while there is one.
-_BOUND_METHODS = ("log", "save", "define_metric")
+_BOUND_METHODS = (
+    "log",
+    "save",
+    "define_metric",
+    "alert",
+    "mark_preempting",
+    "pin_config_keys",
+)
 
 
 class Session:

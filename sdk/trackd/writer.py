@@ -13,6 +13,7 @@ from trackd import __version__
 from trackd import identity as identities
 from trackd.context import start_record
 from trackd.errors import CommError, LabelInUseError, UsageError
+from trackd.run_status import RunStatus
 from trackd.sending.agent_link import AgentCallError
 from trackd.sending.sender import Sender
 from trackd_proto.records import Exit, Kind
@@ -141,6 +142,13 @@ class Writer:
             return None
         # Python's own parser: summaries hold the NaN and Infinity tokens.
         return json.loads(response.summary_json or "{}"), response.step
+
+    def status(self) -> RunStatus:
+        """Return how much of what was recorded the server has; zeros when offline."""
+        if self.context.identity.mode == "offline":
+            return RunStatus()
+        sender, total = self.sender, self.spool.last_seq
+        return RunStatus(total, total - min(total, sender.uploaded_seq), sender.uploaded_at)
 
     # --- attaching ---------------------------------------------------------------------------
 

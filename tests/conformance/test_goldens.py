@@ -16,7 +16,6 @@ import pytest
 CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance"
 #: Cases that need what a later issue adds, and what that is.
 LATER = {
-    "alert_levels": "run.alert",
     "artifact_basic": "Artifact",
     "config_sources": "config-defaults.yaml",
     "config_values": "data types (Histogram)",
@@ -24,7 +23,6 @@ LATER = {
     "histogram_values": "data types (Histogram)",
     "html_and_molecule": "data types (Html, Molecule)",
     "log_numpy": "histograms of large arrays",
-    "preempting_flag": "run.mark_preempting",
     "table_value": "data types (Table)",
 }
 CASES = sorted(path.stem for path in CONFORMANCE.glob("scripts/*.py"))

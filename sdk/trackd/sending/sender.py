@@ -11,6 +11,7 @@ import threading
 import time
 import zlib
 from collections import deque
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trackd.identity import jitter_s
@@ -65,6 +66,8 @@ class Sender:
     ) -> None:
         self.acked_seq = 0
         self.uploaded_seq = 0
+        #: When the server was last seen to take something.
+        self.uploaded_at: datetime | None = None
         self.url = ""
         self._spool = spool
         self._discovery = discovery
@@ -137,7 +140,7 @@ class Sender:
         except AgentCallError as error:
             _log.warning("detach failed: %s", error)
             return False
-        self.uploaded_seq = max(self.uploaded_seq, response.uploaded_seq)
+        self._take_uploaded(response.uploaded_seq)
         self.acked_seq = max(self.acked_seq, response.acked_seq)
         return response.takes_rest or self.acked_seq >= self._spool.last_seq
 
@@ -348,7 +351,7 @@ class Sender:
             for response in call:
                 self._heard_s = time.monotonic()
                 self._acknowledge(response.acked_seq)
-                self.uploaded_seq = max(self.uploaded_seq, response.uploaded_seq)
+                self._take_uploaded(response.uploaded_seq)
                 self._take_url(response.url)
                 for notice in response.notices:
                     self._show(notice)
@@ -369,6 +372,11 @@ class Sender:
                 self._progress.notify_all()
             if self._window_full:  # otherwise the next poll is soon enough, and finds more rows
                 self._wake.set()
+
+    def _take_uploaded(self, seq: int) -> None:
+        if seq > self.uploaded_seq:
+            self.uploaded_seq = seq
+            self.uploaded_at = datetime.now()  # local time, as users read it
 
     def _take_url(self, url: str) -> None:
         if url and url != self.url:

@@ -1,0 +1,243 @@
+"""What a run can be asked: the properties of `Run`, with the few that can be set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trackd.configuration import Config, StaticConfig
+from trackd.errors import UsageError
+from trackd.recording.recorder import FinishedRecorder
+from trackd.summaries import Summary
+from trackd_proto.records import ConfigUpdate, Kind, RunUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackd.backends import Backend
+    from trackd.context import RunIdentity
+    from trackd.files import FileSaver
+    from trackd.runs import Run
+    from trackd.settings import Settings
+    from trackd.terminal import Terminal
+
+
+class RunFacts:
+    """The properties of a run, and what they are read from."""
+
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_config",
+        "_finish",
+        "_identity",
+        "_make_saver",
+        "_recorder",
+        "_saver",
+        "_settings",
+        "_start_time",
+        "_summary",
+        "_terminal",
+    )
+
+    def __init__(
+        self,
+        identity: RunIdentity,
+        settings: Settings,
+        backend: Backend,
+        terminal: Terminal,
+        finish: Callable[[Run, int | None], None],
+    ) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._backend = backend
+        self._recorder = backend.recorder
+        self._terminal = terminal
+        self._finish = finish
+        self._start_time = 0.0
+        self._make_saver: Callable[[], FileSaver] | None = None
+        self._saver: FileSaver | None = None
+        self._config = Config(identity.config, self._publish_config, terminal.warn)
+        self._summary = Summary(backend.summary_store())
+
+    @property
+    def id(self) -> str:
+        """Id of the run."""
+        return self._identity.run_id
+
+    @property
+    def project(self) -> str:
+        """Project of the run."""
+        return self._identity.project
+
+    @property
+    def entity(self) -> str:
+        """User or team; empty when not set."""
+        return self._identity.entity
+
+    @property
+    def path(self) -> str:
+        """`entity/project/id`, without missing parts."""
+        identity = self._identity
+        return "/".join(filter(None, (identity.entity, identity.project, identity.run_id)))
+
+    @property
+    def name(self) -> str | None:
+        """Display name. Can be set."""
+        return self._identity.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._recorder.record(Kind.RUN, RunUpdate(name=str(name)))
+        self._identity.name = str(name)
+
+    @property
+    def notes(self) -> str | None:
+        """Longer description. Can be set."""
+        return self._identity.notes
+
+    @notes.setter
+    def notes(self, notes: str) -> None:
+        self._recorder.record(Kind.RUN, RunUpdate(notes=str(notes)))
+        self._identity.notes = str(notes)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Tags. Can be set; a refused tag is reported and leaves them unchanged."""
+        return self._identity.tags
+
+    @tags.setter
+    def tags(self, tags: tuple[str, ...] | list[str]) -> None:
+        from trackd.settings_rules import tags as tags_rule
+
+        try:
+            checked = tags_rule("tags", tuple(tags))
+        except ValueError as error:
+            self._terminal.warn(str(error))
+            return
+        self._recorder.record(Kind.RUN, RunUpdate(tags=list(checked)))
+        self._identity.tags = checked
+
+    @property
+    def group(self) -> str:
+        """Group; empty when not set."""
+        return self._identity.group or ""
+
+    @property
+    def job_type(self) -> str:
+        """Kind of job; empty when not set."""
+        return self._identity.job_type or ""
+
+    @property
+    def label(self) -> str:
+        """Label of this process within the run; empty when it is the only one."""
+        return self._identity.label
+
+    @property
+    def url(self) -> str | None:
+        """Address of the run's page; None when offline or not known yet."""
+        if self.offline:
+            self._terminal.warn("there is no url in offline mode")
+            return None
+        return self._backend.url or None
+
+    @property
+    def project_url(self) -> str | None:
+        """Address of the project's page; None when offline or not known yet."""
+        url = self.url
+        return url and url.rpartition("/runs/")[0]
+
+    @property
+    def sweep_id(self) -> str | None:
+        """Id of the sweep that the run belongs to; None outside a sweep."""
+        return getattr(self._settings, "sweep_id", None)
+
+    @property
+    def sweep_url(self) -> str | None:
+        """Address of the sweep's page; None outside a sweep, offline, or not known yet."""
+        project_url = self.project_url
+        return project_url and self.sweep_id and f"{project_url}/sweeps/{self.sweep_id}"
+
+    @property
+    def dir(self) -> str:
+        """Folder of the run's files; empty for a disabled run."""
+        run_dir = self._backend.run_dir
+        return str(run_dir / "files") if run_dir else ""
+
+    @property
+    def sync_dir(self) -> str:
+        """Folder of the run; empty for a disabled run."""
+        return str(self._backend.run_dir or "")
+
+    @property
+    def config(self) -> Config:
+        """Configuration of the run."""
+        return self._config
+
+    @property
+    def config_static(self) -> StaticConfig:
+        """A read-only snapshot of the configuration."""
+        return StaticConfig(self._config)
+
+    @property
+    def summary(self) -> Summary:
+        """Latest values, and what was written there."""
+        return self._summary
+
+    @property
+    def settings(self) -> Settings:
+        """A copy of the settings in force."""
+        return self._settings.copy()
+
+    @property
+    def start_time(self) -> float:
+        """When the run started, in seconds since 1970."""
+        return self._start_time
+
+    @property
+    def starting_step(self) -> int:
+        """Number of the first row."""
+        return 0
+
+    @property
+    def step(self) -> int:
+        """Number of the open row."""
+        return self._backend.open_step
+
+    @property
+    def offline(self) -> bool:
+        """True when nothing is uploaded."""
+        return self._identity.mode == "offline"
+
+    @property
+    def disabled(self) -> bool:
+        """True when nothing is recorded."""
+        return self._identity.mode == "disabled"
+
+    @property
+    def resumed(self) -> bool:
+        """True when an earlier run was continued."""
+        return False
+
+    @property
+    def is_finished(self) -> bool:
+        """True after `finish`."""
+        return isinstance(self._recorder, FinishedRecorder)
+
+    def require_open(self, what: str) -> None:
+        """Refuse something that makes no sense after the run's end.
+
+        Args:
+            what: the call, as the user wrote it.
+
+        Raises:
+            UsageError: the run is finished.
+        """
+        if self.is_finished:
+            raise UsageError(
+                f"{what}: run {self.id} is finished and takes nothing more; "
+                "start a new one with trackd.init()"
+            )
+
+    def _publish_config(self, changes: dict[str, Any]) -> None:
+        update = ConfigUpdate(set=[([key], value) for key, value in changes.items()])
+        self._recorder.record(Kind.CONFIG, update)
