@@ -188,8 +188,9 @@ class ArtifactEntry(msgspec.Struct, array_like=True, frozen=True):
     digest: str  # base64 of the MD5 of a file; of a reference whatever its store tells
     size: int | None = None
     ref: str | None = None
-    local_path: str | None = None  # where the bytes of a file lie
+    local_path: str | None = None  # where the bytes of a file lie; relative: to the run folder
     extra: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
+    skip_cache: bool = False  # no copy in the cache of the machine after the upload
 
 
 class ArtifactLogged(msgspec.Struct, array_like=True, frozen=True):
@@ -207,9 +208,14 @@ class ArtifactLogged(msgspec.Struct, array_like=True, frozen=True):
     tags: list[str] = msgspec.field(default_factory=list[str])
     distributed_id: str | None = None
     finalize: bool = True  # False: more parts of a distributed artifact will come
-    ttl_seconds: int | None = None
-    user_created: bool = True  # False: made for a table or for code
+    ttl_seconds: int | None = None  # -1 the team's, -2 no end
+    use_after_commit: bool = False  # an input of the run that it did not make
     incremental: bool = False
+    digest_algorithm: str = "MD5"  # or XXH128; of the manifest and its files
+    storage_region: str = ""  # where the server is to keep the files; empty: where it likes
+    #: Of a manifest that is too large for a frame: file with the entries (MessagePack), relative
+    #: to the run folder; `entries` is empty then.
+    entries_file: str = ""
 
 
 class TensorboardLogs(msgspec.Struct, array_like=True, frozen=True):

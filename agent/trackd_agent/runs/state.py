@@ -85,6 +85,7 @@ class WriterState:
             Kind.RUN: self._apply_run,
             Kind.CONSOLE: self._apply_console,
             Kind.FILE: lambda record: self._updates.files.append(record),
+            Kind.ARTIFACT: lambda record: self._updates.artifacts.append(record),
             Kind.EXIT: self._apply_exit,
             Kind.STATS: self._apply_stats,
             Kind.ALERT: lambda record: self._updates.alerts.append(record),

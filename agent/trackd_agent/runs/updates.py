@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 # Types of fields that msgspec resolves at run time.
-from trackd_proto.records import Alert, Exit, FileSaved
+from trackd_proto.records import Alert, ArtifactLogged, Exit, FileSaved
 
 
 class Notice(NamedTuple):
@@ -33,6 +33,7 @@ class Updates:
     #: Name, notes or tags changed.
     facts_changed: bool = False
     files: list[FileSaved] = field(default_factory=list[FileSaved])
+    artifacts: list[ArtifactLogged] = field(default_factory=list[ArtifactLogged])
     alerts: list[Alert] = field(default_factory=list[Alert])
     preempting: bool = False
     exit: Exit | None = None

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from trackd_agent.runs import tree
 from trackd_agent.runs.config_tree import RESERVED
+from trackd_agent.runs.folders import logged_artifacts
 from trackd_agent.runs.folders.saved_files import list_files
 from trackd_agent.runs.metrics import MetricDefinitions
 from trackd_agent.runs.state import WriterState
-from trackd_proto.records import Alert, Kind
+from trackd_proto.records import Alert, ArtifactLogged, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +42,7 @@ class Replay:
     history: list[str] = field(default_factory=list[str])
     console: dict[int, str] = field(default_factory=dict[int, str])
     policies: dict[str, str] = field(default_factory=dict[str, str])
+    artifacts: list[ArtifactLogged] = field(default_factory=list[ArtifactLogged])
     alerts: list[Alert] = field(default_factory=list[Alert])
     preempting: bool = False
     is_alive: bool = False
@@ -55,6 +57,7 @@ class Replay:
         self.history += updates.history
         self.console.update(updates.console)
         self.policies.update((saved.path, saved.policy) for saved in updates.files)
+        self.artifacts += updates.artifacts
         self.alerts += updates.alerts
         self.preempting |= updates.preempting
 
@@ -103,7 +106,11 @@ def run_document(replays: list[Replay], files_dir: Path | None) -> dict[str, Any
         "metrics": metrics.document(),
         "files": list_files(files_dir, policies),
         "console": [line for writer in writers for line in _console(writer)],
-        "artifacts": [],
+        "artifacts": [
+            logged_artifacts.describe(logged, files_dir.parent if files_dir else None)
+            for writer in writers
+            for logged in writer.artifacts
+        ],
         "alerts": [
             {"title": a.title, "text": a.text, "level": a.level, "wait_ms": a.wait_ms}
             for writer in writers

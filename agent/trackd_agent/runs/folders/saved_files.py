@@ -16,7 +16,8 @@ _OWN_FILES = re.compile(
     r"requirements\.txt|wandb-metadata\.json|wandb-summary\.json|config\.yaml"
     r"|conda-environment\.yaml|diff[^/]*\.patch|output(_[^/]*)?\.log|logs/output[^/]*\.log"
 )
-_MAX_JSON_BYTES = 64 * 1024
+#: Larger JSON files are listed without their content.
+MAX_JSON_BYTES = 64 * 1024
 
 
 def list_files(files_dir: Path | None, policies: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -56,7 +57,7 @@ def _describe(files_dir: Path | None, name: str, policy: str | None) -> dict[str
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
             entry["size"], entry["md5"] = file.tell(), digest.hexdigest()
-            if name.endswith(".json") and entry["size"] <= _MAX_JSON_BYTES:
+            if name.endswith(".json") and entry["size"] <= MAX_JSON_BYTES:
                 file.seek(0)
                 entry["json"] = json.loads(file.read())
     except (OSError, ValueError):

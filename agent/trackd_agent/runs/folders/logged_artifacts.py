@@ -1,0 +1,76 @@
+"""The artifacts of a run as its document lists them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trackd_agent.runs.folders.saved_files import MAX_JSON_BYTES
+from trackd_proto.records import ArtifactEntry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trackd_proto.records import ArtifactLogged
+
+_ENTRIES = msgspec.msgpack.Decoder(list[ArtifactEntry])
+
+
+def describe(logged: ArtifactLogged, run_dir: Path | None) -> dict[str, Any]:
+    """Return one logged artifact.
+
+    Args:
+        logged: its record.
+        run_dir: folder of the run, where it can be read.
+    """
+    entries = sorted(entries_of(logged, run_dir), key=lambda entry: entry.path)
+    return {
+        "name": logged.name,
+        "type": logged.type,
+        "description": logged.description or None,
+        "metadata": logged.metadata,
+        "aliases": sorted(logged.aliases),
+        "tags": sorted(logged.tags),
+        "distributed_id": logged.distributed_id or None,
+        "final": logged.finalize,
+        "ttl_seconds": logged.ttl_seconds,
+        "files": [_describe_entry(entry, run_dir) for entry in entries],
+    }
+
+
+def entries_of(logged: ArtifactLogged, run_dir: Path | None) -> list[ArtifactEntry]:
+    """Return the entries of a record: its own, or those in the file beside it.
+
+    A file that is gone or damaged has none.
+    """
+    if not logged.entries_file or run_dir is None:
+        return logged.entries
+    try:
+        return _ENTRIES.decode((run_dir / logged.entries_file).read_bytes())
+    except (OSError, ValueError):
+        return []
+
+
+def _describe_entry(entry: ArtifactEntry, run_dir: Path | None) -> dict[str, Any]:
+    size = entry.size or 0
+    if entry.ref:
+        return {"path": entry.path, "ref": entry.ref, "size": size}
+    shown: dict[str, Any] = {"path": entry.path, "size": size, "md5": _hex(entry.digest)}
+    if run_dir is None or not entry.local_path or not entry.path.endswith(".json"):
+        return shown
+    if size <= MAX_JSON_BYTES:
+        try:
+            shown["json"] = json.loads((run_dir / entry.local_path).read_bytes())
+        except (OSError, ValueError):
+            pass  # gone meanwhile, or no JSON after all
+    return shown
+
+
+def _hex(digest: str) -> str | None:
+    try:
+        return base64.b64decode(digest, validate=True).hex()
+    except ValueError:
+        return None

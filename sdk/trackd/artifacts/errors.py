@@ -1,0 +1,26 @@
+"""Exceptions of artifacts: AttributeErrors, so that `hasattr` tells what can be had."""
+
+from __future__ import annotations
+
+
+class ArtifactStatusError(AttributeError):
+    """The artifact is in a state in which this cannot be done."""
+
+
+class ArtifactNotLoggedError(ArtifactStatusError):
+    """A server has to know the artifact first: it is a draft, or its run is offline."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"Artifact.{what}: no server knows this artifact yet: log it in an online run "
+            "and wait() for it"
+        )
+
+
+class ArtifactFinalizedError(ArtifactStatusError):
+    """The artifact was logged or finalized: its contents cannot change any more."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(
+            f"Artifact.{what}(): {name!r} is final: make a new Artifact for another version"
+        )

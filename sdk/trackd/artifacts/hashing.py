@@ -1,0 +1,116 @@
+"""Digests of files, taken while they are copied."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: How files and manifest are digested.
+DigestAlgorithm = Literal["MD5", "XXH128"]
+DIGEST_ALGORITHMS: tuple[DigestAlgorithm, ...] = ("MD5", "XXH128")
+_CHUNK_BYTES = 1024 * 1024
+
+
+class Hasher(Protocol):
+    """A running digest."""
+
+    def update(self, data: bytes | memoryview, /) -> object:
+        """Add bytes."""
+        ...
+
+    def digest(self) -> bytes:
+        """Return the digest."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Return the digest as hex digits."""
+        ...
+
+
+class FileDigest(NamedTuple):
+    """What identifies the bytes of a file."""
+
+    #: In base64.
+    digest: str
+    size: int
+
+
+def new_hasher(algorithm: DigestAlgorithm) -> Hasher:
+    """Return an empty digest.
+
+    Raises:
+        ImportError: the library for the algorithm is missing.
+    """
+    if algorithm == "MD5":
+        return hashlib.md5(usedforsecurity=False)
+    try:
+        import xxhash  # only artifacts that ask for it need it
+    except ImportError:
+        raise ImportError(
+            'Artifact(digest_algorithm="XXH128") needs a library: pip install xxhash'
+        ) from None
+    return xxhash.xxh3_128()
+
+
+def digest_file(path: Path, algorithm: DigestAlgorithm = "MD5") -> FileDigest:
+    """Return the digest of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return _run(path, None, algorithm)
+
+
+def copy_and_digest(source: Path, target: Path, algorithm: DigestAlgorithm) -> FileDigest:
+    """Copy a file and return the digest of what was written, in one pass.
+
+    Raises:
+        OSError: one of them cannot be read or written; the target exists.
+    """
+    return _run(source, target, algorithm)
+
+
+def base64_md5(text: str) -> str:
+    """Return the digest of a text in the form of a file's."""
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+def hex_of(digest: str) -> str:
+    """Return a base64 digest as hex digits.
+
+    Raises:
+        ValueError: it is not base64.
+    """
+    return base64.b64decode(digest, validate=True).hex()
+
+
+def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileDigest:
+    hasher = new_hasher(algorithm)
+    view = memoryview(bytearray(_CHUNK_BYTES))
+    size = 0
+    with source.open("rb", buffering=0) as file:
+        output = target.open("xb", buffering=0) if target is not None else None
+        try:
+            while count := file.readinto(view):
+                hasher.update(view[:count])
+                if output is not None:
+                    _write_all(output, view[:count])
+                size += count
+        finally:
+            if output is not None:
+                output.close()
+    return FileDigest(base64.b64encode(hasher.digest()).decode(), size)
+
+
+class _Output(Protocol):
+    def write(self, data: memoryview, /) -> int | None: ...
+
+
+def _write_all(output: _Output, data: memoryview) -> None:
+    while data:
+        data = data[output.write(data) or 0 :]

@@ -1,0 +1,173 @@
+"""What an artifact holds: one entry a file or reference, and the digest over all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from trackd.artifacts.hashing import new_hasher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from trackd.artifacts.hashing import DigestAlgorithm
+
+_DIGEST_HEADER = b"wandb-artifact-manifest-v1\n"
+#: Key and value in an entry's `extra` say that its digest is no MD5.
+ALGORITHM_KEY = "alg"
+
+
+@dataclass(slots=True)
+class ManifestEntry:
+    """One file or reference.
+
+    Attributes:
+        path: inside the artifact.
+        digest: of a file its hash in base64; of a reference whatever its store tells.
+        size: bytes; None where a reference's store does not tell.
+        ref: where the bytes are, for references.
+        local_path: where the bytes of a file lie on this machine.
+        extra: facts about a reference, or the algorithm of a digest that is no MD5.
+        skip_cache: keep no copy in the cache of this machine after the upload.
+    """
+
+    path: str
+    digest: str
+    size: int | None = None
+    ref: str | None = None
+    local_path: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    skip_cache: bool = False
+
+    def ref_target(self) -> str:
+        """Return where a reference leads.
+
+        Raises:
+            ValueError: the entry is a file.
+        """
+        if self.ref is None:
+            raise ValueError(f"entry {self.path!r} is a file: only references have a target")
+        return self.ref
+
+    def to_manifest_json(self) -> dict[str, Any]:
+        """Return the entry as the manifest on the server has it."""
+        shown: dict[str, Any] = {
+            "digest": self.digest,
+            "ref": self.ref,
+            "size": self.size,
+            "extra": self.extra or None,
+        }
+        return {key: value for key, value in shown.items() if value is not None}
+
+
+class Manifest:
+    """The entries of an artifact by path.
+
+    Args:
+        digest_algorithm: of files and of the manifest itself.
+        storage_region: where the server is to keep the files; empty: where it likes.
+    """
+
+    def __init__(self, digest_algorithm: DigestAlgorithm = "MD5", storage_region: str = "") -> None:
+        self.digest_algorithm: DigestAlgorithm = digest_algorithm
+        self.storage_region = storage_region
+        self._entries: dict[str, ManifestEntry] = {}
+        #: How many entries lie below each folder.
+        self._folders: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def entries(self) -> Mapping[str, ManifestEntry]:
+        """Entries by path, in the order in which they were added; cannot be changed."""
+        return MappingProxyType(self._entries)
+
+    def check(self, entry: ManifestEntry, *, overwrite: bool = False) -> None:
+        """Tell whether an entry may be added.
+
+        Raises:
+            ValueError: its path has other contents already, is a folder, or lies below a file.
+        """
+        old = self._entries.get(entry.path)
+        if old is not None:
+            if old.digest != entry.digest and not overwrite:
+                raise ValueError(
+                    f"path {entry.path!r} is in the artifact already, with other contents: use "
+                    "another name, or overwrite=True (add_dir: merge=True)"
+                )
+            return
+        if entry.path in self._folders:
+            raise ValueError(f"path {entry.path!r} is a folder of the artifact: use another name")
+        below = next((folder for folder in _folders(entry.path) if folder in self._entries), None)
+        if below is not None:
+            raise ValueError(f"path {entry.path!r}: {below!r} is a file of the artifact already")
+
+    def add_entry(self, entry: ManifestEntry, *, overwrite: bool = False) -> None:
+        """Add an entry, or put it in the place of the one that has its path.
+
+        Raises:
+            ValueError: see `check`.
+        """
+        self.check(entry, overwrite=overwrite)
+        if entry.path not in self._entries:
+            self._folders.update(_folders(entry.path))
+        self._entries[entry.path] = entry
+
+    def remove_entry(self, entry: ManifestEntry) -> None:
+        """Remove the entry that has this one's path.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        if self._entries.pop(entry.path, None) is None:
+            raise FileNotFoundError(f"{entry.path!r} is not in the artifact")
+        for folder in _folders(entry.path):
+            self._folders[folder] -= 1
+            if not self._folders[folder]:
+                del self._folders[folder]
+
+    def get_entry_by_path(self, path: str) -> ManifestEntry | None:
+        """Return the entry at a path, or None."""
+        return self._entries.get(path)
+
+    def get_entries_in_directory(self, directory: str) -> list[ManifestEntry]:
+        """Return the entries below a folder."""
+        if directory not in self._folders:
+            return []
+        prefix = f"{directory}/"
+        return [entry for path, entry in self._entries.items() if path.startswith(prefix)]
+
+    def digest(self) -> str:
+        """Return the hex digest over paths and digests; equal contents have equal digests."""
+        hasher = new_hasher(self.digest_algorithm)
+        hasher.update(_DIGEST_HEADER)
+        for path in sorted(self._entries):
+            hasher.update(f"{path}:{self._entries[path].digest}\n".encode())
+        return hasher.hexdigest()
+
+    def size(self) -> int:
+        """Return the bytes of all entries, references included."""
+        return sum(entry.size or 0 for entry in self._entries.values())
+
+    def to_manifest_json(self) -> dict[str, Any]:
+        """Return the manifest as the server keeps it."""
+        config = {"storageLayout": "V2"}
+        if self.storage_region:
+            config["storageRegion"] = self.storage_region
+        return {
+            "version": 1,
+            "storagePolicy": "wandb-storage-policy-v1",
+            "storagePolicyConfig": config,
+            "contents": {path: entry.to_manifest_json() for path, entry in self._entries.items()},
+        }
+
+
+def _folders(path: str) -> Iterator[str]:
+    """Yield the folders above a path, from the innermost."""
+    end = path.rfind("/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind("/", 0, end)

@@ -1,0 +1,128 @@
+"""References: entries that say where bytes are instead of holding them."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from trackd.artifacts.facts import ArtifactFacts
+from trackd.artifacts.hashing import base64_md5, digest_file
+from trackd.artifacts.manifest import ManifestEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_MAX_OBJECTS = 10_000_000
+_HTTP_TIMEOUT_S = 60.0
+
+
+class Reference(NamedTuple):
+    """What `Artifact.add_reference` was asked to add."""
+
+    uri: str
+    #: Path inside the artifact; None: taken from the URI.
+    name: str | None
+    #: Ask the store what is there; else the URI alone counts.
+    checksum: bool
+    max_objects: int
+
+
+def entries_of(reference: Reference, warn: Callable[[str], None]) -> list[ManifestEntry]:
+    """Return the entries for a reference, one a file where it leads to a folder.
+
+    Raises:
+        ValueError: it is no URI, nothing is there, there are too many objects, or a name is
+            needed.
+        OSError: its store does not answer.
+    """
+    scheme = urllib.parse.urlsplit(reference.uri).scheme
+    if not scheme:
+        raise ValueError(
+            f"reference {reference.uri!r} is no URI: for a local path use file://, e.g. "
+            f"{Path(reference.uri).absolute().as_uri()!r}"
+        )
+    if handler := _HANDLERS.get(scheme):
+        return handler(reference)
+    if reference.name is None:
+        raise ValueError(
+            f"reference {reference.uri!r}: give name=..., a path for it in the artifact "
+            f"(scheme {scheme!r} does not tell one)"
+        )
+    warn(f"reference {reference.uri}: no checksum, since scheme {scheme!r} is not known")
+    return [ManifestEntry(reference.name, reference.uri, ref=reference.uri)]
+
+
+def _file_entries(reference: Reference) -> list[ManifestEntry]:
+    local = Path(urllib.request.url2pathname(urllib.parse.urlsplit(reference.uri).path))
+    if local.is_file():
+        return [_file_entry(local, reference.name or local.name, reference.uri, reference.checksum)]
+    if not local.is_dir():
+        raise ValueError(f"reference {reference.uri!r}: there is no such file or folder")
+    base, entries = reference.uri.rstrip("/"), list[ManifestEntry]()
+    for folder, _, files in os.walk(local):
+        for file in files:
+            if len(entries) >= reference.max_objects:
+                raise ValueError(
+                    f"reference {reference.uri!r} has more than {reference.max_objects} files: "
+                    "raise max_objects"
+                )
+            path = Path(folder, file)
+            relative = path.relative_to(local).as_posix()
+            name = posixpath.join(reference.name or "", relative)
+            # Quoted, so that names with `#`, `?` or `%` lead back to their file.
+            uri = f"{base}/{urllib.parse.quote(relative)}"
+            entries.append(_file_entry(path, name, uri, reference.checksum))
+    return entries
+
+
+def _file_entry(path: Path, name: str, uri: str, checksum: bool) -> ManifestEntry:
+    if not checksum:
+        digest = base64_md5(path.resolve().as_uri())
+        return ManifestEntry(name, digest, path.stat().st_size, ref=uri)
+    found = digest_file(path)
+    return ManifestEntry(name, found.digest, found.size, ref=uri)
+
+
+def _http_entries(reference: Reference) -> list[ManifestEntry]:
+    uri = reference.uri
+    name = reference.name or posixpath.basename(uri)
+    if not reference.checksum:
+        return [ManifestEntry(name, uri, ref=uri)]
+    # GET without reading the body: servers that sign addresses refuse HEAD.
+    with urllib.request.urlopen(uri, timeout=_HTTP_TIMEOUT_S) as answer:  # noqa: S310 - http(s)
+        etag, length = answer.headers.get("ETag"), answer.headers.get("Content-Length")
+    return [
+        ManifestEntry(
+            name,
+            etag.strip('"') if etag else uri,
+            int(length) if length is not None else None,
+            ref=uri,
+            extra={"etag": etag} if etag else {},
+        )
+    ]
+
+
+def _draft_entries(reference: Reference) -> list[ManifestEntry]:
+    """Refer to an entry of an artifact of this process that no server knows yet."""
+    parts = urllib.parse.urlsplit(reference.uri)
+    path = parts.path.lstrip("/")
+    target = ArtifactFacts.of_client_id(parts.netloc)
+    entry = target.manifest.get_entry_by_path(path) if target else None
+    if entry is None:
+        raise ValueError(
+            f"reference {reference.uri!r}: no artifact of this process has such an entry"
+        )
+    name = reference.name or posixpath.basename(path)
+    return [ManifestEntry(name, entry.digest, 0, ref=reference.uri)]
+
+
+_HANDLERS: dict[str, Callable[[Reference], list[ManifestEntry]]] = {
+    "file": _file_entries,
+    "http": _http_entries,
+    "https": _http_entries,
+    "wandb-client-artifact": _draft_entries,
+}

@@ -1,0 +1,143 @@
+"""What names, types, aliases, tags, metadata and lifetimes of artifacts may be."""
+
+from __future__ import annotations
+
+import base64
+import enum
+import json
+import re
+import zlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from trackd.recording.values import to_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_NAME_CHARACTERS = 128
+MAX_METADATA_KEYS = 100
+_NAME = re.compile(r"[a-zA-Z0-9_\-.]+")
+_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_\-.]+")
+_TAG = re.compile(r"[-\w]+( +[-\w]+)*")
+#: Names that start so are ours for artifacts of the type.
+_RESERVED_NAMES = {"job": "", "run_table": "run-", "code": "source-"}
+_RESERVED_TYPES = "wandb-"
+
+
+class ArtifactTTL(enum.Enum):
+    """Lifetimes that are no duration."""
+
+    #: What the team says.
+    INHERIT = 0
+
+
+def checked_name(name: str) -> str:
+    """Return the name of an artifact.
+
+    Raises:
+        ValueError: it has other characters than letters, digits, `_-.`, or too many.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"artifact name {name!r}: only letters, digits, '_', '-' and '.' may be in it"
+        )
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise ValueError(
+            f"artifact name {name[:40]!r}... has {len(name)} characters: "
+            f"at most {MAX_NAME_CHARACTERS} are allowed"
+        )
+    return name
+
+
+def own_name(name: str) -> str:
+    """Return a name made from any text, unique by a hash where the text had to be changed."""
+    clean = _NOT_IN_A_NAME.sub("", name)
+    if clean == name and len(name) <= MAX_NAME_CHARACTERS:
+        return name
+    crc = zlib.crc32(name.encode(errors="surrogatepass")).to_bytes(4, "big")
+    suffix = base64.urlsafe_b64encode(crc).rstrip(b"=").decode()
+    return f"{clean[: MAX_NAME_CHARACTERS - 1 - len(suffix)]}-{suffix}"
+
+
+def checked_type(type_: str, name: str) -> str:
+    """Return the type of an artifact.
+
+    Raises:
+        ValueError: artifacts of this type (and name) are made by the recorder alone.
+    """
+    reserved = _RESERVED_NAMES.get(type_)
+    if type_.startswith(_RESERVED_TYPES) or (reserved is not None and name.startswith(reserved)):
+        raise ValueError(
+            f"artifact type {type_!r} with name {name!r} is reserved: choose another type"
+        )
+    return type_
+
+
+def checked_aliases(aliases: Iterable[str] | str | None) -> list[str]:
+    """Return the aliases of a version: those given, each once, and `latest`.
+
+    Raises:
+        ValueError: one has a `/` or `:`, or they are no texts.
+    """
+    try:
+        given: list[object] = [aliases] if isinstance(aliases, str) else list(aliases or ())
+    except TypeError:
+        raise ValueError(f"aliases {aliases!r}: give a list of texts") from None
+    checked = list[str]()
+    for alias in given:
+        if not isinstance(alias, str) or "/" in alias or ":" in alias:
+            raise ValueError(f"alias {alias!r}: must be a text without '/' and ':'")
+        checked.append(alias)
+    return list(dict.fromkeys([*checked, "latest"]))
+
+
+def checked_tags(tags: Iterable[str] | str | None) -> list[str]:
+    """Return the tags of a version, each once.
+
+    Raises:
+        ValueError: one has other characters than letters, digits, `-`, `_` and inner blanks.
+    """
+    given = [tags] if isinstance(tags, str) else list(tags or ())
+    for tag in given:
+        if not _TAG.fullmatch(tag):
+            raise ValueError(
+                f"tag {tag!r}: only letters, digits, '-', '_' and blanks between them are allowed"
+            )
+    return list(dict.fromkeys(given))
+
+
+def checked_metadata(metadata: Any) -> dict[str, Any]:
+    """Return a plain copy of metadata.
+
+    Args:
+        metadata: a dictionary, JSON text of one, or None.
+
+    Raises:
+        TypeError: it is something else, or holds what JSON cannot.
+        ValueError: more than 100 keys at the top, or an infinite number.
+    """
+    if metadata is None or metadata == "":
+        return {}
+    if isinstance(metadata, str):
+        metadata = json.loads(metadata)
+    if not isinstance(metadata, dict):
+        raise TypeError(f"metadata must be a dictionary, got {type(metadata).__name__}")
+    plain = json.loads(json.dumps(to_config(metadata), allow_nan=False))
+    if len(plain) > MAX_METADATA_KEYS:
+        raise ValueError(
+            f"metadata has {len(plain)} keys: at most {MAX_METADATA_KEYS} are allowed at the top; "
+            "nest them"
+        )
+    return plain
+
+
+def checked_ttl_seconds(ttl: timedelta) -> int:
+    """Return a lifetime in whole seconds.
+
+    Raises:
+        ValueError: it is not positive.
+    """
+    if ttl <= timedelta(0):
+        raise ValueError(f"ttl must be positive, got {ttl.total_seconds():g} s; None: no end")
+    return int(ttl.total_seconds())
