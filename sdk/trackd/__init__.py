@@ -29,6 +29,11 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
+    from trackd.media.audio import Audio
+    from trackd.media.classes import Classes
+    from trackd.media.graph import Graph
+    from trackd.media.image import Image
+    from trackd.media.video import Video
     from trackd.metrics import Metric
     from trackd.runs import Run
     from trackd.session import finish, init, setup, teardown
@@ -42,6 +47,8 @@ if TYPE_CHECKING:
     log = _any_run.log
     save = _any_run.save
     define_metric = _any_run.define_metric
+    watch = _any_run.watch
+    unwatch = _any_run.unwatch
     alert = _any_run.alert
     mark_preempting = _any_run.mark_preempting
     pin_config_keys = _any_run.pin_config_keys
@@ -50,11 +57,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AlertLevel",
+    "Audio",
     "AuthenticationError",
+    "Classes",
     "CommError",
     "Config",
     "ConfigError",
     "Error",
+    "Graph",
+    "Image",
     "LabelInUseError",
     "Metric",
     "Run",
@@ -62,6 +73,7 @@ __all__ = [
     "Summary",
     "UnsupportedError",
     "UsageError",
+    "Video",
     "__version__",
     "alert",
     "config",
@@ -76,15 +88,21 @@ __all__ = [
     "setup",
     "summary",
     "teardown",
+    "unwatch",
+    "watch",
 ]
 
 _HOMES = {
     "AlertLevel": "trackd.alerts",
+    "Audio": "trackd.media.audio",
     "AuthenticationError": "trackd.errors",
+    "Classes": "trackd.media.classes",
     "CommError": "trackd.errors",
     "Config": "trackd.configuration",
     "ConfigError": "trackd.errors",
     "Error": "trackd.errors",
+    "Graph": "trackd.media.graph",
+    "Image": "trackd.media.image",
     "LabelInUseError": "trackd.errors",
     "Metric": "trackd.metrics",
     "Run": "trackd.runs",
@@ -92,6 +110,7 @@ _HOMES = {
     "Summary": "trackd.summaries",
     "UnsupportedError": "trackd.errors",
     "UsageError": "trackd.errors",
+    "Video": "trackd.media.video",
     "finish": "trackd.session",
     "init": "trackd.session",
     "setup": "trackd.session",
@@ -100,14 +119,15 @@ _HOMES = {
 #: Belong to the global run; `trackd.session` puts the real ones here while there is one.
 _NEED_A_RUN = frozenset(
     {"log", "save", "define_metric", "alert", "mark_preempting", "pin_config_keys"}
+    | {"watch", "unwatch"}
 )
 _HOLDERS = frozenset({"config", "summary"})
 #: What scripts for wandb use, and this package does not have: the error says that it is no typo.
 _NOT_YET = frozenset(
-    {"Api", "Artifact", "Audio", "Graph", "Histogram", "Html", "Image", "Molecule", "Object3D"}
-    | {"Plotly", "Table", "Video", "agent", "controller", "link_artifact"}
-    | {"log_artifact", "log_code", "log_model", "plot", "sweep", "unwatch"}
-    | {"use_artifact", "use_model", "watch"}
+    {"Api", "Artifact", "Histogram", "Html", "Molecule", "Object3D"}
+    | {"Plotly", "Table", "agent", "controller", "link_artifact"}
+    | {"log_artifact", "log_code", "log_model", "plot", "sweep"}
+    | {"use_artifact", "use_model"}
 )
 
 
