@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trackd.runs import Run
     from trackd.settings import Settings
     from trackd.terminal import Terminal
+    from trackd.watching import Watcher
 
 
 class RunFacts:
@@ -37,6 +38,7 @@ class RunFacts:
         "_start_time",
         "_summary",
         "_terminal",
+        "_watcher",
     )
 
     def __init__(
@@ -56,6 +58,7 @@ class RunFacts:
         self._start_time = 0.0
         self._make_saver: Callable[[], FileSaver] | None = None
         self._saver: FileSaver | None = None
+        self._watcher: Watcher | None = None
         self._config = Config(identity.config, self._publish_config, terminal.warn)
         self._summary = Summary(backend.summary_store())
 

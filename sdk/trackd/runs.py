@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trackd.files import FileSaver
     from trackd.metrics import Metric
     from trackd.run_status import RunStatus
+    from trackd.watching import Module, Watcher
 
 
 class Run(RunFacts):
@@ -159,6 +160,49 @@ class Run(RunFacts):
         """
         self.require_open("status()")
         return self._backend.status()
+
+    def watch(
+        self,
+        models: Module | Sequence[Module],
+        criterion: Any = None,
+        log: str | None = "gradients",
+        log_freq: int = 1000,
+        idx: int | None = None,
+        log_graph: bool = False,
+    ) -> None:
+        """Record histograms of a PyTorch model's gradients and parameters while it trains.
+
+        They join the open row as `gradients/<name>` and `parameters/<name>`; from the second
+        model on names begin with `graph_<number>`.
+
+        Args:
+            models: a `torch.nn.Module`, or several.
+            criterion: loss function; kept with the graph.
+            log: `gradients`, `parameters`, `all`, or None for neither.
+            log_freq: every so many forward or backward passes.
+            idx: number of the first model; default: so many models as were watched before.
+            log_graph: put the layers into the summary as `graph_<number>` after a forward pass.
+
+        Raises:
+            ValueError: `log` is none of those; a hook or graph of this model is there already.
+            TypeError: something is no PyTorch module.
+            Error: PyTorch is not installed.
+        """
+        self._watching().watch(models, criterion, log, log_freq, idx, log_graph=log_graph)
+
+    def unwatch(self, models: Module | Sequence[Module] | None = None) -> None:
+        """Stop what `watch` began.
+
+        Args:
+            models: the models; default: all.
+        """
+        self._watching().unwatch(models)
+
+    def _watching(self) -> Watcher:
+        from trackd.watching import Watcher  # few runs watch a model
+
+        self._watcher = self._watcher or Watcher(self, self._terminal.warn)
+        return self._watcher
 
     def finish(self, exit_code: int | None = None) -> None:
         """End the run: hand everything to the agent, which goes on uploading.

@@ -28,6 +28,8 @@ _BOUND_METHODS = (
     "alert",
     "mark_preempting",
     "pin_config_keys",
+    "watch",
+    "unwatch",
 )
 
 
