@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from trackd.alerts import AlertLevel
+    from trackd.artifacts import Artifact, ArtifactTTL
     from trackd.configuration import Config
     from trackd.errors import (
         AuthenticationError,
@@ -52,11 +53,18 @@ if TYPE_CHECKING:
     alert = _any_run.alert
     mark_preempting = _any_run.mark_preempting
     pin_config_keys = _any_run.pin_config_keys
+    log_artifact = _any_run.log_artifact
+    use_artifact = _any_run.use_artifact
+    log_model = _any_run.log_model
+    use_model = _any_run.use_model
+    link_model = _any_run.link_model
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AlertLevel",
+    "Artifact",
+    "ArtifactTTL",
     "Audio",
     "AuthenticationError",
     "Classes",
@@ -80,7 +88,10 @@ __all__ = [
     "define_metric",
     "finish",
     "init",
+    "link_model",
     "log",
+    "log_artifact",
+    "log_model",
     "mark_preempting",
     "pin_config_keys",
     "run",
@@ -89,11 +100,15 @@ __all__ = [
     "summary",
     "teardown",
     "unwatch",
+    "use_artifact",
+    "use_model",
     "watch",
 ]
 
 _HOMES = {
     "AlertLevel": "trackd.alerts",
+    "Artifact": "trackd.artifacts",
+    "ArtifactTTL": "trackd.artifacts",
     "Audio": "trackd.media.audio",
     "AuthenticationError": "trackd.errors",
     "Classes": "trackd.media.classes",
@@ -120,14 +135,13 @@ _HOMES = {
 _NEED_A_RUN = frozenset(
     {"log", "save", "define_metric", "alert", "mark_preempting", "pin_config_keys"}
     | {"watch", "unwatch"}
+    | {"link_model", "log_artifact", "log_model", "use_artifact", "use_model"}
 )
 _HOLDERS = frozenset({"config", "summary"})
 #: What scripts for wandb use, and this package does not have: the error says that it is no typo.
 _NOT_YET = frozenset(
-    {"Api", "Artifact", "Histogram", "Html", "Molecule", "Object3D"}
-    | {"Plotly", "Table", "agent", "controller", "link_artifact"}
-    | {"log_artifact", "log_code", "log_model", "plot", "sweep"}
-    | {"use_artifact", "use_model"}
+    {"Api", "Histogram", "Html", "Molecule", "Object3D"}
+    | {"Plotly", "Table", "agent", "controller", "plot", "sweep"}
 )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackd import alerts, metrics
 from trackd.recording.recorder import FinishedRecorder
-from trackd.run_facts import RunFacts
+from trackd.run_artifacts import RunArtifacts
 from trackd.summaries import Summary
 from trackd_proto.records import ConfigUpdate, Kind
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trackd.watching import Module, Watcher
 
 
-class Run(RunFacts):
+class Run(RunArtifacts):
     """One run of an experiment, as this process sees it. Made by `trackd.init`."""
 
     __slots__ = ()
@@ -262,11 +262,6 @@ class Run(RunFacts):
     def close(self) -> None:
         """Refuse records from now on."""
         self._recorder = FinishedRecorder(self.id, self._recorder.step)
-
-    @property
-    def backend(self) -> Backend:
-        """Where records go."""
-        return self._backend
 
     @property
     def identity(self) -> RunIdentity:

@@ -30,6 +30,11 @@ _BOUND_METHODS = (
     "pin_config_keys",
     "watch",
     "unwatch",
+    "log_artifact",
+    "use_artifact",
+    "log_model",
+    "use_model",
+    "link_model",
 )
 
 

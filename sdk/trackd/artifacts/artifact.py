@@ -8,7 +8,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from trackd.artifacts import rules
 from trackd.artifacts.errors import ArtifactFinalizedError
@@ -20,6 +20,7 @@ from trackd.artifacts.paths import logical_path
 from trackd.artifacts.records import record_of
 from trackd.artifacts.references import DEFAULT_MAX_OBJECTS, Reference, entries_of
 from trackd.artifacts.staging import Staging
+from trackd.errors import CommError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -305,7 +306,7 @@ class Artifact(ArtifactFacts):
         path = None if name is None else logical_path(name)
         target = uri.ref_target() if isinstance(uri, ManifestEntry) else str(uri)
         reference = Reference(target, path, checksum, max_objects or DEFAULT_MAX_OBJECTS)
-        entries = entries_of(reference, _warn)
+        entries = entries_of(reference)
         for entry in entries:
             entry.path = logical_path(entry.path)
         with self._lock:
@@ -371,6 +372,34 @@ class Artifact(ArtifactFacts):
             use_after_commit=use_after_commit,
         )
 
+    def save(self, project: str | None = None, settings: Any = None) -> None:
+        """Log the artifact: in the open run, or in a run of job type `auto` made for it.
+
+        Args:
+            project: of the run that is made.
+            settings: of the run that is made.
+        """
+        from trackd.artifacts import logging_calls  # which knows this class
+
+        logging_calls.save(self, project, settings)
+
+    def link(self, target_path: str, aliases: Iterable[str] | None = None) -> NoReturn:
+        """Log the artifact, and link it to a collection.
+
+        Args:
+            target_path: of the collection.
+            aliases: of the link.
+
+        Raises:
+            CommError: no server knows the artifact, so that it cannot be linked.
+        """
+        del aliases
+        self.save()
+        raise CommError(
+            f"link(): artifact {self.name!r} is logged, but cannot be linked to {target_path!r} "
+            "from an offline run"
+        )
+
     # --- inside ------------------------------------------------------------------------------
 
     def _check_open(self, what: str) -> None:
@@ -408,13 +437,6 @@ class Artifact(ArtifactFacts):
             extra=marked,
             skip_cache=skip_cache,
         )
-
-
-def _warn(text: str) -> None:
-    from trackd.session import session  # the session knows runs, which know artifacts
-    from trackd.terminal import Terminal
-
-    Terminal(session().set_up()).warn(text)
 
 
 def _checked_policy(policy: str | None) -> str:

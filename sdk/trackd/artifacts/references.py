@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trackd.artifacts.facts import ArtifactFacts
 from trackd.artifacts.hashing import base64_md5, digest_file
 from trackd.artifacts.manifest import ManifestEntry
+from trackd.artifacts.notices import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ class Reference(NamedTuple):
     max_objects: int
 
 
-def entries_of(reference: Reference, warn: Callable[[str], None]) -> list[ManifestEntry]:
+def entries_of(reference: Reference) -> list[ManifestEntry]:
     """Return the entries for a reference, one a file where it leads to a folder.
 
     Raises:

@@ -78,12 +78,10 @@ def checked_aliases(aliases: Iterable[str] | str | None) -> list[str]:
     """Return the aliases of a version: those given, each once, and `latest`.
 
     Raises:
-        ValueError: one has a `/` or `:`, or they are no texts.
+        ValueError: one has a `/` or `:`, or is no text.
+        TypeError: they are no list.
     """
-    try:
-        given: list[object] = [aliases] if isinstance(aliases, str) else list(aliases or ())
-    except TypeError:
-        raise ValueError(f"aliases {aliases!r}: give a list of texts") from None
+    given: list[object] = [aliases] if isinstance(aliases, str) else list(aliases or ())
     checked = list[str]()
     for alias in given:
         if not isinstance(alias, str) or "/" in alias or ":" in alias:

@@ -1,0 +1,95 @@
+"""`Run.log_code`: the source of a run as an artifact."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from trackd import identity
+from trackd.artifacts.artifact import Artifact
+from trackd.artifacts.logging_calls import record
+from trackd.artifacts.notices import warn
+from trackd.artifacts.rules import MAX_NAME_CHARACTERS
+from trackd_proto.records import ConfigUpdate, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trackd.run_artifacts import RunArtifacts
+
+    #: Takes a path, or a path and the root folder.
+    Filter = Callable[[str, str], bool] | Callable[[str], bool]
+
+#: Folders of runs below the root: all of these names, and those of these that hold runs.
+_FOREIGN_RUNS = ("wandb", ".wandb")
+_OWN_RUNS = re.compile(r"\.?trackd/(offline-)?run-\d{8}_\d{6}-")
+_NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_\-.]")
+
+
+def is_source(path: str) -> bool:
+    """Tell whether a file is Python source, a Dockerfile or `requirements.txt`."""
+    name = Path(path).name
+    return name.endswith(".py") or name.startswith("Dockerfile") or name == "requirements.txt"
+
+
+def is_ours(path: str, root: str) -> bool:
+    """Tell whether a file lies in a folder of runs below the root."""
+    relative = Path(path).relative_to(root)
+    return relative.parts[0] in _FOREIGN_RUNS or bool(_OWN_RUNS.match(relative.as_posix()))
+
+
+def log_code(
+    run: RunArtifacts,
+    root: str | None,
+    name: str | None,
+    include: Filter,
+    exclude: Filter,
+) -> Artifact | None:
+    """Record the source files below a folder; see `Run.log_code`."""
+    artifact = Artifact.for_own_use(name or default_name(run), "code")
+    if root is not None:
+        base = os.path.abspath(root)  # noqa: PTH100 - filters get texts
+        for path in _filtered(base, include, exclude):
+            artifact.add_file(path, name=os.path.relpath(path, base))
+    cells = Path(run.sync_dir) / "tmp" / "code"  # of a notebook
+    if cells.is_dir():
+        artifact.add_dir(cells)
+    if not len(artifact.manifest):
+        warn(f"log_code(): no source files below {root!r}: no code is logged")
+        return None
+    record(run, artifact)
+    path = ["_wandb", "code_path"]
+    run.backend.recorder.record(Kind.CONFIG, ConfigUpdate(set=[(path, artifact.name)]))
+    return artifact
+
+
+def default_name(run: RunArtifacts) -> str:
+    """Return `source-<project>-<program>`, made safe for a name and cut in its middle."""
+    settings = run.settings
+    program = settings.program or identity.program_path()
+    relative = os.path.relpath(program) if program else None
+    text = f"source-{run.project}-{relative}"
+    clean = _NOT_IN_A_NAME.sub("_", text)
+    half = MAX_NAME_CHARACTERS // 2 - 1
+    return clean if len(clean) <= MAX_NAME_CHARACTERS else f"{clean[:half]}..{clean[-half:]}"
+
+
+def _filtered(root: str, include: Filter, exclude: Filter) -> Iterator[str]:
+    """Yield the files below a folder that one filter wants and the other does not refuse."""
+    wanted, refused = _with_root(include), _with_root(exclude)
+    for folder, _, files in os.walk(root):
+        for file in files:
+            path = os.path.join(folder, file)  # noqa: PTH118 - filters get texts
+            if wanted(path, root) and not refused(path, root):
+                yield path
+
+
+def _with_root(given: Filter) -> Callable[[str, str], bool]:
+    """Return a filter that takes the root, too."""
+    if len(inspect.signature(given).parameters) == 2:
+        return cast("Callable[[str, str], bool]", given)
+    alone = cast("Callable[[str], bool]", given)
+    return lambda path, _root: alone(path)
