@@ -110,7 +110,7 @@ class RunFacts:
 
     @tags.setter
     def tags(self, tags: tuple[str, ...] | list[str]) -> None:
-        from trackd.settings_rules import tags as tags_rule
+        from trackd.settings.rules import tags as tags_rule
 
         try:
             checked = tags_rule("tags", tuple(tags))

@@ -80,7 +80,7 @@ class Session:
 
     def init(self, settings: Settings, config: Any) -> Run:
         """Start a run, or return the open one, as `reinit` says."""
-        settings.reinit = settings.reinit if settings.reinit != "default" else _default_reinit()
+        settings.reinit = _chosen_reinit(settings.reinit)
         open_runs = [run for run in self._runs if not run.is_finished]
         if open_runs and settings.reinit != "create_new":
             terminal = Terminal(settings)
@@ -187,10 +187,13 @@ def session() -> Session:
     return Session()
 
 
-def _default_reinit() -> str:
-    """Return what a second `init` does by default: notebooks start anew."""
-    in_notebook = "ipykernel" in sys.modules
-    return "finish_previous" if in_notebook else "return_previous"
+def _chosen_reinit(reinit: str | bool) -> str:
+    """Return what a second `init` does; by default notebooks start anew."""
+    if reinit == "default":
+        reinit = "ipykernel" in sys.modules
+    if isinstance(reinit, str):
+        return reinit
+    return "finish_previous" if reinit else "return_previous"
 
 
 def setup(settings: Settings | Mapping[str, Any] | None = None) -> Session:
