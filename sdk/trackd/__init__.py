@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from trackd.media.image import Image
     from trackd.media.video import Video
     from trackd.metrics import Metric
+    from trackd.restoring import restore
     from trackd.runs import Run
     from trackd.session import finish, init, setup, teardown
     from trackd.settings import Settings
@@ -94,6 +95,7 @@ __all__ = [
     "log_model",
     "mark_preempting",
     "pin_config_keys",
+    "restore",
     "run",
     "save",
     "setup",
@@ -128,6 +130,7 @@ _HOMES = {
     "Video": "trackd.media.video",
     "finish": "trackd.session",
     "init": "trackd.session",
+    "restore": "trackd.restoring",
     "setup": "trackd.session",
     "teardown": "trackd.session",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob as globbing
 import os
 import shutil
@@ -45,80 +46,115 @@ class FileSaver:
         if text.startswith(_CLOUD):
             self.info(f"{text}: files in cloud storage are not copied; use an artifact reference")
             return []
+        base_path = self._base(text, base)
         if policy not in POLICIES:
             raise ValueError(f"save: policy {policy!r} does not exist: use one of {POLICIES}")
-        base_path = self._base(text, base)
-        relative = self._relative(Path(text), base_path)
-        if relative.parts[0] == "*":
-            raise ValueError(f"save: {text!r}: the first folder below the base may not be '*'")
-        full = base_path / relative
+        relative = _relative(text, base_path)
         if glob:
-            found = [Path(match) for match in globbing.glob(str(full))]  # noqa: PTH207 - no `**`
-            known = self._already_saved(relative)
+            found, known = self._expand(base_path, relative)
         else:
-            found, known = ([full] if full.exists() else []), set[Path]()
+            found, known = self._literal(base_path, relative)
         if not found and not known:
-            literal = "; use glob=False for a literal name" if glob and full.exists() else ""
-            self.warn(f"save: nothing matches {text!r}{literal}")
-        names = {match.relative_to(base_path) for match in found}
-        outcomes = {name: self._bring_in(base_path / name, name) for name in names}
-        copied = {name for name, outcome in outcomes.items() if outcome == "copied"}
-        if linked := list(outcomes.values()).count("linked"):
-            kind = "Symlinked" if self.use_symlinks else "Linked"
-            self.info(f"{kind} {_files(linked)} into the run folder")
-        if copied:
-            self.warn(f"Copied {_files(len(copied))} into the run folder")
-        for name in sorted(names | known):
-            late = "now" if name in copied and policy == "live" else policy
-            self.publish(FileSaved(path=name.as_posix(), policy=late))
-        return sorted(str((self.files / name).absolute()) for name in names | known)
+            self._say_nothing_matches(text, base_path / relative, glob=glob)
+        self._save_all(base_path, found, known, policy)
+        return sorted(str((self.files / name).absolute()) for name in found | known)
+
+    # --- what to save ------------------------------------------------------------------------
 
     def _base(self, text: str, base: str | None) -> Path:
         if base is not None:
-            return Path(os.fspath(base)).absolute()
+            return Path(os.path.normpath(Path(base).absolute()))
         path = Path(text)
         if not path.is_absolute():
             return Path.cwd()
         if not self._warned_base:
             self._warned_base = True
             self.warn("save: an absolute path without base_path keeps one folder level of it")
-        return path.parent.parent
+        return Path(os.path.normpath(path)).parent.parent
 
-    @staticmethod
-    def _relative(path: Path, base: Path) -> Path:
-        full = Path(os.path.normpath(path if path.is_absolute() else Path.cwd() / path))
-        try:
-            relative = full.relative_to(os.path.normpath(base))
-        except ValueError:
-            raise ValueError(f"save: {str(path)!r} is not below base_path {str(base)!r}") from None
-        if not relative.parts:
-            raise ValueError(f"save: {str(path)!r} is base_path itself: name what is in it")
-        return relative
+    def _expand(self, base: Path, relative: Path) -> tuple[set[Path], set[Path]]:
+        """Return what matches below the base, and what matches in the run already."""
+        pattern = str(relative)
+        # Not Path.glob: `**` has no meaning of its own, and hidden files match by name only.
+        matches = globbing.glob(pattern, root_dir=base)  # noqa: PTH207
+        known = globbing.glob(pattern, root_dir=self.files)  # noqa: PTH207
+        return set(map(Path, matches)), set(map(Path, known))
 
-    def _already_saved(self, relative: Path) -> set[Path]:
-        matches = globbing.glob(str(self.files / relative))  # noqa: PTH207 - no `**`
-        return {Path(match).relative_to(self.files) for match in matches}
+    def _literal(self, base: Path, relative: Path) -> tuple[set[Path], set[Path]]:
+        def there(folder: Path) -> set[Path]:
+            return {relative} if os.path.lexists(folder / relative) else set()
+
+        return there(base), there(self.files)
+
+    def _say_nothing_matches(self, text: str, path: Path, *, glob: bool) -> None:
+        if glob and os.path.lexists(path):
+            self.warn(f"save: no file found at glob {text!r}, but one of that name: use glob=False")
+        elif not glob and globbing.has_magic(text):
+            self.warn(f"save: there is no {text!r}, which looks like a pattern: use glob=True")
+        else:
+            self.warn(f"save: nothing matches {text!r}")
+
+    # --- bringing it in ----------------------------------------------------------------------
+
+    def _save_all(self, base: Path, found: set[Path], known: set[Path], policy: str) -> None:
+        outcomes = {name: self._bring_in(base / name, name) for name in sorted(found)}
+        counts = {how: list(outcomes.values()).count(how) for how in ("linked", "copied")}
+        if count := counts["linked"]:
+            kind = "Symlinked" if self.use_symlinks else "Linked"
+            self.warn(f"{kind} {_files(count)} into the run folder; save() again adds new ones")
+        if count := counts["copied"]:
+            live = "; later changes are not seen" if policy == "live" else ""
+            self.warn(f"Copied {_files(count)} into the run folder{live}")
+        for name in sorted(found | known):
+            is_frozen = outcomes.get(name) == "copied" and policy == "live"
+            self.publish(FileSaved(path=name.as_posix(), policy="now" if is_frozen else policy))
 
     def _bring_in(self, source: Path, name: Path) -> str:
         """Make a file available below the files folder; tell how."""
         target = self.files / name
-        if target.exists() and target.resolve() == source.resolve():
-            return "there"
+        with contextlib.suppress(OSError):
+            if target.samefile(source):
+                return "there"
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_symlink() or target.is_file():
             target.unlink()
         try:
             if self.use_symlinks:
-                target.symlink_to(source.absolute(), target_is_directory=source.is_dir())
+                target.symlink_to(source, target_is_directory=source.is_dir())
             else:
                 target.hardlink_to(source.resolve())
         except OSError:
-            if source.is_dir():
-                shutil.copytree(source, target, dirs_exist_ok=True)
-            else:
-                shutil.copy2(source, target)
+            _copy(source, target)
             return "copied"
         return "linked"
+
+
+def _relative(text: str, base: Path) -> Path:
+    """Return a path or pattern as seen from the base.
+
+    Raises:
+        ValueError: it lies outside, is the base itself, or begins with any folder.
+    """
+    full = Path(os.path.normpath(Path(text).absolute()))
+    try:
+        relative = full.relative_to(base)
+    except ValueError:
+        raise ValueError(f"save: {text!r} is not below base_path {str(base)!r}") from None
+    if not relative.parts:
+        raise ValueError(f"save: {text!r} is base_path itself: name what is in it")
+    if relative.parts[0] == "*":
+        raise ValueError(f"save: {text!r}: the first folder below base_path may not be '*'")
+    return relative
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or folder; a file appears whole or not at all."""
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copy2(source, partial)
+    partial.replace(target)
 
 
 def _files(count: int) -> str:

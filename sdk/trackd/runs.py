@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TextIO
 
     from trackd.alerts import AlertLevel
     from trackd.backends import Backend
@@ -109,6 +109,32 @@ class Run(RunArtifacts):
             self._saver = self._make_saver()
         base = None if base_path is None else str(base_path)
         return self._saver.save(glob_str, base, policy, glob=glob)
+
+    def restore(
+        self,
+        name: str,
+        run_path: str | None = None,
+        replace: bool = False,
+        root: str | os.PathLike[str] | None = None,
+    ) -> TextIO | None:
+        """Bring a file of a run onto this machine, unless it is there; see `trackd.restore`.
+
+        Args:
+            name: path of the file in the run's files folder.
+            run_path: `entity/project/run_id`; default: this run.
+            replace: fetch it even if it is there.
+            root: folder to put it into; default: this run's files folder.
+
+        Returns:
+            The file, open for reading; None where the run has no such file.
+
+        Raises:
+            ValueError: `run_path` names no run, or the file was never uploaded.
+            CommError: the server cannot be asked, or does not know the run.
+        """
+        from trackd import restoring  # few runs need it, and it loads HTTP
+
+        return restoring.restore_for(self, name, run_path, replace, root)
 
     def alert(
         self,

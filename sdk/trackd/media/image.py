@@ -43,6 +43,7 @@ class Image(Media):
     Raises:
         ValueError: the shape, `file_type`, `boxes` or `masks` cannot be used.
         TypeError: a box or mask is not of the form it needs.
+        KeyError: a class lacks its id or name, or a box or mask what it is made of.
         Error: Pillow is missing.
         OSError: the file cannot be read, or the image not written in this form.
     """
@@ -114,9 +115,10 @@ class Image(Media):
             labels.update(boxes.class_labels)
         for mask in self._masks.values():
             labels.update(mask.class_labels or {})
-        if classes is not None:
-            given = classes if isinstance(classes, Classes) else Classes(classes)
-            labels.update(given.labels)
+        if isinstance(classes, Classes):
+            labels.update(classes.labels)
+        elif classes is not None:
+            labels.update({item["id"]: item["name"] for item in classes})
         return Classes.of_labels(labels) if labels else None
 
     # --- parts -------------------------------------------------------------------------------
