@@ -3,6 +3,7 @@ spool of its own. All three look the same to `Run`."""
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -138,7 +139,8 @@ class AgentBackend:
             self.console.finish()
         context = self._context
         self.recorder = FinishedRecorder(context.identity.run_id, self.recorder.step)
-        handover = self._writer.finish(exit_code, context.settings.finish_timeout)
+        timeout_s = context.settings.finish_timeout or math.inf  # 0: as long as it moves
+        handover = self._writer.finish(exit_code, timeout_s)
         if self.debug_log is not None:
             close_debug_log(self.debug_log)
         return handover

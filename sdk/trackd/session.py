@@ -81,7 +81,8 @@ class Session:
     def init(self, settings: Settings, config: Any) -> Run:
         """Start a run, or return the open one, as `reinit` says."""
         settings.reinit = _chosen_reinit(settings.reinit)
-        open_runs = [run for run in self._runs if not run.is_finished]
+        runs = () if settings.mode == "disabled" else (*self._inherited, *self._runs)
+        open_runs = [run for run in runs if not run.is_finished]
         if open_runs and settings.reinit != "create_new":
             terminal = Terminal(settings)
             if settings.reinit == "return_previous":
@@ -107,43 +108,50 @@ class Session:
         identity = starting.identify(settings, config)
         if settings.mode == "disabled":
             run = starting.start_disabled(identity, settings, self.finish)
+            self._bind(run)
+            return run
+        self._install_hooks()
+        if self._forked_from:
+            run = starting.start_in_child(identity, settings, self.finish, self._forked_from)
         else:
-            self._install_hooks()
-            if self._forked_from:
-                run = starting.start_in_child(identity, settings, self.finish, self._forked_from)
-            else:
-                run = starting.start(identity, settings, self.finish)
+            run = starting.start(identity, settings, self.finish)
         self._runs.append(run)
-        if settings.reinit != "create_new" or self._global is None:
+        if settings.reinit != "create_new":
             self._bind(run)
         return run
 
     def finish(self, run: Run, exit_code: int | None) -> None:
-        """End a run; a second time does nothing."""
-        if run.is_finished:
+        """End a run; a second time does nothing. A disabled run just stops being the global one."""
+        try:
+            self._finish(run, exit_code)
+        finally:
+            if run is self._global:
+                self._bind(None)
+
+    def _finish(self, run: Run, exit_code: int | None) -> None:
+        if run.is_finished or run.disabled:
             return
         run.close()
-        handover = run.backend.finish(exit_code or self._hooks.exit_code)
         for runs in (self._runs, self._inherited):
             if run in runs:
                 runs.remove(run)
-        if run is self._global:
-            self._bind(None)
+        handover = run.backend.finish(int(exit_code or 0))
         if handover is None:
             return
         from trackd import starting
 
         starting.print_footer(run, Terminal(run.settings), handover)
-        if not handover.complete and run.settings.finish_timeout_raises:
+        settings = run.settings
+        if not handover.complete and settings.finish_timeout and settings.finish_timeout_raises:
             raise TimeoutError(
                 f"run {run.id}: no agent took the last records within finish_timeout="
-                f"{run.settings.finish_timeout:g} s; they are kept on this node"
+                f"{settings.finish_timeout:g} s; they are kept on this node"
             )
 
     def tear_down(self, exit_code: int | None) -> None:
-        """Finish every open run and forget the settings."""
+        """Finish every open run and forget the settings; the global run stays, to be looked at."""
         for run in [*reversed(self._runs), *self._inherited]:
-            self.finish(run, exit_code)
+            self._finish(run, exit_code)
         self.forget()
 
     def _bind(self, run: Run | None) -> None:
@@ -167,7 +175,7 @@ class Session:
 
     def _at_exit(self) -> None:
         for run in [*reversed(self._runs), *self._inherited]:
-            self.finish(run, None)
+            self.finish(run, self._hooks.exit_code)
 
     def _in_child(self) -> None:
         for run in [*self._runs, *self._inherited]:

@@ -233,7 +233,7 @@ def test_an_agent_that_does_not_come_up_is_not_started_in_a_hurry(
             return 1
 
     monkeypatch.setattr("trackd.sending.discovery.subprocess.Popen", Fails)
-    settings = {"init_timeout": 0.3, "finish_timeout": 0.0}
+    settings = {"init_timeout": 0.3, "finish_timeout": 0.1}
     run = trackd.init(project="p", id="r", settings=settings)
     run.finish()
     assert len(started) == 1
