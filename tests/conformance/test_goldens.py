@@ -16,7 +16,6 @@ import pytest
 CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance"
 #: Cases that need what a later issue adds, and what that is.
 LATER = {
-    "artifact_basic": "Artifact",
     "config_sources": "config-defaults.yaml",
     "config_values": "data types (Histogram)",
     "config_yaml_path": "config from a YAML file",
