@@ -49,7 +49,7 @@ class Session:
         #: Not 0 in a process that was forked after gRPC was in use.
         self._forked_from = 0
         self._global: Run | None = None
-        self._hooks = ExitHooks(self._at_exit)
+        self._hooks = ExitHooks(self._at_exit, self._complain)
         self._fork_hook_installed = False
 
     # --- settings ----------------------------------------------------------------------------
@@ -176,6 +176,10 @@ class Session:
     def _at_exit(self) -> None:
         for run in [*reversed(self._runs), *self._inherited]:
             self.finish(run, self._hooks.exit_code)
+
+    def _complain(self, text: str) -> None:
+        if self._loaded is not None:
+            Terminal(self._loaded.settings).error(text)
 
     def _in_child(self) -> None:
         for run in [*self._runs, *self._inherited]:
