@@ -256,7 +256,8 @@ class RunArtifacts(RunFacts):
             name: of the artifact; default: `source-<project>-<program>`.
             include_fn: takes a path, or a path and the root, and tells whether a file belongs to
                 it; default: Python source, Dockerfiles and `requirements.txt`.
-            exclude_fn: the same for files to leave out; default: folders of runs.
+            exclude_fn: the same for files to leave out; default: what is in `wandb/` and
+                `.wandb/`. Our own run folders are left out in any case.
 
         Returns:
             The artifact; None when there are no such files, and for a disabled run.
@@ -269,7 +270,7 @@ class RunArtifacts(RunFacts):
         if self.disabled:
             return None
         self.require_open("log_code()")
-        filters = (include_fn or code.is_source, exclude_fn or code.is_ours)
+        filters = (include_fn or code.is_source, exclude_fn or code.is_in_folder_of_runs)
         return code.log_code(self, root, name, *filters)
 
     def _log_part(

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     #: Takes a path, or a path and the root folder.
     Filter = Callable[[str, str], bool] | Callable[[str], bool]
 
-#: Folders of runs below the root: all of these names, and those of these that hold runs.
-_FOREIGN_RUNS = ("wandb", ".wandb")
-_OWN_RUNS = re.compile(r"\.?trackd/(offline-)?run-\d{8}_\d{6}-")
+_FOLDERS_OF_RUNS = ("wandb", ".wandb")
+#: Our own run folders are never code: they hold the code of earlier runs.
+_OWN_FOLDERS = ("trackd", ".trackd")
+_OWN_RUN = re.compile(r"(offline-)?run-\d{8}_\d{6}-.*")
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_\-.]")
 
 
@@ -35,10 +36,9 @@ def is_source(path: str) -> bool:
     return name.endswith(".py") or name.startswith("Dockerfile") or name == "requirements.txt"
 
 
-def is_ours(path: str, root: str) -> bool:
-    """Tell whether a file lies in a folder of runs below the root."""
-    relative = Path(path).relative_to(root)
-    return relative.parts[0] in _FOREIGN_RUNS or bool(_OWN_RUNS.match(relative.as_posix()))
+def is_in_folder_of_runs(path: str, root: str) -> bool:
+    """Tell whether a file lies in a folder of wandb's runs below the root."""
+    return Path(path).relative_to(root).parts[0] in _FOLDERS_OF_RUNS
 
 
 def log_code(
@@ -58,7 +58,7 @@ def log_code(
     if cells.is_dir():
         artifact.add_dir(cells)
     if not len(artifact.manifest):
-        warn(f"log_code(): no source files below {root!r}: no code is logged")
+        warn(f"log_code(): no relevant files below {root!r}: no code is logged")
         return None
     record(run, artifact)
     path = ["_wandb", "code_path"]
@@ -80,7 +80,9 @@ def default_name(run: RunArtifacts) -> str:
 def _filtered(root: str, include: Filter, exclude: Filter) -> Iterator[str]:
     """Yield the files below a folder that one filter wants and the other does not refuse."""
     wanted, refused = _with_root(include), _with_root(exclude)
-    for folder, _, files in os.walk(root):
+    for folder, inner, files in os.walk(root):
+        if Path(folder).name in _OWN_FOLDERS:
+            inner[:] = [name for name in inner if not _OWN_RUN.fullmatch(name)]
         for file in files:
             path = os.path.join(folder, file)  # noqa: PTH118 - filters get texts
             if wanted(path, root) and not refused(path, root):

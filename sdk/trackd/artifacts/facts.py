@@ -78,9 +78,12 @@ class ArtifactFacts:
         # Only what the class does not have comes here.
         if name in _SERVER_METHODS:
             return functools.partial(_refuse, name)
-        if name in _SERVER_FACTS:
-            raise ArtifactNotLoggedError(name)
+        if name in _SERVER_FACTS or isinstance(getattr(type(self), name, None), property):
+            raise ArtifactNotLoggedError(name)  # also what a property raised is asked for here
         raise AttributeError(f"an artifact has no attribute {name!r}")
+
+    def __getitem__(self, name: str) -> NoReturn:
+        _refuse("get")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _SERVER_FACTS:
