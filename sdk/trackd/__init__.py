@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from trackd.session import finish, init, setup, teardown
     from trackd.settings import Settings
     from trackd.summaries import Summary
+    from trackd.tables import Table
 
     config: Config
     summary: Summary
@@ -80,6 +81,7 @@ __all__ = [
     "Run",
     "Settings",
     "Summary",
+    "Table",
     "UnsupportedError",
     "UsageError",
     "Video",
@@ -125,6 +127,7 @@ _HOMES = {
     "Run": "trackd.runs",
     "Settings": "trackd.settings",
     "Summary": "trackd.summaries",
+    "Table": "trackd.tables",
     "UnsupportedError": "trackd.errors",
     "UsageError": "trackd.errors",
     "Video": "trackd.media.video",
@@ -144,7 +147,7 @@ _HOLDERS = frozenset({"config", "summary"})
 #: What scripts for wandb use, and this package does not have: the error says that it is no typo.
 _NOT_YET = frozenset(
     {"Api", "Histogram", "Html", "Molecule", "Object3D"}
-    | {"Plotly", "Table", "agent", "controller", "plot", "sweep"}
+    | {"Plotly", "agent", "controller", "plot", "sweep"}
 )
 
 
