@@ -128,11 +128,15 @@ class RunUpdate(msgspec.Struct, array_like=True, frozen=True):
     add_tags: list[str] | None = None
 
 
+#: Stream of `ConsoleOutput`: whole lines of `write_logs` and loggers, no terminal output.
+LOG_LINES = 3
+
+
 class ConsoleOutput(msgspec.Struct, array_like=True, frozen=True):
     """Text written to the terminal, raw (escape sequences and carriage returns included)."""
 
     time_s: float
-    stream: int  # 1 stdout, 2 stderr
+    stream: int  # 1 stdout, 2 stderr, LOG_LINES
     text: str
 
 

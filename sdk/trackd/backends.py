@@ -48,6 +48,8 @@ class Backend(Protocol):
     """The way of a run's records, its summary and its end."""
 
     recorder: RecordSink
+    #: What captures the console, where something does.
+    console: ConsoleCapture | None
 
     @property
     def run_dir(self) -> Path | None:
@@ -171,6 +173,7 @@ class ChildBackend:
         self, context: WriterContext, parent_producer: int, first_step: int, url: str
     ) -> None:
         self.recorder: RecordSink = _FirstRecord(self, first_step)
+        self.console: ConsoleCapture | None = None
         self.inherited: Backend | None = None
         self.url = url
         self._context = context
@@ -219,6 +222,8 @@ class ChildBackend:
 
     def finish(self, exit_code: int) -> Handover | None:
         """End this process's own records; the parent's run goes on."""
+        if self.console is not None:
+            self.console.finish()
         recorder, spool = self.recorder, self._spool
         self.recorder = FinishedRecorder(self._context.identity.run_id, recorder.step)
         self._spool = None
@@ -230,6 +235,8 @@ class ChildBackend:
 
     def in_child(self, replace: Callable[[Backend], None]) -> None:
         """Let go of the spool of the process that forked."""
+        if self.console is not None:
+            self.console.abandon()
         parent = self._parent_producer
         if self._spool is not None:
             self._spool.abandon_in_child()
@@ -265,6 +272,7 @@ class DisabledBackend:
     def __init__(self) -> None:
         self._memory = MemorySummary()
         self.recorder: RecordSink = _MemoryRecorder(self._memory)
+        self.console: ConsoleCapture | None = None
 
     @property
     def run_dir(self) -> Path | None:

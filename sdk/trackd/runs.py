@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackd import alerts, metrics
+from trackd import alerts, console, metrics
 from trackd.recording.recorder import FinishedRecorder
 from trackd.run_artifacts import RunArtifacts
 from trackd.summaries import Summary
@@ -135,6 +135,18 @@ class Run(RunArtifacts):
         from trackd import restoring  # few runs need it, and it loads HTTP
 
         return restoring.restore_for(self, name, run_path, replace, root)
+
+    def write_logs(self, text: str) -> None:
+        """Add text to the run's console without printing it; ignored after the end of the run.
+
+        Args:
+            text: lines; a line feed is added where the last one lacks it. What looks like a
+                terminal's escape sequence stays as it is.
+
+        Raises:
+            TypeError: it is no text.
+        """
+        console.write_logs(self._backend.recorder, self._backend.console, text)
 
     def alert(
         self,

@@ -11,7 +11,7 @@ from trackd import folders
 from trackd import identity as identities
 from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.configuration import plain_values
-from trackd.console import ConsoleCapture
+from trackd.console import ConsoleCapture, check_levels
 from trackd.context import RunIdentity, WriterContext
 from trackd.logs import open_debug_log
 from trackd.runs import Run
@@ -76,6 +76,7 @@ def start(
         CommError: the agent refuses this process, or there is no place for a spool.
     """
     terminal = Terminal(settings)
+    check_levels(settings.capture_loggers or {})
     root = folders.writable_root(Path(settings.root_dir or "."), terminal.warn)
     offline = identity.mode == "offline"
     proposal = folders.propose(root, identity.run_id, offline=offline, start_time_s=time.time())
@@ -93,9 +94,9 @@ def start(
     run = _make_run(context, backend, folder, finish)
     print_header(run, terminal, attached=attached)
     writer.sender.on_url = lambda url: terminal.info(f"view the run at {url}")
-    if settings.console != "off":
-        backend.console = capture = ConsoleCapture(writer.recorder.console)
-        writer.sender.on_poll = capture.flush_stale
+    console = ConsoleCapture(writer.recorder.console, settings, terminal, run.write_logs)
+    backend.console = console
+    writer.sender.on_poll = console.tick
     return run
 
 
@@ -121,9 +122,12 @@ def start_in_child(
     backend = ChildBackend(context, parent_producer, 0, "")
     backend.config = identity.config
     backend.is_guest = False
-    backend.open()
+    recorder = backend.open()
     run = _make_run(context, backend, folder, finish)
     print_header(run, terminal, attached=True)
+    console = ConsoleCapture(recorder.console, settings, terminal, run.write_logs)
+    backend.console = console
+    console.start_ticking()
     return run
 
 

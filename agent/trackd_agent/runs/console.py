@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from trackd_proto.records import LOG_LINES
+
 if TYPE_CHECKING:
     from trackd_proto.records import ConsoleOutput
 
@@ -90,6 +92,9 @@ class Console:
 
     def write(self, record: ConsoleOutput) -> int:
         """Take raw text; return about how many bytes of lines it changed."""
+        if record.stream == LOG_LINES:
+            self._append(record)
+            return len(record.text)
         stderr = record.stream == _STDERR
         terminal = self._terminals[stderr]
         text = terminal.escape + record.text
@@ -109,6 +114,12 @@ class Console:
                 case _:
                     self._put(terminal, piece, record.time_s, stderr=stderr)
         return len(text)
+
+    def _append(self, record: ConsoleOutput) -> None:
+        """Add whole lines that never were on a terminal: nothing in them is understood."""
+        for text in record.text.removesuffix("\n").split("\n"):
+            line = self._lines[self._add_line(record.time_s, stderr=False)]
+            line.text = line.shown = text
 
     def _put(self, terminal: _Terminal, text: str, time_s: float, *, stderr: bool) -> None:
         while terminal.row >= len(terminal.window):

@@ -1,0 +1,269 @@
+"""What this process writes to `sys.stdout` and `sys.stderr`, in order, for every run that listens.
+
+`write` of the two streams is wrapped once per process. The wrapper writes to the terminal as
+before and puts the text into a queue; that is all while much is printed, and a tick (of the
+runs' senders, every few milliseconds) passes the queue on in one piece. While little is printed
+every line is passed on before `print` returns, so that it outlives a kill.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import itertools
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from trackd.logs import LOGGER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    #: Takes seconds since 1970, 1 or 2 (stdout, stderr), and raw text.
+    Listener = Callable[[float, int, str], None]
+
+STDOUT, STDERR = 1, 2
+#: Longer pieces are split.
+MAX_RECORD_CHARACTERS = 64 * 1024
+#: Lines that are passed on at once between two ticks; more than that wait for the tick.
+_PROMPT_LINES = 64
+#: Writes that may wait; the next one passes them on.
+_MAX_WAITING = 4096
+_STREAMS = ((STDOUT, "stdout"), (STDERR, "stderr"))
+#: Longest wait of the end of a run for another thread that is passing text on, in seconds.
+_LAST_WORD_S = 1.0
+
+
+class Feed:
+    """The output of this process and who listens to it."""
+
+    __slots__ = ("_listeners", "_lock", "_prompt_lines", "_queue", "_taps", "max_waiting")
+
+    def __init__(self) -> None:
+        #: Texts of stdout, and 1-tuples of texts of stderr.
+        self._queue: list[Any] = []
+        #: Queue length above which a write settles; 0: every write does.
+        self.max_waiting = 0
+        self._prompt_lines = _PROMPT_LINES
+        # Never waited for by who prints: a signal handler or a finaliser may print in the
+        # middle of anything.
+        self._lock = threading.Lock()
+        self._listeners: tuple[Listener, ...] = ()
+        self._taps: list[_Tap] = []
+
+    # --- who listens -------------------------------------------------------------------------
+
+    def join(self, listener: Listener) -> list[str]:
+        """Let a listener hear what is printed from now on; return what cannot be tapped."""
+        refused: list[str] = []
+        if self._listeners:
+            self.drain()
+        else:
+            self._queue.clear()
+            refused = self._tap()
+        self._listeners += (listener,)
+        return refused
+
+    def leave(self, listener: Listener) -> None:
+        """Pass on what waits, and let the listener hear nothing more."""
+        if self._lock.acquire(timeout=_LAST_WORD_S):
+            self._lock.release()
+        self.drain()
+        self._listeners = tuple(one for one in self._listeners if one is not listener)
+        if not self._listeners:
+            self._untap()
+
+    def abandon(self) -> None:
+        """Forget everything; called in a forked child, whose output is its own."""
+        self._lock = threading.Lock()  # another thread may have held it at the fork
+        self._listeners = ()
+        self._untap()
+
+    # --- passing on --------------------------------------------------------------------------
+
+    def settle(self, text: str) -> None:
+        """Called by a write: pass on what waits, if it is time."""
+        if not self.max_waiting:
+            if not text.endswith("\n") and len(text) < MAX_RECORD_CHARACTERS:
+                return
+            self._prompt_lines -= 1
+            if self._prompt_lines <= 0:
+                self.max_waiting = _MAX_WAITING
+        self.drain()
+
+    def tick(self) -> None:
+        """Pass on what waits; called every few milliseconds by a thread of each run."""
+        if self._queue:
+            self.drain()
+        self._prompt_lines = _PROMPT_LINES
+        self.max_waiting = 0
+
+    def drain(self) -> None:
+        """Pass on what waits, unless a thread, perhaps this one, is at it already."""
+        queue, lock = self._queue, self._lock
+        while queue and lock.acquire(blocking=False):
+            try:
+                items = queue[:]
+                del queue[: len(items)]
+                self._deliver(items)
+            except Exception:  # noqa: BLE001 - `print` must not fail because we do
+                LOGGER.exception("console output could not be recorded")
+                return
+            finally:
+                lock.release()
+
+    def _deliver(self, items: list[Any]) -> None:
+        listeners = self._listeners
+        if not listeners:
+            return
+        now_s = time.time()
+        for stream, text in _joined(items):
+            for start in range(0, len(text), MAX_RECORD_CHARACTERS):
+                piece = text[start : start + MAX_RECORD_CHARACTERS]
+                for listener in listeners:
+                    listener(now_s, stream, piece)
+
+    # --- the streams -------------------------------------------------------------------------
+
+    def _tap(self) -> list[str]:
+        """Wrap both streams; return those that refuse it."""
+        refused: list[str] = []
+        for number, name in _STREAMS:
+            stream, original = getattr(sys, name, None), getattr(sys, f"__{name}__", None)
+            # What replaced the stream may be there for a moment only, or write to the original.
+            for one in (stream,) if stream is original else (stream, original):
+                if one is None:
+                    continue
+                try:
+                    self._taps.append(_Tap(one, self._make_write(one, number)))
+                except (AttributeError, TypeError):
+                    if one is stream:
+                        refused.append(f"sys.{name} ({type(one).__name__})")
+        return refused
+
+    def _untap(self) -> None:
+        for tap in self._taps:
+            tap.remove()
+        self._taps = []
+        self._queue.clear()
+        self.max_waiting = 0
+
+    def _make_write(self, stream: Any, number: int) -> Callable[[Any], Any]:
+        is_original = stream is getattr(sys, _STREAMS[number - 1][1])
+        if type(stream) is not io.TextIOWrapper or not is_original:
+            return self._make_careful_write(stream.write, number)
+        return self._make_fast_write(stream.write, number)
+
+    def _make_fast_write(self, original: Callable[[str], int], number: int) -> Callable[..., Any]:
+        """Return the wrapper for Python's own streams: they take text only, and all of it."""
+        feed, queue = self, self._queue
+        append = queue.append
+        if number == STDOUT:
+
+            def write(text: str, /) -> int:
+                written = original(text)
+                append(text)
+                if len(queue) > feed.max_waiting:
+                    feed.settle(text)
+                return written
+        else:
+
+            def write(text: str, /) -> int:
+                written = original(text)
+                append((text,))
+                if len(queue) > feed.max_waiting:
+                    feed.settle(text)
+                return written
+
+        return write
+
+    def _make_careful_write(
+        self, original: Callable[[Any], Any], number: int
+    ) -> Callable[..., Any]:
+        """Return the wrapper for other objects, which may write to a wrapped stream themselves."""
+
+        def write(data: Any, /, *more: Any, **named: Any) -> Any:
+            if _inside.get():
+                return original(data, *more, **named)
+            _inside.enter()
+            try:
+                written = original(data, *more, **named)
+            finally:
+                _inside.leave()
+            if text := _text_of(data, written):
+                self._queue.append(text if number == STDOUT else (text,))
+                if len(self._queue) > self.max_waiting:
+                    self.settle(text)
+            return written
+
+        return write
+
+
+class _Tap:
+    """One wrapped stream."""
+
+    def __init__(self, stream: Any, write: Callable[..., Any]) -> None:
+        self._stream = stream
+        self._write = write
+        attributes: dict[str, Any] = getattr(stream, "__dict__", {})
+        #: What somebody else had put there before.
+        self._before = attributes.get("write")
+        stream.write = write
+
+    def remove(self) -> None:
+        """Take the wrapper off. One that somebody wrapped stays where it is, and harmless."""
+        if self._stream.__dict__.get("write") is not self._write:
+            return
+        if self._before is None:
+            del self._stream.write
+        else:
+            self._stream.write = self._before
+
+
+class _Inside(threading.local):
+    """Whether this thread is writing to a wrapped stream."""
+
+    depth = 0
+
+    def get(self) -> bool:
+        return self.depth > 0
+
+    def enter(self) -> None:
+        self.depth += 1
+
+    def leave(self) -> None:
+        self.depth -= 1
+
+
+_inside = _Inside()
+
+
+def _text_of(data: Any, written: Any) -> str:
+    """Return what of `data` a stream took."""
+    if isinstance(written, int) and 0 <= written < len(data):
+        data = data[:written]
+    if isinstance(data, str):
+        return str(data)
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(cast("bytes", data)).decode("utf-8", "replace")
+    return ""
+
+
+def _joined(items: list[Any]) -> Iterator[tuple[int, str]]:
+    """Yield the texts of each stream, as long as possible, in order."""
+    try:
+        yield STDOUT, "".join(items)
+    except TypeError:  # there is something of stderr
+        for is_stderr, texts in itertools.groupby(items, lambda item: type(item) is tuple):
+            if is_stderr:
+                yield STDERR, "".join(text for (text,) in texts)
+            else:
+                yield STDOUT, "".join(texts)
+
+
+@functools.cache
+def feed() -> Feed:
+    """Return the feed of this process."""
+    return Feed()
