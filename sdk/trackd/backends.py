@@ -11,10 +11,9 @@ from trackd import identity as identities
 from trackd.context import start_record
 from trackd.logs import close_debug_log
 from trackd.recording.recorder import FinishedRecorder
-from trackd.recording.values import to_history
 from trackd.run_status import RunStatus
-from trackd.summaries import MemorySummary, SummaryStore
-from trackd_proto.records import Exit, Kind, SummaryUpdate
+from trackd.summaries import MemorySummary, RecordedSummary
+from trackd_proto.records import Exit, Kind
 
 if TYPE_CHECKING:
     import logging
@@ -25,8 +24,10 @@ if TYPE_CHECKING:
 
     from trackd.console import ConsoleCapture
     from trackd.context import WriterContext
+    from trackd.recording.recordable import RunPlace
     from trackd.recording.recorder import Recorder
     from trackd.recording.spool import Spool
+    from trackd.summaries import SummaryStore
     from trackd.writer import Handover, Writer
 
 
@@ -34,6 +35,11 @@ class RecordSink(Protocol):
     """Takes records of a run."""
 
     step: int
+
+    @property
+    def place(self) -> RunPlace | None:
+        """The run, for values that write files into it; None where it takes none."""
+        ...
 
     def row(self, data: Mapping[str, Any], step: int | None, commit: bool | None) -> None:
         """Record one `log()` call."""
@@ -115,7 +121,7 @@ class AgentBackend:
 
     def summary_store(self) -> SummaryStore:
         """Access to the summary, read from the agent."""
-        return SummaryStore(read=self._read_summary, write=self._write_summary)
+        return RecordedSummary(self._read_summary, lambda: self.recorder)
 
     def _read_summary(self) -> dict[str, Any]:
         terminal = self._context.terminal
@@ -127,9 +133,6 @@ class AgentBackend:
             terminal.warn_once("the summary cannot be read now: no agent answers")
             return {}
         return found[0]
-
-    def _write_summary(self, update: SummaryUpdate) -> None:
-        self.recorder.record(Kind.SUMMARY, update)
 
     def status(self) -> RunStatus:
         """How much of the run the server has."""
@@ -197,9 +200,7 @@ class ChildBackend:
 
     def summary_store(self) -> SummaryStore:
         """Writes are recorded; reads would need a connection and are empty."""
-        return SummaryStore(
-            read=dict, write=lambda update: self.recorder.record(Kind.SUMMARY, update)
-        )
+        return RecordedSummary(dict, lambda: self.recorder)
 
     def open(self) -> Recorder:
         """Open the spool of this process and return its recorder."""
@@ -261,6 +262,11 @@ class _FirstRecord:
         """Record anything else."""
         self._open().record(kind, payload)
 
+    @property
+    def place(self) -> RunPlace | None:
+        """The run, for values that write files into it."""
+        return self._open().place
+
     def _open(self) -> RecordSink:
         backend = self._backend
         return backend.open() if backend.recorder is self else backend.recorder
@@ -291,7 +297,7 @@ class DisabledBackend:
 
     def summary_store(self) -> SummaryStore:
         """Access to the summary in memory."""
-        return self._memory.store()
+        return self._memory
 
     def status(self) -> RunStatus:
         """Nothing is uploaded: zeros."""
@@ -308,27 +314,22 @@ class DisabledBackend:
 
 
 class _MemoryRecorder:
-    """Keeps the last values of rows."""
+    """Keeps the last values of rows, as they were given; everything else goes nowhere."""
 
     def __init__(self, memory: MemorySummary) -> None:
         self._memory = memory
         self.step = 0
 
+    @property
+    def place(self) -> RunPlace | None:
+        """None: nothing is stored."""
+        return None
+
     def row(self, data: Mapping[str, Any], step: int | None, commit: bool | None) -> None:
         """Take over the values of one `log()` call."""
         del step, commit
-        self._memory.values.update({key: _plain(value) for key, value in data.items()})
+        self._memory.values.update(data)
 
     def record(self, kind: Kind, payload: msgspec.Struct) -> None:
-        """Take over explicit writes to the summary; the rest goes nowhere."""
-        if isinstance(payload, SummaryUpdate):
-            self._memory.write(payload)
-        del kind
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as a live run would record it, or itself: disabled runs accept everything."""
-    try:
-        return to_history(value)
-    except (TypeError, ValueError, RecursionError):
-        return value
+        """Do nothing."""
+        del kind, payload

@@ -11,9 +11,11 @@ import msgspec
 
 from trackd import __version__
 from trackd import identity as identities
+from trackd.place import WriterPlace
 from trackd.recording.recorder import Clock, Recorder
 from trackd.recording.spool import SpoolLimits
 from trackd.recording.spool_place import open_spool
+from trackd.recording.values import config_record
 from trackd_proto.records import Start
 
 if TYPE_CHECKING:
@@ -77,7 +79,9 @@ class WriterContext:
         """Return the recorder of a writer of this run."""
         strict = bool(self.settings.strict)
         warn = self.terminal.warn_once
-        return Recorder(spool, self.clock, warn, strict=strict, first_step=first_step)
+        recorder = Recorder(spool, self.clock, warn, strict=strict, first_step=first_step)
+        recorder.place = WriterPlace(self, recorder)
+        return recorder
 
 
 def start_record(
@@ -116,13 +120,14 @@ def start_record(
         job_type=identity.job_type,
         tags=list(identity.tags),
         notes=identity.notes,
-        config=config,
+        config=config_record(config),
         base_url=settings.base_url or "",
         primary=settings.x_primary and not is_guest,
         update_finish_state=settings.x_update_finish_state and not is_guest,
         settings=agent_settings(settings),
         parent_producer=parent_producer,
         first_step=first_step,
+        joined_s=context.clock.runtime_s() if is_guest else 0.0,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trackd.recording.values import to_history
 from trackd_proto.records import ConfigUpdate, FileSaved, Kind
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class WriterPlace:
 
     def set_config(self, path: list[str], value: Any) -> None:
         """Set a value of the configuration, such as `["_wandb", "visualize", key]`."""
-        self._recorder.record(Kind.CONFIG, ConfigUpdate(set=[(path, value)]))
+        self._recorder.record(Kind.CONFIG, ConfigUpdate(set=[(path, to_history(value))]))
 
     def record_artifact(self, artifact: ArtifactLogged) -> None:
         """Record an artifact with its manifest."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trackd.configuration import Config, StaticConfig
 from trackd.errors import UsageError
 from trackd.recording.recorder import FinishedRecorder
+from trackd.recording.values import config_record
 from trackd.summaries import Summary
 from trackd_proto.records import ConfigUpdate, Kind, RunUpdate
 
@@ -242,5 +243,6 @@ class RunFacts:
             )
 
     def _publish_config(self, changes: dict[str, Any]) -> None:
-        update = ConfigUpdate(set=[([key], value) for key, value in changes.items()])
+        recorded = config_record(changes)
+        update = ConfigUpdate(set=[([key], value) for key, value in recorded.items()])
         self._recorder.record(Kind.CONFIG, update)

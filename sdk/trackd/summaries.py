@@ -2,22 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from trackd.recording.values import to_summary
-from trackd_proto.records import SummaryUpdate
+from trackd.recording.recordable import Slot
+from trackd.recording.rich_values import summary_value
+from trackd.recording.row_check import fault
+from trackd.recording.texts import clean_text
+from trackd_proto.records import Kind, SummaryUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, KeysView, Mapping
 
+    from trackd.backends import RecordSink
 
-@dataclass(frozen=True, slots=True)
-class SummaryStore:
+
+class SummaryStore(Protocol):
     """Where a summary is read and written; differs by mode of the run."""
 
-    read: Callable[[], dict[str, Any]]
-    write: Callable[[SummaryUpdate], None]
+    def read(self) -> dict[str, Any]:
+        """Return the values."""
+        ...
+
+    def write(self, values: list[tuple[tuple[str, ...], Any]]) -> None:
+        """Set values, as the user gave them, by path."""
+        ...
+
+    def remove(self, path: tuple[str, ...]) -> None:
+        """Remove what is at a path."""
+        ...
+
+
+class RecordedSummary:
+    """A summary whose writes are records.
+
+    Args:
+        read: returns the values.
+        sink: returns what takes records now.
+    """
+
+    def __init__(self, read: Callable[[], dict[str, Any]], sink: Callable[[], RecordSink]) -> None:
+        self.read = read
+        self._sink = sink
+
+    def write(self, values: list[tuple[tuple[str, ...], Any]]) -> None:
+        """Record values by path.
+
+        Raises:
+            TypeError: a value cannot be recorded.
+            ValueError: the content of a value cannot be recorded.
+        """
+        sink = self._sink()
+        changes: list[tuple[list[str], Any]] = []
+        for path, value in values:
+            key = ".".join(path)
+            try:
+                plain = summary_value(value, sink.place, Slot(key, "summary"))
+            except OSError as error:
+                if sink.place is not None:
+                    sink.place.warn(
+                        f"summary: {key!r} is left out, its file is not stored: {error}"
+                    )
+            except Exception as error:  # noqa: BLE001 - raised again, with the key
+                raise fault(f"summary: {key!r}", error) from None
+            else:
+                changes.append((list(map(clean_text, path)), plain))
+        sink.record(Kind.SUMMARY, SummaryUpdate(set=changes))
+
+    def remove(self, path: tuple[str, ...]) -> None:
+        """Record that what is at a path is gone."""
+        self._sink().record(Kind.SUMMARY, SummaryUpdate(set=[], remove=[list(path)]))
 
 
 class Summary:
@@ -48,7 +101,7 @@ class Summary:
         self.update({key: value})
 
     def __delitem__(self, key: str) -> None:
-        self._store.write(SummaryUpdate(set=[], remove=[[*self._path, key]]))
+        self._store.remove((*self._path, key))
 
     def __delattr__(self, key: str) -> None:
         del self[key]
@@ -86,19 +139,15 @@ class Summary:
     def update(self, values: Mapping[str, Any]) -> None:
         """Write several values.
 
+        Args:
+            values: by name: numbers, text, lists, nested dictionaries, arrays, media.
+
         Raises:
             TypeError: a value cannot be recorded.
+            ValueError: the content of a value cannot be recorded.
+            UsageError: the run is finished.
         """
-        changes: list[tuple[list[str], Any]] = []
-        for key, value in values.items():
-            try:
-                changes.append(([*self._path, str(key)], to_summary(value)))
-            except TypeError as error:
-                raise TypeError(
-                    f"summary: {key!r} holds {error}: convert it to a number, text, list or "
-                    "dictionary"
-                ) from None
-        self._store.write(SummaryUpdate(set=changes))
+        self._store.write([((*self._path, str(key)), value) for key, value in values.items()])
 
     def _values(self) -> dict[str, Any]:
         values: Any = self._store.read()
@@ -108,24 +157,26 @@ class Summary:
 
 
 class MemorySummary:
-    """The summary of a disabled run: last values, kept in this process only."""
+    """The summary of a disabled run: last values as given, kept in this process only."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
 
-    def store(self) -> SummaryStore:
-        """Return the access to this summary."""
-        return SummaryStore(read=lambda: self.values, write=self.write)
+    def read(self) -> dict[str, Any]:
+        """Return the values."""
+        return self.values
 
-    def write(self, update: SummaryUpdate) -> None:
-        """Apply explicit writes."""
-        for path, value in update.set:
+    def write(self, values: list[tuple[tuple[str, ...], Any]]) -> None:
+        """Set values by path."""
+        for path, value in values:
             parent = self.values
             for part in path[:-1]:
                 parent = parent.setdefault(part, {})
             parent[path[-1]] = value
-        for path in update.remove:
-            parent = self.values
-            for part in path[:-1]:
-                parent = parent.get(part, {})
-            parent.pop(path[-1], None)
+
+    def remove(self, path: tuple[str, ...]) -> None:
+        """Remove what is at a path."""
+        parent = self.values
+        for part in path[:-1]:
+            parent = parent.get(part, {})
+        parent.pop(path[-1], None)

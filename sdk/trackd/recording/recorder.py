@@ -16,15 +16,18 @@ import msgspec
 
 from trackd.errors import UsageError
 from trackd.recording.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, RowCheck, RunKeys
-from trackd.recording.values import SCALARS, clean_text, clean_texts, type_name
+from trackd.recording.texts import clean_text, clean_texts, type_name
+from trackd.recording.values import SCALARS
 from trackd_proto.records import Kind, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trackd.recording.recordable import RunPlace
     from trackd.recording.spool import Spool
 
 _ROW = int(Kind.ROW)
+_PLAIN_RECORD = 3  # parts of the record of a row that gives neither step nor commit
 _MAX_STEP = 2**53  # where JSON readers stop telling integers apart
 _CONSOLE = int(Kind.CONSOLE)
 _RUNTIME_ENCODER = msgspec.msgpack.Encoder()
@@ -68,6 +71,9 @@ class Recorder:
         self.step = first_step
         #: Values left out of their row, by reason.
         self.refused: dict[str, int] = {}
+        #: The run, for values that write files into it.
+        self.place: RunPlace | None = None
+        self._step_before = first_step
         self._warn = warn
         self._strict = strict
         self._origin_s = clock.origin_s
@@ -123,6 +129,7 @@ class Recorder:
 
     def _advance(self, step: int | None, commit: bool | None) -> tuple[int | None, bool | None]:
         """Follow the step rules as far as possible without the agent."""
+        self._step_before = self.step
         if step is None:
             if commit is None or commit:
                 self.step += 1
@@ -149,7 +156,8 @@ class Recorder:
                 f"log() needs a dictionary with text keys, got {type_name(data)}: "
                 'write log({"loss": loss})'
             )
-        check = RowCheck(self._keys)
+        step_before = self.step - 1 if len(record) == _PLAIN_RECORD else self._step_before
+        check = RowCheck(self._keys, self.place, step_before)
         for key, value in cast("Mapping[Any, Any]", data).items():
             check.take(key, value)
         if check.good or not (check.faults or check.refusals):
@@ -159,10 +167,15 @@ class Recorder:
                 check.shrink(len(payload) - MAX_ROW_BYTES, self._size_of)
                 payload = self._encode((time_s, runtime_s, check.good, *position))
             self._append(_ROW, payload)
+        else:
+            self.step = step_before  # no row came about
         for reason, message in check.refusals:
             self._report(reason, message)
         if check.faults:
-            raise TypeError("; ".join(check.faults))
+            first, *others = check.faults
+            for other in others:
+                first.add_note(str(other))
+            raise first
         if check.refusals and self._strict:
             raise UsageError("; ".join(message for _, message in check.refusals))
 
@@ -183,6 +196,15 @@ class FinishedRecorder:
     def __init__(self, run_id: str, step: int) -> None:
         self._run_id = run_id
         self.step = step
+
+    @property
+    def place(self) -> RunPlace | None:
+        """Refuse.
+
+        Raises:
+            UsageError: always.
+        """
+        raise self._error("summary")
 
     def row(self, data: Mapping[str, Any], step: int | None, commit: bool | None) -> None:
         """Refuse.

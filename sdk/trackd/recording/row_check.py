@@ -9,10 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from trackd.recording.values import TooDeepError, clean_text, to_history, type_name
+from trackd.recording.recordable import Slot
+from trackd.recording.rich_values import row_value
+from trackd.recording.texts import clean_text, type_name
+from trackd.recording.values import SCALARS, TooDeepError, to_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from trackd.recording.recordable import RunPlace
 
 MAX_ROW_KEYS = 10_000
 MAX_RUN_KEYS = 100_000
@@ -35,46 +40,56 @@ class RunKeys:
 class RowCheck:
     """Sorts the values of one row.
 
+    Args:
+        keys: all keys of the run.
+        place: the run, for values that write files into it.
+        step: the process's own count of rows, which names such files.
+
     Attributes:
         good: what can be recorded, converted.
-        faults: messages about arguments that are wrong.
-        refusals: (reason, message) of each value that exceeds a limit.
+        faults: what to raise about arguments that are wrong.
+        refusals: (reason, message) of each value that exceeds a limit, or was not stored.
     """
 
-    def __init__(self, keys: RunKeys) -> None:
+    def __init__(self, keys: RunKeys, place: RunPlace | None, step: int) -> None:
         self.good: dict[str, Any] = {}
-        self.faults: list[str] = []
+        self.faults: list[Exception] = []
         self.refusals: list[tuple[str, str]] = []
         self._keys = keys
+        self._place = place
+        self._step = step
         self._leaves = 0
 
     def take(self, key: Any, value: Any) -> None:
         """Sort one value."""
         if not isinstance(key, str):
             self.faults.append(
-                f"log(): the key {key!r} is of type {type_name(key)}: "
-                f"keys are text, use {str(key)!r}"
+                TypeError(
+                    f"log(): the key {key!r} is of type {type_name(key)}: "
+                    f"keys are text, use {str(key)!r}"
+                )
             )
             return
         if key == "_step":  # rows are numbered by the agent
             return
         key = clean_text(key)
         try:
-            plain = to_history(value)
+            if type(value) in SCALARS:
+                plain = to_history(value)
+            else:
+                plain = row_value(value, self._place, Slot(key, self._step))
         except TooDeepError as error:
             self._refuse("too_deep", f"the value of {shown(key)} is {error}: flatten it")
         except RecursionError:
             self._refuse("too_deep", f"the value of {shown(key)} contains itself: flatten it")
-        except TypeError as error:
-            self.faults.append(
-                f"log(): {shown(key)} holds {error}, which cannot be recorded: "
-                "convert it to a number, text, list or dictionary"
+        except OSError as error:
+            self._refuse(
+                "file",
+                f"the value of {shown(key)} is left out: its file could not be stored ({error}): "
+                "make room and check the run's folder",
             )
         except Exception as error:  # noqa: BLE001 - the value's own code failed, the row goes on
-            self.faults.append(
-                f"log(): {shown(key)} could not be converted ({type(error).__name__}: {error}): "
-                "log a plain number, text, list or dictionary"
-            )
+            self.faults.append(fault(f"log(): {shown(key)}", error))
         else:
             self._keep(key, plain)
 
@@ -142,6 +157,24 @@ class RowCheck:
     def _refuse(self, reason: str, message: str) -> bool:
         self.refusals.append((reason, message))
         return False
+
+
+def fault(where: str, error: Exception) -> Exception:
+    """Return what to raise about a value that could not be converted.
+
+    Args:
+        where: what was called, and the key.
+        error: what the conversion raised; its kind is kept, as far as scripts catch it.
+    """
+    if isinstance(error, TypeError):
+        return TypeError(
+            f"{where} holds {error}, which cannot be recorded: "
+            "convert it to a number, text, list or dictionary"
+        )
+    if type(error) is ValueError:
+        return ValueError(f"{where} cannot be recorded: {error}")
+    error.add_note(f"{where} could not be converted: log a plain number, text, list or dictionary")
+    return error
 
 
 def shown(key: str) -> str:

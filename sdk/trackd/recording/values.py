@@ -1,27 +1,46 @@
-"""What may be logged, and what becomes of it: Python values to JSON-like ones.
+"""What may be recorded, and what becomes of it: Python values to JSON-like ones.
 
-numpy, torch and the like are never imported here: their scalars and arrays are known by what
-they can do (`dtype` with `tolist`, `detach` with `cpu`), so that the SDK costs nothing where
-they are absent. Plain scalars never come here on the fast path of `log()`.
+Three places take values, and the reference treats them differently:
+
+* history (`to_history`): NaN stays NaN, an Enum is its value, large arrays are histograms;
+* the summary (`to_summary`): NaN is null, an Enum is its name, large arrays are statistics;
+* the configuration: what the user reads there (`to_config`) is nearly plain; foreign objects
+  are their text. `config_record` makes the record of it.
+
+Foreign libraries are never imported here. Plain scalars never come here on the fast path of
+`log()`.
 """
 
 from __future__ import annotations
 
 import enum
 import functools
-import math
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from types import BuiltinFunctionType, FunctionType, MethodType
+from itertools import islice
+from pathlib import Path
 from typing import Any, cast
+
+from trackd.recording import arrays
+from trackd.recording.recordable import Recordable
+from trackd.recording.texts import (
+    clean_text,
+    complex_text,
+    datetime_text,
+    dotted_name,
+    duration_text,
+    kind_of,
+    type_name,
+)
 
 #: Types that MessagePack and JSON know by themselves.
 SCALARS = frozenset({int, float, str, bool, type(None)})
 MAX_DEPTH = 64
-#: Arrays with more elements are histograms, which a later version records.
-MAX_ARRAY_ELEMENTS = 32
+#: An iterator with more items is taken to be endless.
+MAX_ITERATED = 1_000_000
 _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
 
@@ -30,31 +49,22 @@ class TooDeepError(ValueError):
     """A value is nested deeper than `MAX_DEPTH`."""
 
 
+class Form(enum.Enum):
+    """Where a value goes."""
+
+    HISTORY = 1
+    SUMMARY = 2
+
+
 def to_history(value: Any, depth: int = 1) -> Any:
     """Return a value as it goes into a history row.
 
     Raises:
         TypeError: the value cannot be recorded.
+        ValueError: its content cannot be recorded.
         TooDeepError: it is nested too deep.
     """
-    if depth > MAX_DEPTH:
-        raise TooDeepError(f"nested deeper than {MAX_DEPTH} levels")
-    return _convert(value, depth, to_history)
-
-
-def to_config(value: Any, depth: int = 1) -> Any:
-    """Return a value as it goes into the configuration: foreign objects become their text."""
-    if depth > MAX_DEPTH:
-        raise TooDeepError(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, slice):
-        sliced = cast("slice[Any, Any, Any]", value)
-        parts = {"slice_start": sliced.start, "slice_step": sliced.step, "slice_stop": sliced.stop}
-        return {name: to_config(part, depth + 1) for name, part in parts.items()}
-    try:
-        plain = _convert(value, depth, to_config)
-    except TypeError:
-        return clean_text(str(value))
-    return None if isinstance(plain, float) and math.isnan(plain) else plain
+    return _plain(value, Form.HISTORY, depth)
 
 
 def to_summary(value: Any, depth: int = 1) -> Any:
@@ -62,31 +72,55 @@ def to_summary(value: Any, depth: int = 1) -> Any:
 
     Raises:
         TypeError: the value cannot be recorded.
+        ValueError: its content cannot be recorded.
         TooDeepError: it is nested too deep.
     """
-    if depth > MAX_DEPTH:
-        raise TooDeepError(f"nested deeper than {MAX_DEPTH} levels")
-    plain = _convert(value, depth, to_summary)
-    return None if isinstance(plain, float) and math.isnan(plain) else plain
-
-
-def clean_text(text: str) -> str:
-    """Return text that UTF-8 can hold: lone surrogates become U+FFFD."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def clean_texts(value: Any) -> Any:
-    """Return lists and dictionaries of plain values with every text in them cleaned."""
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, list | tuple):
-        return [clean_texts(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
+        check_depth(depth)
         items = cast("dict[Any, Any]", value).items()
-        return {clean_texts(key): clean_texts(item) for key, item in items}
-    return value
+        return {text_key(key): to_summary(item, depth + 1) for key, item in items}
+    if isinstance(value, enum.Enum):
+        return clean_text(value.name)
+    if isinstance(value, date):
+        return value.isoformat()
+    plain = _plain(value, Form.SUMMARY, depth)
+    return None if arrays.is_nan(plain) else plain
+
+
+def to_config(value: Any, depth: int = 1) -> Any:
+    """Return a value as the user reads it from the configuration.
+
+    Raises:
+        TypeError: the value has no place in a configuration.
+        TooDeepError: it is nested too deep.
+    """
+    check_depth(depth)
+    if isinstance(value, dict):
+        tree = cast("dict[Any, Any]", value)
+        for key in tree:
+            key_text(key)
+        return {key: to_config(item, depth + 1) for key, item in tree.items()}
+    if isinstance(value, slice):
+        part = cast("slice[Any, Any, Any]", value)
+        return {"slice_start": part.start, "slice_step": part.step, "slice_stop": part.stop}
+    if isinstance(value, Recordable):
+        raise TypeError(f"{type_name(value)} cannot be part of the configuration: log() it")
+    value = _friendly(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [to_config(item, depth + 1) for item in cast("Sequence[Any]", value)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_config(getattr(value, f.name), depth + 1) for f in fields(value)}
+    if type(value) in SCALARS:
+        return value
+    return to_history(value) if type(value).__module__ == "builtins" else str(value)
+
+
+def config_record(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values that `to_config` gave, by name, as they are recorded.
+
+    Keys of nested mappings become text and integers have 64 bits; the user reads both unchanged.
+    """
+    return {clean_text(str(key)): to_history(value) for key, value in values.items()}
 
 
 def key_text(key: Any) -> str:
@@ -96,31 +130,71 @@ def key_text(key: Any) -> str:
         TypeError: JSON has no form for such a key.
     """
     if isinstance(key, str):
-        return clean_text(key)
-    if key is None:
-        return "null"
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    if isinstance(key, int | float):
-        return str(key)
+        return clean_text(str.__str__(key))
+    if isinstance(key, tuple):
+        return ",".join(key_text(part) for part in cast("tuple[Any, ...]", key))
+    if not isinstance(key, list | frozenset | dict | Path):
+        plain = key if type(key) in SCALARS else to_history(key)
+        if isinstance(plain, bool):
+            return "true" if plain else "false"
+        if plain is None or isinstance(plain, int | float | str):
+            return str(plain)
     raise TypeError(f"a key of type {type_name(cast('object', key))} in a nested mapping")
 
 
-def type_name(value: object) -> str:
-    """Return the type of a value as an error message shows it."""
-    kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+def text_key(key: Any) -> str:
+    """Return the key of a mapping in the summary, which takes text only.
+
+    Raises:
+        TypeError: it is no text.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"a key of type {type_name(key)} in a nested mapping: use {str(key)!r}")
+    return clean_text(str.__str__(key))
 
 
-_Convert = Callable[[Any, int], Any]
+def check_depth(depth: int) -> None:
+    """Refuse what is nested too deep.
+
+    Raises:
+        TooDeepError: it is.
+    """
+    if depth > MAX_DEPTH:
+        raise TooDeepError(f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _convert(value: Any, depth: int, recurse: _Convert) -> Any:
-    kind = cast("type[Any]", type(value))
-    return _find_converter(kind)(value, depth, recurse)
+def _friendly(value: Any) -> Any:
+    """Return a configuration value nearer to JSON, one level deep."""
+    if arrays.is_tensor(kind_of(value)):
+        value = arrays.tensor_to_numpy(value)
+    kind = kind_of(value)
+    if arrays.is_numpy_array(kind):
+        if value.size == 1:
+            return value.flatten()[0]
+        return value.tolist() if value.size <= arrays.MAX_ARRAY_ELEMENTS else value
+    if arrays.is_numpy_scalar(kind):
+        value = arrays.scalar_to_python(value)
+    elif isinstance(value, bytes):
+        return value.decode()
+    elif isinstance(value, date):
+        return value.isoformat()
+    elif callable(value):
+        return dotted_name(value)
+    elif isinstance(value, set):
+        return tuple(cast("set[Any]", value))
+    elif isinstance(value, enum.Enum):
+        return value.name
+    return None if arrays.is_nan(value) else value
 
 
-_Converter = Callable[[Any, int, _Convert], Any]
+# --- history and summary ---------------------------------------------------------------------
+
+_Converter = Callable[[Any, Form, int], Any]
+
+
+def _plain(value: Any, form: Form, depth: int) -> Any:
+    check_depth(depth)
+    return _find_converter(kind_of(value))(value, form, depth)
 
 
 @functools.cache
@@ -130,137 +204,162 @@ def _find_converter(kind: type[Any]) -> _Converter:
     for base, converter in _BY_BASE:
         if issubclass(kind, base):
             return converter
-    if is_dataclass(kind):
-        return _dataclass
-    if hasattr(kind, "detach") and hasattr(kind, "cpu"):
-        return _tensor
-    if hasattr(kind, "dtype") and hasattr(kind, "tolist"):
-        is_scalar = any(base.__name__ == "generic" for base in kind.__mro__)
-        return _array_scalar if is_scalar else _array
-    if hasattr(kind, "__array__") and hasattr(kind, "dtype"):
-        return _foreign_array
+    names = {f"{base.__module__}.{base.__name__}" for base in kind.__mro__}
+    for test, converter in _BY_TEST:
+        if test(kind):
+            return converter
+    if not _WRITTEN_AS_TEXT.isdisjoint(names):
+        return lambda value, _form, _depth: str(value)
     return _refuse
 
 
-def _same(value: Any, _depth: int, _recurse: _Convert) -> Any:
+def _same(value: Any, _form: Form, _depth: int) -> Any:
     return value
 
 
-def _enumeration(value: enum.Enum, depth: int, recurse: _Convert) -> Any:
-    # As the reference has it: rows hold the value, configurations the name.
-    return recurse(value.value, depth) if recurse is to_history else value.name
+def _enumeration(value: enum.Enum, form: Form, depth: int) -> Any:
+    return _plain(value.value, form, depth)
 
 
-def _integer(value: int, _depth: int, _recurse: _Convert) -> int | float:
+def _integer(value: int, _form: Form, _depth: int) -> int | float:
     if _MIN_INT <= value <= _MAX_INT:
         return int(value)
     try:
         return float(value)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return float("inf") if value > 0 else -float("inf")
 
 
-def _real(value: float, _depth: int, _recurse: _Convert) -> float:
+def _real(value: float, _form: Form, _depth: int) -> float:
     return float(value)
 
 
-def _text(value: str, _depth: int, _recurse: _Convert) -> str:
+def _text(value: str, _form: Form, _depth: int) -> str:
     return clean_text(str.__str__(value))
 
 
-def _bytes(value: bytes | bytearray, _depth: int, _recurse: _Convert) -> str:
-    return bytes(value).decode("utf-8", "replace")
+def _bytes(value: bytes | bytearray, _form: Form, _depth: int) -> str:
+    return bytes(value).decode()
 
 
-def _mapping(value: Mapping[Any, Any], depth: int, recurse: _Convert) -> dict[str, Any]:
-    return {key_text(key): recurse(item, depth + 1) for key, item in value.items()}
+def _mapping(value: dict[Any, Any], form: Form, depth: int) -> dict[str, Any]:
+    return {key_text(key): _plain(item, form, depth + 1) for key, item in value.items()}
 
 
-def _sequence(value: Any, depth: int, recurse: _Convert) -> list[Any]:
-    if recurse is to_history and _UNCHANGED.issuperset(map(type, value)):
+def _sequence(value: Any, form: Form, depth: int) -> list[Any]:
+    if _UNCHANGED.issuperset(map(type, value)):
         return list(value)
-    return [recurse(item, depth + 1) for item in value]
+    return [_plain(item, form, depth + 1) for item in value]
 
 
-def _date(value: date, _depth: int, _recurse: _Convert) -> str:
+def _iterated(value: Iterator[Any], form: Form, depth: int) -> list[Any]:
+    items = list(islice(value, MAX_ITERATED + 1))
+    if len(items) > MAX_ITERATED:
+        raise ValueError(f"an iterator of more than {MAX_ITERATED} items")
+    return _sequence(items, form, depth)
+
+
+def _datetime(value: datetime, _form: Form, _depth: int) -> str:
+    return datetime_text(value)
+
+
+def _date(value: date | time, _form: Form, _depth: int) -> str:
     return value.isoformat()
 
 
-def _decimal(value: Decimal, _depth: int, _recurse: _Convert) -> str:
+def _duration(value: timedelta, _form: Form, _depth: int) -> str:
+    return duration_text(value)
+
+
+def _decimal(value: Decimal, _form: Form, _depth: int) -> str:
     return str(value)
 
 
-def _complex(value: complex, _depth: int, _recurse: _Convert) -> str:
-    return str(value).strip("()")
+def _complex(value: complex, _form: Form, _depth: int) -> str:
+    return complex_text(value)
 
 
-def _callable(value: Any, _depth: int, _recurse: _Convert) -> str:
-    return f"{value.__module__}.{value.__qualname__}"
+def _callable(value: Any, _form: Form, _depth: int) -> str:
+    return dotted_name(value)
 
 
-def _dataclass(value: Any, depth: int, recurse: _Convert) -> dict[str, Any]:
-    return {f.name: recurse(getattr(value, f.name), depth + 1) for f in fields(value)}
+def _path(value: Path, _form: Form, _depth: int) -> str:
+    return clean_text(str(value))
 
 
-def _tensor(value: Any, depth: int, recurse: _Convert) -> Any:
-    """Torch: numbers of at most 32 elements, brought to the host."""
-    tensor = value.detach().cpu()
-    if tensor.numel() > MAX_ARRAY_ELEMENTS:
-        raise _too_long(tensor.numel())
-    if tensor.numel() == 1:
-        return recurse(tensor.item(), depth)
-    return recurse(tensor.tolist(), depth)
+def _pattern(value: Any, form: Form, depth: int) -> Any:
+    return _plain(value.pattern, form, depth)
 
 
-def _foreign_array(value: Any, depth: int, recurse: _Convert) -> Any:
-    return _array(value.__array__(), depth, recurse)
+def _dataclass(value: Any, form: Form, depth: int) -> dict[str, Any]:
+    return {f.name: _plain(getattr(value, f.name), form, depth + 1) for f in fields(value)}
 
 
-def _array_scalar(value: Any, depth: int, recurse: _Convert) -> Any:
+def _model(value: Any, form: Form, depth: int) -> Any:
+    return _plain(value.model_dump(), form, depth)
+
+
+def _tensor(value: Any, form: Form, depth: int) -> Any:
+    return _array_of(arrays.tensor_to_numpy(value), kind_of(value), form, depth)
+
+
+def _array(value: Any, form: Form, depth: int) -> Any:
+    return _array_of(value, kind_of(value), form, depth)
+
+
+def _array_of(array: Any, kind: type[Any], form: Form, depth: int) -> Any:
+    """Convert a numpy array, or what else a tensor without dimensions became."""
+    if not arrays.is_numpy_array(kind_of(array)):
+        return _plain(array, form, depth)
+    if array.size == 1:
+        return _plain(arrays.only_element(array), form, depth)
+    if array.size <= arrays.MAX_ARRAY_ELEMENTS:
+        return _plain(array.tolist(), form, depth)
+    if form is Form.HISTORY:
+        return _plain(arrays.histogram(array), form, depth)
+    return _plain(arrays.statistics(array, kind), form, depth)
+
+
+def _array_scalar(value: Any, form: Form, depth: int) -> Any:
     """Numpy scalars, the most usual guests of a row."""
-    item = value.item()
-    if type(item) is float and recurse is to_history:
-        return item
-    return _array(value, depth, recurse)
+    item = arrays.scalar_to_python(value)
+    if type(item) is float:
+        return None if form is Form.SUMMARY and item != item else item
+    return _plain(item, form, depth)
 
 
-def _array(value: Any, depth: int, recurse: _Convert) -> Any:
-    """Numpy scalars and arrays, and whatever offers the same methods."""
-    size = int(value.size)
-    if size > MAX_ARRAY_ELEMENTS:
-        raise _too_long(size)
-    if size != 1:
-        return recurse(value.tolist(), depth)
-    item = value.item()
-    if type(item) is type(value):  # numpy's long double returns itself
-        item = complex(item) if value.dtype.kind == "c" else float(item)
-    if value.dtype.kind == "M":  # a date finer than microseconds comes as a plain integer
-        return str(value.astype("datetime64[us]").item().isoformat())
-    return recurse(item, depth)
-
-
-def _refuse(value: Any, _depth: int, _recurse: _Convert) -> Any:
+def _refuse(value: Any, _form: Form, _depth: int) -> Any:
     raise TypeError(f"a value of type {type_name(value)}")
 
 
-def _too_long(elements: int) -> TypeError:
-    return TypeError(
-        f"an array of {elements} elements (at most {MAX_ARRAY_ELEMENTS} are recorded as numbers)"
-    )
-
-
+_UNCHANGED = frozenset({bool, type(None), float})
 _BY_BASE: tuple[tuple[type[Any] | tuple[type[Any], ...], _Converter], ...] = (
     (enum.Enum, _enumeration),
     (str, _text),
     (int, _integer),
     (float, _real),
     ((bytes, bytearray), _bytes),
-    (Mapping, _mapping),
-    ((list, tuple, set, frozenset), _sequence),
-    (date, _date),
+    (dict, _mapping),
+    ((list, tuple, set, frozenset, deque), _sequence),
+    (datetime, _datetime),
+    ((date, time), _date),
+    (timedelta, _duration),
     (Decimal, _decimal),
     (complex, _complex),
-    ((FunctionType, BuiltinFunctionType, MethodType, type), _callable),
+    (Path, _path),
+    (Iterator, _iterated),
 )
-
-_UNCHANGED = frozenset({bool, type(None), float})
+_BY_TEST: tuple[tuple[Callable[[type[Any]], bool], _Converter], ...] = (
+    (arrays.is_numpy_array, _array),
+    (arrays.is_numpy_scalar, _array_scalar),
+    (arrays.is_tensor, _tensor),
+    (is_dataclass, _dataclass),
+    (lambda kind: kind.__module__ == "re" and kind.__name__ == "Pattern", _pattern),
+    (lambda kind: hasattr(kind, "__pydantic_serializer__"), _model),
+    (lambda kind: any("__call__" in vars(base) for base in kind.__mro__), _callable),
+)
+#: Types of the standard library that few programs load, by name.
+_WRITTEN_AS_TEXT = frozenset(
+    {"fractions.Fraction", "uuid.UUID"}
+    | {f"ipaddress.IPv{v}{what}" for v in "46" for what in ("Address", "Network", "Interface")}
+)

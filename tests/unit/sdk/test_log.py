@@ -106,7 +106,7 @@ class Point:
         (10**400, math.inf),
         (-(10**400), -math.inf),
         ("\ud800x", "\ufffdx"),
-        ({"a": {"b": 1, 2: 3, None: 4}}, {"a": {"b": 1, "2": 3, "null": 4}}),
+        ({"a": {"b": 1, 2: 3, None: 4}}, {"a": {"b": 1, "2": 3, "None": 4}}),
         ((1, 2.5), [1, 2.5]),
         ({3}, [3]),
         (b"bytes", "bytes"),
@@ -126,7 +126,7 @@ def test_values_become_json_like(desk: Desk, value: Any, expected: Any) -> None:
     assert type(kept) is type(expected)
 
 
-@pytest.mark.parametrize("value", [object(), range(3), np.arange(33), {"deep": object()}])
+@pytest.mark.parametrize("value", [object(), range(3), np.array(["a"] * 33), {"deep": object()}])
 def test_a_bad_value_is_named_and_the_others_are_kept(desk: Desk, value: Any) -> None:
     with pytest.raises(TypeError, match=r"'bad' holds .* convert it") as caught:
         desk.log({"good": 1, "bad": value, "also": np.float32(2)})
@@ -135,20 +135,16 @@ def test_a_bad_value_is_named_and_the_others_are_kept(desk: Desk, value: Any) ->
 
 
 def test_a_value_whose_own_conversion_fails_costs_only_itself(desk: Desk) -> None:
-    class Broken:
-        dtype = "float32"
-
-        def tolist(self) -> list[float]:
-            raise OSError("the device is gone")
+    class Broken(enum.Enum):
+        KEY = 1
 
         @property
-        def size(self) -> int:
-            raise OSError("the device is gone")
+        def value(self) -> int:
+            raise LookupError("the device is gone")
 
-    with pytest.raises(
-        TypeError, match=r"'bad' could not be converted .OSError: the device is gone"
-    ):
-        desk.log({"good": 1, "bad": Broken()})
+    with pytest.raises(LookupError, match="the device is gone") as caught:
+        desk.log({"good": 1, "bad": Broken.KEY})
+    assert "'bad' could not be converted" in caught.value.__notes__[0]
     assert [row.data for row in desk.rows()] == [{"good": 1}]
 
 
