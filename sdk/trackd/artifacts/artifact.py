@@ -16,6 +16,7 @@ from trackd.artifacts.facts import ArtifactFacts, new_manifest
 from trackd.artifacts.hashing import FileDigest, copy_and_digest, digest_file, hex_of
 from trackd.artifacts.manifest import ALGORITHM_KEY, ManifestEntry
 from trackd.artifacts.member import ArtifactMember, ArtifactTarget, with_suffix
+from trackd.artifacts.notices import warn
 from trackd.artifacts.paths import logical_path
 from trackd.artifacts.records import record_of
 from trackd.artifacts.references import DEFAULT_MAX_OBJECTS, Reference, entries_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from typing import Self
 
+    from trackd.artifacts.hashing import DigestAlgorithm
     from trackd_proto.records import ArtifactLogged
 
 POLICIES = ("mutable", "immutable")
@@ -64,7 +66,8 @@ class Artifact(ArtifactFacts):
         storage_region: str | None = None,
         digest_algorithm: str = "MD5",
     ) -> None:
-        del use_as
+        if use_as is not None:
+            warn("Artifact(use_as=...) is deprecated and ignored: leave it out")
         manifest = new_manifest(digest_algorithm, storage_region)
         super().__init__(rules.checked_name(name), rules.checked_type(type, name), manifest)
         self._description = description
@@ -137,7 +140,7 @@ class Artifact(ArtifactFacts):
         if is_tmp:
             entry.path = _named_by_digest(path, entry.digest)
         with self._lock:
-            self._manifest.add_entry(entry, overwrite=overwrite)
+            entry = self._admit(entry, overwrite)
             self._added_paths[os.fspath(local_path)] = entry.path
         return entry
 
@@ -185,8 +188,7 @@ class Artifact(ArtifactFacts):
             for entry in entries:
                 self._manifest.check(entry, overwrite=merge)
             for source, entry in zip(sources, entries, strict=True):
-                self._manifest.add_entry(entry, overwrite=merge)
-                self._added_paths[str(source)] = entry.path
+                self._added_paths[str(source)] = self._admit(entry, merge).path
 
     @contextlib.contextmanager
     def new_file(
@@ -219,7 +221,7 @@ class Artifact(ArtifactFacts):
             yield file
         entry = self._staged_entry(staged, path, digest_file(staged, self._algorithm), True)
         with self._lock:
-            self._manifest.add_entry(entry, overwrite=overwrite)
+            self._admit(entry, overwrite)
 
     def get_added_local_path_name(self, local_path: str) -> str | None:
         """Return the path inside the artifact of a file that was added from `local_path`."""
@@ -275,8 +277,7 @@ class Artifact(ArtifactFacts):
         if path.startswith(_TABLES_FOLDER):  # tables of tables, where contents decide
             entry.path = _named_by_digest(path, entry.digest)
         with self._lock:
-            self._manifest.add_entry(entry, overwrite=overwrite)
-        return entry
+            return self._admit(entry, overwrite)
 
     def add_reference(
         self,
@@ -327,16 +328,14 @@ class Artifact(ArtifactFacts):
         """
         self._check_open("remove")
         with self._lock:
-            if isinstance(item, ManifestEntry):
-                self._manifest.remove_entry(item)
-                return
-            path = str(PurePosixPath(item))
+            path = item.path if isinstance(item, ManifestEntry) else str(PurePosixPath(item))
             entry = self._manifest.get_entry_by_path(path)
             found = [entry] if entry else self._manifest.get_entries_in_directory(path)
             if not found:
                 raise FileNotFoundError(f"remove: {path!r} is not in artifact {self.name!r}")
             for each in found:
                 self._manifest.remove_entry(each)
+                self._staging.discard(each.local_path)
 
     def to_record(
         self,
@@ -406,8 +405,16 @@ class Artifact(ArtifactFacts):
         if self._is_final:
             raise ArtifactFinalizedError(what, self._name)
 
+    def _admit(self, entry: ManifestEntry, overwrite: bool) -> ManifestEntry:
+        """Add an entry in the place of the one that has its path; return it."""
+        old = self._manifest.get_entry_by_path(entry.path)
+        self._manifest.add_entry(entry, overwrite=overwrite)
+        if old is not None and old.local_path != entry.local_path:
+            self._staging.discard(old.local_path)
+        return entry
+
     @property
-    def _algorithm(self) -> Any:
+    def _algorithm(self) -> DigestAlgorithm:
         return self._manifest.digest_algorithm
 
     def _entry(self, source: Path, path: str, policy: str, *, skip_cache: bool) -> ManifestEntry:

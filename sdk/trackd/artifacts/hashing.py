@@ -6,6 +6,8 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from trackd import libraries
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -43,17 +45,11 @@ def new_hasher(algorithm: DigestAlgorithm) -> Hasher:
     """Return an empty digest.
 
     Raises:
-        ImportError: the library for the algorithm is missing.
+        Error: the library for the algorithm is missing.
     """
     if algorithm == "MD5":
         return hashlib.md5(usedforsecurity=False)
-    try:
-        import xxhash  # only artifacts that ask for it need it
-    except ImportError:
-        raise ImportError(
-            'Artifact(digest_algorithm="XXH128") needs a library: pip install xxhash'
-        ) from None
-    return xxhash.xxh3_128()
+    return libraries.load("xxhash", 'Artifact(digest_algorithm="XXH128")', "xxhash").xxh3_128()
 
 
 def digest_file(path: Path, algorithm: DigestAlgorithm = "MD5") -> FileDigest:

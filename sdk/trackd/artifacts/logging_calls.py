@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from trackd.artifacts import rules
 from trackd.artifacts.artifact import Artifact
+from trackd.artifacts.notices import warn
 from trackd.errors import UnsupportedError
 from trackd_proto.records import Kind
 
@@ -68,9 +69,12 @@ def record(
     finalize: bool = True,
 ) -> None:
     """Record an artifact in whatever mode its run is."""
-    made = artifact.to_record(
-        Path(run.sync_dir).absolute(), aliases=aliases, tags=tags, finalize=finalize
-    )
+    folder = Path(run.sync_dir).absolute()
+    try:
+        made = artifact.to_record(folder, aliases=aliases, tags=tags, finalize=finalize)
+    except OSError as error:  # the disk is full: training goes on
+        warn(f"artifact {artifact.name!r} cannot be recorded: {error}")
+        return
     run.backend.recorder.record(Kind.ARTIFACT, made)
 
 

@@ -10,7 +10,7 @@ def logical_path(path: str | bytes | os.PathLike[str]) -> str:
     """Return a path inside an artifact in its one form: `a//b/./c/` is `a/b/c`.
 
     Raises:
-        ValueError: it is empty, absolute (for POSIX or Windows) or leads out with `..`.
+        ValueError: it is empty, absolute (POSIX or Windows), leads out with `..`, or is no UTF-8.
     """
     text = path.as_posix() if isinstance(path, PurePath) else os.fsdecode(path)
     posix, windows = PurePosixPath(text), PureWindowsPath(text)
@@ -18,4 +18,11 @@ def logical_path(path: str | bytes | os.PathLike[str]) -> str:
         raise ValueError(
             f"path {text!r} is no place inside an artifact: give a relative path without '..'"
         )
+    try:
+        str(posix).encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"path {text!r} is not valid UTF-8, as paths inside an artifact have to be: rename "
+            "the file, or add it under another name"
+        ) from None
     return str(posix)

@@ -15,6 +15,8 @@ import msgspec
 
 from trackd.artifacts.staging import hand_over
 from trackd.logs import LOGGER
+from trackd.recording.texts import clean_texts
+from trackd.recording.values import config_record
 from trackd_proto.records import ArtifactEntry, ArtifactLogged, encode
 
 if TYPE_CHECKING:
@@ -47,8 +49,8 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
         sequence_client_id=artifact.sequence_client_id,
         digest=artifact.digest,
         entries=entries,
-        description=artifact.description,
-        metadata=artifact.metadata,
+        description=clean_texts(artifact.description),
+        metadata=config_record(artifact.metadata),
         aliases=aliases,
         tags=tags,
         distributed_id=artifact.distributed_id,

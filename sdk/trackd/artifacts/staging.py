@@ -76,6 +76,11 @@ class Staging:
         """Tell whether a file was staged here."""
         return self._folder is not None and Path(path).is_relative_to(self._folder)
 
+    def discard(self, path: str | None) -> None:
+        """Remove a file that no entry names any more, if it is one of these."""
+        if path is not None and self.owns(path):
+            Path(path).unlink(missing_ok=True)
+
     def keep(self) -> None:
         """Leave the files where they are for good: a record names them."""
         if self._removal is not None:
@@ -102,8 +107,16 @@ def hand_over(entries: Iterable[ManifestEntry], staging: Staging, target: Path) 
         Path of each file in `target`, by path in the artifact.
 
     Raises:
-        OSError: a file can neither be linked nor copied.
+        OSError: a file can neither be linked nor copied; then `target` does not exist.
     """
+    try:
+        return _hand_over(entries, staging, target)
+    except OSError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+def _hand_over(entries: Iterable[ManifestEntry], staging: Staging, target: Path) -> dict[str, Path]:
     handed: dict[str, Path] = {}
     made: set[Path] = set()
     for number, entry in enumerate(entries):
@@ -122,8 +135,6 @@ def hand_over(entries: Iterable[ManifestEntry], staging: Staging, target: Path) 
 def _link(source: Path, link: Path) -> None:
     try:
         link.hardlink_to(source)
-    except FileNotFoundError:
-        raise
     except OSError:  # another disk, or one without links
         shutil.copy2(source, link)
 
