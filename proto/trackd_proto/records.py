@@ -39,6 +39,7 @@ class Kind(enum.IntEnum):
     GAP = 13
     ARTIFACT = 14
     TENSORBOARD = 15
+    FOLLOWED = 16
 
 
 class Start(msgspec.Struct, array_like=True, frozen=True):
@@ -82,6 +83,10 @@ class Start(msgspec.Struct, array_like=True, frozen=True):
     #: What the agent cannot find out about the process: arguments, git, code, notebook, ...;
     #: goes into wandb-metadata.json.
     environment: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
+    #: Summary that a continued run begins with.
+    summary: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
+    #: When a child joined its parent's run, in seconds since `init`.
+    joined_s: float = 0.0
 
 
 class Row(msgspec.Struct, array_like=True):
@@ -228,6 +233,27 @@ class TensorboardLogs(msgspec.Struct, array_like=True, frozen=True):
     folder: str  # absolute
     root: str = ""  # keys are named by the path from here
     save: bool = True  # upload the event files, too
+    since_s: float = 0.0  # leave files alone that were begun before, in seconds since 1970
+
+
+class Followed(msgspec.Struct, array_like=True, frozen=True):
+    """What the agent read from one event file, and how far it is with it.
+
+    Written by the agent into its own journal of the writer. Rows and position are one record, so
+    that neither an end of the agent nor a start from a checkpoint loses or doubles any.
+    """
+
+    file: str  # absolute
+    offset: int  # bytes of the file that are done
+    namespace: str  # what its keys begin with; the path from the root of its folder
+    rows: list[Row]
+    files: list[FileSaved] = msgspec.field(default_factory=list[FileSaved])
+    #: Values by path, for what the configuration lacks.
+    config: list[tuple[list[str], Value]] = msgspec.field(
+        default_factory=list[tuple[list[str], Value]]
+    )
+    #: The writer's own record behind which the rows stand, whenever they are read.
+    after_seq: int = 0
 
 
 RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
@@ -246,6 +272,7 @@ RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.GAP: Gap,
     Kind.ARTIFACT: ArtifactLogged,
     Kind.TENSORBOARD: TensorboardLogs,
+    Kind.FOLLOWED: Followed,
 }
 
 _ENCODER = msgspec.msgpack.Encoder()

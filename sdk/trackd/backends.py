@@ -84,6 +84,10 @@ class Backend(Protocol):
         """End the run; None where nothing was handed to anybody."""
         ...
 
+    def shared(self) -> tuple[WriterContext, int] | None:
+        """What another process needs to join, with the producer that it joins; None: nothing."""
+        ...
+
     def in_child(self, replace: Callable[[Backend], None]) -> None:
         """Called in a forked child, before any of its own code runs."""
         ...
@@ -149,6 +153,10 @@ class AgentBackend:
         if self.debug_log is not None:
             close_debug_log(self.debug_log)
         return handover
+
+    def shared(self) -> tuple[WriterContext, int]:
+        """What another process needs to join, with the producer that it joins."""
+        return self._context, self._writer.producer
 
     def in_child(self, replace: Callable[[Backend], None]) -> None:
         """Let go of everything that belongs to the parent."""
@@ -234,6 +242,12 @@ class ChildBackend:
             recorder.record(Kind.EXIT, end)
             spool.close(delete=False)
 
+    def shared(self) -> tuple[WriterContext, int]:
+        """What another process needs to join, with the producer that it joins."""
+        if self._spool is not None and not self.is_guest:
+            return self._context, self._spool.producer
+        return self._context, self._parent_producer
+
     def in_child(self, replace: Callable[[Backend], None]) -> None:
         """Let go of the spool of the process that forked."""
         if self.console is not None:
@@ -307,6 +321,9 @@ class DisabledBackend:
         """Nothing to do."""
         del exit_code
         return None
+
+    def shared(self) -> None:
+        """Nothing: another process gets a disabled run of its own."""
 
     def in_child(self, replace: Callable[[Backend], None]) -> None:
         """Nothing to do: memory is copied by the fork."""

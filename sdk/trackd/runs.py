@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Self, TextIO
 
     from trackd.alerts import AlertLevel
+    from trackd.attaching import Ticket
     from trackd.backends import Backend
     from trackd.context import RunIdentity
     from trackd.files import FileSaver
@@ -276,6 +277,11 @@ class Run(RunArtifacts):
             raise Exception(  # noqa: TRY002 - the reference's type, which scripts may catch
                 f"run has no attribute {name!r} to set: use run.config or run.summary for values"
             ) from None
+
+    def __reduce__(self) -> tuple[Callable[[Ticket], Run], tuple[Ticket]]:
+        from trackd import attaching  # loads a lot, and few pickle runs
+
+        return attaching.enter, (attaching.ticket_of(self),)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         del memo

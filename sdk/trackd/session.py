@@ -17,6 +17,7 @@ from trackd.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trackd.attaching import Ticket
     from trackd.runs import Run
     from trackd.settings import Loaded, Settings
 
@@ -46,6 +47,8 @@ class Session:
         self._runs: list[Run] = []
         #: Runs of the process from which this one was forked.
         self._inherited: list[Run] = []
+        #: Runs that other processes handed over.
+        self._entered: dict[tuple[str, int], Run] = {}
         #: Not 0 in a process that was forked after gRPC was in use.
         self._forked_from = 0
         self._global: Run | None = None
@@ -119,6 +122,19 @@ class Session:
         if settings.reinit != "create_new":
             self._bind(run)
         return run
+
+    def enter(self, ticket: Ticket) -> Run:
+        """Return the run of another process, which that process shares with this one."""
+        key = ticket.identity.run_id, ticket.producer
+        if key not in self._entered:
+            quiet_grpc.load()
+            from trackd import attaching
+
+            self._entered[key] = run = attaching.join(ticket, self.finish)
+            if not run.is_finished:
+                self._inherited.append(run)
+            self._bind(run)
+        return self._entered[key]
 
     def finish(self, run: Run, exit_code: int | None) -> None:
         """End a run; a second time does nothing. A disabled run just stops being the global one."""

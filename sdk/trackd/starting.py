@@ -91,7 +91,7 @@ def start(
     writer.begin()
     backend = AgentBackend(writer)
     backend.debug_log = open_debug_log(folder.logs)
-    run = _make_run(context, backend, folder, finish)
+    run = make_run(context, backend, finish)
     print_header(run, terminal, attached=attached)
     writer.sender.on_url = lambda url: terminal.info(f"view the run at {url}")
     console = ConsoleCapture(writer.recorder.console, settings, terminal, run.write_logs)
@@ -116,14 +116,14 @@ def start_in_child(
     offline = identity.mode == "offline"
     proposal = folders.propose(root, identity.run_id, offline=offline, start_time_s=time.time())
     context = WriterContext(identity, settings, Discovery(), terminal, proposal.path)
-    folder = _establish(context, proposal)
+    _establish(context, proposal)
     if not context.discovery.is_listening():
         context.discovery.start_agent()
     backend = ChildBackend(context, parent_producer, 0, "")
     backend.config = identity.config
     backend.is_guest = False
     recorder = backend.open()
-    run = _make_run(context, backend, folder, finish)
+    run = make_run(context, backend, finish)
     print_header(run, terminal, attached=True)
     console = ConsoleCapture(recorder.console, settings, terminal, run.write_logs)
     backend.console = console
@@ -149,12 +149,11 @@ def _establish(context: WriterContext, proposal: folders.RunFolder) -> folders.R
     return folder
 
 
-def _make_run(
-    context: WriterContext,
-    backend: Backend,
-    folder: folders.RunFolder,
-    finish: Callable[[Run, int | None], None],
+def make_run(
+    context: WriterContext, backend: Backend, finish: Callable[[Run, int | None], None]
 ) -> Run:
+    """Return the run that users hold, with what its methods need."""
+    folder = folders.RunFolder(context.run_dir)
     run = Run(context.identity, context.settings, backend, context.terminal, finish)
 
     def make_saver() -> FileSaver:

@@ -20,6 +20,7 @@ from trackd_agent.daemon.servers import (
     start_agent,
 )
 from trackd_agent.runs.folders.document import replay, run_document
+from trackd_agent.runs.folders.families import grouped
 from trackd_agent.runs.folders.run_folder import find_writers
 from trackd_agent.runs.folders.saved_files import list_files
 from trackd_proto.layout import RunFolderFacts
@@ -83,12 +84,13 @@ def server_document(path: str, data: Path, base_url: str = "") -> dict[str, Any]
 
 
 def _recorded_document(run_dir: Path, facts: RunFolderFacts | None) -> dict[str, Any]:
-    sources = find_writers(run_dir, facts)
     replays: list[Replay] = []
-    for source in sources:
-        if made := replay(source, facts):
+    for source, children in grouped(find_writers(run_dir, facts)):
+        if made := replay(source, facts, children):
             replays.append(made)
             _report_loss(source, made)
+            for child in children:
+                _report_gaps(child)
     if not replays:
         raise NoSuchRun(f"{run_dir} holds no run: no record of one can be read there")
     files_dir = run_dir / "files"
@@ -142,6 +144,10 @@ def _report_loss(source: WriterSource, made: Replay) -> None:
             f"writer {source.producer}: its journal is torn, the last {source.torn_bytes} bytes"
             " cannot be read"
         )
+    _report_gaps(source)
+
+
+def _report_gaps(source: WriterSource) -> None:
     if source.missing or source.damaged_bytes:
         _warn(
             f"writer {source.producer}: {source.missing} records are missing,"

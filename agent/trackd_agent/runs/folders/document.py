@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackd_agent.runs import tree
 from trackd_agent.runs.config_tree import RESERVED
-from trackd_agent.runs.folders import logged_artifacts
+from trackd_agent.runs.folders import families, logged_artifacts
 from trackd_agent.runs.folders.saved_files import list_files
 from trackd_agent.runs.metrics import MetricDefinitions
 from trackd_agent.runs.state import WriterState
@@ -62,12 +62,17 @@ class Replay:
         self.preempting |= updates.preempting
 
 
-def replay(source: WriterSource, facts: RunFolderFacts | None) -> Replay | None:
+def replay(
+    source: WriterSource,
+    facts: RunFolderFacts | None,
+    children: list[WriterSource] | None = None,
+) -> Replay | None:
     """Replay one writer: what the agent noted about it, and its own frames.
 
     Args:
         source: where its records lie.
         facts: of the run folder; they stand in for a first record that cannot be read.
+        children: processes whose records belong into its sequence.
 
     Returns:
         None where nothing is left that says what this is.
@@ -76,7 +81,7 @@ def replay(source: WriterSource, facts: RunFolderFacts | None) -> Replay | None:
     if start is None:
         return None
     made = Replay(WriterState(start), is_alive=source.is_alive())
-    for frames in (source.agent_frames(), source.rank_frames()):
+    for frames in (source.agent_frames(), families.rank_frames(source, children or [])):
         for frame in frames:
             if frame.kind != Kind.STATS:  # the document has no system metrics
                 made.state.apply(frame)
