@@ -48,7 +48,7 @@ def definition(
     if "*" in name[:-1]:
         raise Error(f"define_metric: name {name!r}: a '*' is possible as last character only")
     kinds: list[str] | None = None
-    if summary is not None:
+    if summary:
         kinds = [kind.lower() for kind in summary.split(",")]
         for kind in kinds:
             if kind not in _SUMMARIES:

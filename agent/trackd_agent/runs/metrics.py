@@ -64,6 +64,11 @@ def metric_path(name: str) -> tree.Path:
     return tuple(part.replace("\\.", ".") for part in _UNESCAPED_DOT.split(name))
 
 
+def metric_name(path: tree.Path) -> str:
+    """Return the name that addresses a leaf; the opposite of `metric_path`."""
+    return ".".join(part.replace(".", "\\.") for part in path)
+
+
 class MetricDefinitions:
     """The definitions of one writer, and the last value of each step metric."""
 
@@ -126,10 +131,10 @@ class MetricDefinitions:
     def _expand(self, row: tree.Tree) -> list[tuple[tree.Path, Definition]]:
         made: list[tuple[tree.Path, Definition]] = []
         for path, _ in tree.leaves(row):
-            name = ".".join(path)
+            name, dotted = metric_name(path), ".".join(path)
             if name in self.defined or name.startswith("_"):
                 continue
-            matching = [glob for glob in self.globs if name.startswith(glob[:-1])]
+            matching = [glob for glob in self.globs if dotted.startswith(glob[:-1])]
             if matching:
                 # The longest one: the reference leaves open which of several wins.
                 copy = msgspec.structs.replace(self.globs[max(matching, key=len)], explicit=True)
@@ -142,7 +147,7 @@ class MetricDefinitions:
         if any("." in name for name in self.latest_steps):
             return None  # such a step metric is nested
         present = tuple(name for name in self.latest_steps if name in row)
-        definitions = (self.defined.get(name) for name in row)
+        definitions = (self.defined.get(metric_name((name,))) for name in row)
         wanted = {d.step_metric for d in definitions if d and d.step_sync and d.step_metric}
         return Plan(present, tuple(sorted(wanted.difference(row))))
 
@@ -153,7 +158,7 @@ class MetricDefinitions:
                 self.latest_steps[name] = value
         wanted: set[str] = set()
         for path, _ in tree.leaves(row):
-            definition = self.defined.get(".".join(path))
+            definition = self.defined.get(metric_name(path))
             if definition and definition.step_sync and definition.step_metric:
                 wanted.add(definition.step_metric)
         for name in sorted(wanted):

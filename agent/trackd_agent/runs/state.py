@@ -70,6 +70,8 @@ class WriterState:
         self._config = ConfigTree(start.config)
         self._console = Console(start.label)
         self._updates = Updates(config_changed=True, facts_changed=True)
+        #: How far event files were read: offset and namespace, by path.
+        self.followed: dict[str, tuple[int, str]] = {}
         self._prepare()
 
     def _prepare(self) -> None:
@@ -91,6 +93,8 @@ class WriterState:
             Kind.ALERT: lambda record: self._updates.alerts.append(record),
             Kind.PREEMPTING: self._apply_preempting,
             Kind.GAP: self._apply_gap,
+            Kind.TENSORBOARD: lambda record: None,  # `following` reads the files
+            Kind.FOLLOWED: self._apply_followed,
         }
 
     @property
@@ -224,6 +228,18 @@ class WriterState:
     def _apply_preempting(self, _record: records.Preempting) -> None:
         self._updates.preempting = True
 
+    def _apply_followed(self, record: records.Followed) -> None:
+        """Take what was read from an event file, which may be older than what the rank logged."""
+        runtime_s = self.runtime_s
+        for row in record.rows:
+            self._apply_row(row)
+        self.runtime_s = max(runtime_s, self.runtime_s)
+        self._updates.files += record.files
+        known = self.config
+        if new := [(path, value) for path, value in record.config if path[0] not in known]:
+            self._apply_config(records.ConfigUpdate(new))
+        self.followed[record.file] = record.offset, record.namespace
+
     def _apply_exit(self, record: records.Exit) -> None:
         self.close()
         if record.crashed and self.exit is not None:
@@ -250,7 +266,9 @@ class WriterState:
 
     def _encode_summary(self) -> str:
         value = self.summary
-        value["_wandb"] = {**value.get("_wandb", {}), "runtime": int(self.runtime_s)}
+        reserved = value.get("_wandb")  # a script may have written anything there
+        reserved = cast("dict[str, Any]", reserved) if isinstance(reserved, dict) else {}
+        value["_wandb"] = {**reserved, "runtime": int(self.runtime_s)}
         return encode_json(value)
 
     def snapshot(self) -> bytes:
@@ -269,6 +287,7 @@ class WriterState:
                 self._config.to_state(),
                 self._console.to_state(),
                 self._updates,
+                self.followed,
             ]
         )
 
@@ -284,7 +303,7 @@ class WriterState:
         )
         if version != _SNAPSHOT_VERSION:
             raise ValueError(f"snapshot of version {version}, expected {_SNAPSHOT_VERSION}")
-        rows, summary, config, console, updates = parts
+        rows, summary, config, console, updates, *later = parts
         state = cls(msgspec.convert(start, Start))
         state.facts = msgspec.convert(facts, Facts)
         state.metrics = MetricDefinitions.from_state(metrics)
@@ -297,6 +316,8 @@ class WriterState:
         state._config = ConfigTree.from_state(config)
         state._console = Console.from_state(console)
         state._updates = msgspec.convert(updates, Updates)
+        if later:  # an agent of an earlier version knew of no event files
+            state.followed = {file: (at, name) for file, (at, name) in later[0].items()}
         return state
 
 

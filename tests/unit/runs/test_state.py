@@ -187,6 +187,13 @@ def test_the_uploaded_summary_tells_the_duration() -> None:
     assert (last["_runtime"], last["_wandb"]) == (9, {"runtime": 9})
 
 
+@pytest.mark.parametrize("value", [1, {"a": 2}, [3]])
+def test_a_script_may_log_under_the_reserved_name(value: Any) -> None:
+    state = WriterState(start())
+    apply(state, row({"_wandb": value}))
+    assert json.loads(state.take().summary or "")["_wandb"]["runtime"] == 1
+
+
 def test_config_merges_and_empty_mappings_vanish() -> None:
     state = WriterState(start(config={"net": {"depth": 3, "act": "relu"}, "e": {}}))
     changes: list[Any] = [
