@@ -13,6 +13,7 @@ import anyio.lowlevel
 from trackd_agent.core.errors import InvalidRequest, UnknownRun
 from trackd_agent.runs import liveness, spool, tree
 from trackd_agent.runs.state import WriterState, encode_json
+from trackd_agent.runs.tandem import Tandem
 from trackd_proto import records
 from trackd_proto.records import Kind
 
@@ -126,14 +127,14 @@ async def _state_now(writer: Writer, context: RunsContext) -> WriterState | None
     if writer.start is None:
         return None
     state, rank_seq, agent_seq = writer.pumps.remembered() or (WriterState(writer.start), 0, 0)
-    readers = writer.agent_journal.reader(agent_seq), writer.journal.reader(rank_seq)
+    readers = writer.journal.reader(rank_seq), writer.agent_journal.reader(agent_seq)
+    both = Tandem(*readers)
     try:
-        for reader in readers:
-            while frames := reader.read(context.config.read_bytes):
-                for frame in frames:
-                    state.apply(frame)
-                state.take()
-                await anyio.lowlevel.checkpoint()
+        while frames := both.read(context.config.read_bytes):
+            for frame in frames:
+                state.apply(frame)
+            state.take()
+            await anyio.lowlevel.checkpoint()
     finally:
         for reader in readers:
             reader.close()

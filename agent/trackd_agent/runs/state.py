@@ -212,6 +212,8 @@ class WriterState:
         self._updates.facts_changed = True
 
     def _apply_console(self, record: records.ConsoleOutput) -> None:
+        if record.stream != records.LOG_LINES:
+            self._updates.console_raw.append(record.text)
         self._updates.pending_bytes += self._console.write(record)
 
     def _apply_stats(self, record: records.Stats) -> None:

@@ -10,6 +10,7 @@ import structlog
 
 from trackd_agent.runs import spool
 from trackd_agent.runs.state import WriterState
+from trackd_agent.runs.tandem import Tandem
 from trackd_proto.frames import FRAME_HEADER_BYTES
 
 if TYPE_CHECKING:
@@ -54,11 +55,12 @@ class Feed:
         self._context = context
         self._rank = writer.journal.reader(rank_seq)
         self._agent = writer.agent_journal.reader(agent_seq)
+        self._both = Tandem(self._rank, self._agent)
 
     @property
     def positions(self) -> tuple[int, int]:
         """Last numbers read of the rank's and of the agent's journal."""
-        return self._rank.position_seq, self._agent.position_seq
+        return self._both.positions
 
     def close(self) -> None:
         """Close the journals' files."""
@@ -79,6 +81,7 @@ class Feed:
                 writer.begin(start or writer.facts.substitute_start())
                 self._rank.close()
                 self._rank = writer.journal.reader(0)
+                self._both = Tandem(self._rank, self._agent)
             if writer.start is not None:
                 self.state = WriterState(writer.start)
             elif not writer.is_alive:
@@ -90,19 +93,18 @@ class Feed:
     async def decode(self, state: WriterState, full_bytes: int) -> None:
         """Apply what is journalled until so many bytes of lines wait, or nothing is left.
 
-        The rank's own records come first: an exit that the agent recorded closes the open row,
-        and must do so behind all rows also when it is read again after a crash.
+        `Tandem` tells in which order: the same when it is read again after a crash.
         """
+        while state.pending_bytes < full_bytes:
+            frames = self._both.read(self._context.config.read_bytes)
+            if not frames:
+                break
+            at = 0
+            while at < len(frames):
+                async with self._context.decoding:
+                    at = self._decode_slice(state, frames, at)
+                await anyio.lowlevel.checkpoint()
         for reader in (self._rank, self._agent):
-            while state.pending_bytes < full_bytes:
-                frames = reader.read(self._context.config.read_bytes)
-                if not frames:
-                    break
-                at = 0
-                while at < len(frames):
-                    async with self._context.decoding:
-                        at = self._decode_slice(state, frames, at)
-                    await anyio.lowlevel.checkpoint()
             self._count_damage(reader)
         if self.positions == (self._writer.journal.last_seq, self._writer.agent_journal.last_seq):
             self.unread_bytes = 0
