@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from trackd import plot as plot
     from trackd.alerts import AlertLevel
     from trackd.artifacts import Artifact, ArtifactTTL
     from trackd.configuration import Config
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from trackd.media.image import Image
     from trackd.media.video import Video
     from trackd.metrics import Metric
+    from trackd.plot import plot_table, visualize
     from trackd.restoring import restore
     from trackd.runs import Run
     from trackd.session import finish, init, setup, teardown
@@ -97,6 +99,8 @@ __all__ = [
     "log_model",
     "mark_preempting",
     "pin_config_keys",
+    "plot",
+    "plot_table",
     "restore",
     "run",
     "save",
@@ -106,6 +110,7 @@ __all__ = [
     "unwatch",
     "use_artifact",
     "use_model",
+    "visualize",
     "watch",
 ]
 
@@ -133,10 +138,14 @@ _HOMES = {
     "Video": "trackd.media.video",
     "finish": "trackd.session",
     "init": "trackd.session",
+    "plot_table": "trackd.plot",
     "restore": "trackd.restoring",
     "setup": "trackd.session",
     "teardown": "trackd.session",
+    "visualize": "trackd.plot",
 }
+#: Modules that are there without being imported.
+_MODULES = frozenset({"plot"})
 #: Belong to the global run; `trackd.session` puts the real ones here while there is one.
 _NEED_A_RUN = frozenset(
     {"log", "save", "define_metric", "alert", "mark_preempting", "pin_config_keys"}
@@ -147,7 +156,7 @@ _HOLDERS = frozenset({"config", "summary"})
 #: What scripts for wandb use, and this package does not have: the error says that it is no typo.
 _NOT_YET = frozenset(
     {"Api", "Histogram", "Html", "Molecule", "Object3D"}
-    | {"Plotly", "agent", "controller", "plot", "sweep"}
+    | {"Plotly", "agent", "controller", "sweep"}
 )
 
 
@@ -155,6 +164,8 @@ def __getattr__(name: str) -> Any:
     if home := _HOMES.get(name):
         value = globals()[name] = getattr(importlib.import_module(home), name)
         return value
+    if name in _MODULES:
+        return importlib.import_module(f"trackd.{name}")
     if name == "run":
         return None
     if name in _NEED_A_RUN or name in _HOLDERS:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from trackd.errors import UsageError
+from trackd.recording.chart import settle_charts
 from trackd.recording.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, RowCheck, RunKeys
 from trackd.recording.texts import clean_text, clean_texts, type_name
 from trackd.recording.values import SCALARS
@@ -158,7 +159,7 @@ class Recorder:
             )
         step_before = self.step - 1 if len(record) == _PLAIN_RECORD else self._step_before
         check = RowCheck(self._keys, self.place, step_before)
-        for key, value in cast("Mapping[Any, Any]", data).items():
+        for key, value in settle_charts(cast("Mapping[Any, Any]", data), self.place).items():
             check.take(key, value)
         if check.good or not (check.faults or check.refusals):
             time_s, runtime_s, _, *position = record

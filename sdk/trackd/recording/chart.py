@@ -1,0 +1,57 @@
+"""Values of a row that stand under another key than their own: charts made of tables."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trackd.recording.recordable import RunPlace
+
+
+class Chart(ABC):
+    """A value that says in the run's configuration how a value of the row is to be drawn."""
+
+    @abstractmethod
+    def settle(self, place: RunPlace, key: str) -> tuple[str, Any]:
+        """Describe the chart in the configuration; return key and value for the row."""
+
+
+def settle_charts(row: Mapping[Any, Any], place: RunPlace | None) -> Mapping[Any, Any]:
+    """Return a row in which each chart is replaced by what it is made of.
+
+    Charts in nested mappings move to the top of the row; dots join the keys that led to them.
+    """
+    if place is None or not _has_chart(row):
+        return row
+    charts: dict[str, Chart] = {}
+    kept = _without_charts(row, "", charts)
+    for key, chart in charts.items():
+        own_key, value = chart.settle(place, key)
+        kept[own_key] = value
+    return kept
+
+
+def _has_chart(row: Mapping[Any, Any]) -> bool:
+    return any(
+        isinstance(value, Chart)
+        or (isinstance(value, dict) and _has_chart(cast("dict[Any, Any]", value)))
+        for value in row.values()
+    )
+
+
+def _without_charts(
+    row: Mapping[Any, Any], prefix: str, charts: dict[str, Chart]
+) -> dict[Any, Any]:
+    kept: dict[Any, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Chart):
+            charts[f"{prefix}{key}"] = value
+        elif isinstance(value, dict):
+            nested = cast("dict[Any, Any]", value)
+            kept[key] = _without_charts(nested, f"{prefix}{key}.", charts)
+        else:
+            kept[key] = value
+    return kept
