@@ -21,6 +21,7 @@ from trackd.artifacts.paths import logical_path
 from trackd.artifacts.records import record_of
 from trackd.artifacts.references import DEFAULT_MAX_OBJECTS, Reference, entries_of
 from trackd.artifacts.staging import Staging
+from trackd.artifacts.walking import files_below
 from trackd.errors import CommError
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Artifact(ArtifactFacts):
         policy: str | None = "mutable",
         merge: bool = False,
     ) -> None:
-        """Add all files below a folder, links followed, hidden files included.
+        """Add all files below a folder: links followed, hidden files included, run folders not.
 
         Args:
             local_path: of the folder.
@@ -172,11 +173,7 @@ class Artifact(ArtifactFacts):
         if not root.is_dir():
             raise ValueError(f"add_dir: {str(local_path)!r} is no folder")
         prefix = PurePosixPath(logical_path(name) if name else "")
-        sources = [
-            Path(folder, file)
-            for folder, _, files in os.walk(root, followlinks=True)
-            for file in files
-        ]
+        sources = list(files_below(root, follow_links=True))
 
         def enter(source: Path) -> ManifestEntry:
             path = logical_path(prefix / source.relative_to(root).as_posix())

@@ -13,6 +13,7 @@ from trackd.artifacts.artifact import Artifact
 from trackd.artifacts.logging_calls import record
 from trackd.artifacts.notices import warn
 from trackd.artifacts.rules import MAX_NAME_CHARACTERS
+from trackd.artifacts.walking import files_below
 from trackd_proto.records import ConfigUpdate, Kind
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 _FOLDERS_OF_RUNS = ("wandb", ".wandb")
 #: Our own run folders are never code: they hold the code of earlier runs.
-_OWN_FOLDERS = ("trackd", ".trackd")
-_OWN_RUN = re.compile(r"(offline-)?run-\d{8}_\d{6}-.*")
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_\-.]")
 
 
@@ -80,13 +79,9 @@ def default_name(run: RunArtifacts) -> str:
 def _filtered(root: str, include: Filter, exclude: Filter) -> Iterator[str]:
     """Yield the files below a folder that one filter wants and the other does not refuse."""
     wanted, refused = _with_root(include), _with_root(exclude)
-    for folder, inner, files in os.walk(root):
-        if Path(folder).name in _OWN_FOLDERS:
-            inner[:] = [name for name in inner if not _OWN_RUN.fullmatch(name)]
-        for file in files:
-            path = os.path.join(folder, file)  # noqa: PTH118 - filters get texts
-            if wanted(path, root) and not refused(path, root):
-                yield path
+    for path in map(str, files_below(root, follow_links=False)):
+        if wanted(path, root) and not refused(path, root):
+            yield path
 
 
 def _with_root(given: Filter) -> Callable[[str, str], bool]:

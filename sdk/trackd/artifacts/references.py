@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import urllib.parse
 import urllib.request
@@ -13,6 +12,7 @@ from trackd.artifacts.facts import ArtifactFacts
 from trackd.artifacts.hashing import base64_md5, digest_file
 from trackd.artifacts.manifest import ManifestEntry
 from trackd.artifacts.notices import warn
+from trackd.artifacts.walking import files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,19 +64,17 @@ def _file_entries(reference: Reference) -> list[ManifestEntry]:
     if not local.is_dir():
         raise ValueError(f"reference {reference.uri!r}: there is no such file or folder")
     base, entries = reference.uri.rstrip("/"), list[ManifestEntry]()
-    for folder, _, files in os.walk(local):
-        for file in files:
-            if len(entries) >= reference.max_objects:
-                raise ValueError(
-                    f"reference {reference.uri!r} has more than {reference.max_objects} files: "
-                    "raise max_objects"
-                )
-            path = Path(folder, file)
-            relative = path.relative_to(local).as_posix()
-            name = posixpath.join(reference.name or "", relative)
-            # Quoted, so that names with `#`, `?` or `%` lead back to their file.
-            uri = f"{base}/{urllib.parse.quote(relative)}"
-            entries.append(_file_entry(path, name, uri, reference.checksum))
+    for path in files_below(local, follow_links=False):
+        if len(entries) >= reference.max_objects:
+            raise ValueError(
+                f"reference {reference.uri!r} has more than {reference.max_objects} files: "
+                "raise max_objects"
+            )
+        relative = path.relative_to(local).as_posix()
+        name = posixpath.join(reference.name or "", relative)
+        # Quoted, so that names with `#`, `?` or `%` lead back to their file.
+        uri = f"{base}/{urllib.parse.quote(relative)}"
+        entries.append(_file_entry(path, name, uri, reference.checksum))
     return entries
 
 
