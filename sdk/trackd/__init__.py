@@ -160,7 +160,8 @@ _NOT_YET = frozenset(
 )
 
 
-def __getattr__(name: str) -> Any:
+def _find(name: str) -> Any:
+    """Load the home of a public name, or say why there is no such name."""
     if home := _HOMES.get(name):
         value = globals()[name] = getattr(importlib.import_module(home), name)
         return value
@@ -177,6 +178,10 @@ def __getattr__(name: str) -> Any:
     elif name in _NOT_YET:
         why = ": of the names of wandb this one is not there yet"
     raise AttributeError(f"module 'trackd' has no attribute {name!r}{why}")
+
+
+if not TYPE_CHECKING:  # a type checker that saw it would believe in every name
+    __getattr__ = _find
 
 
 def __dir__() -> list[str]:
