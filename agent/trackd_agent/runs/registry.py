@@ -18,6 +18,7 @@ from trackd_agent.runs.options import Attachment
 from trackd_agent.runs.recovery import Recovery, bridge_gap, clear_spools, look_after
 from trackd_agent.runs.run import MODES, Run
 from trackd_agent.runs.writer_facts import WriterFacts
+from trackd_proto.layout import run_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +74,7 @@ class RunRegistry:
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(self._sync_journals)
         self._tasks.start_soon(self._watch)
+        self._tasks.start_soon(self._follow)
         return self
 
     async def __aexit__(
@@ -104,6 +106,8 @@ class RunRegistry:
         check_names(options)
         if options.api_key and options.base_url:
             await self._context.upstreams.credentials.put(options.base_url, options.api_key)
+        if options.mode == "offline" and not options.reattach:
+            await self._make_way(options)
         run = self.run_for(facts_of(options, options.label))
         run.check_mode(options.mode)
         writer = run.writer_of(options.producer)
@@ -137,6 +141,21 @@ class RunRegistry:
             capability=writer.capability,
         )
 
+    async def _make_way(self, options: AttachOptions) -> None:
+        """Let go of an offline run that is over: its id used again begins one in its own folder.
+
+        A writer under another label is one more process of the same run.
+        """
+        run = self._runs.get(run_key(options.entity, options.project, options.run_id))
+        if (
+            run is not None
+            and not run.is_online
+            and options.label in [w.label for w in run.writers]
+        ):
+            with anyio.move_on_after(self._context.config.detach_wait_s):
+                await run.followed()
+            await self._watch_over(run)
+
     def writer(self, capability: str) -> Writer:
         """Return the writer that a capability was given to.
 
@@ -162,6 +181,8 @@ class RunRegistry:
             if not uplink.is_running:
                 uplink.is_running = True
                 self._tasks.start_soon(self._run_uplink, run, uplink)
+        for follower in run.new_followers():
+            self._tasks.start_soon(follower.run)
 
     async def _run_uplink(self, run: Run, uplink: Uplink) -> None:
         """Keep one uplink going; whatever goes wrong in it stays in it."""
@@ -202,6 +223,21 @@ class RunRegistry:
             await self._settle(run)
         except Exception:
             log.exception("watch_failed", run_id=run.run_id)
+
+    async def _follow(self) -> None:
+        """Read TensorBoard files in turns; whatever goes wrong in one writer's stays there."""
+        while True:
+            await anyio.sleep(self._context.config.tensorboard_interval_s)
+            writers = [writer for run in self._runs.values() for writer in run.writers]
+            for writer in writers:
+                if not (writer.following.is_active and writer.is_alive):
+                    continue
+                try:
+                    await writer.following.turn()
+                except JournalFull as error:
+                    writer.problem = error.message
+                except Exception:
+                    log.exception("following_failed", run_id=writer.facts.run_id)
 
     def _known_spools(self) -> set[str]:
         return {w.facts.spool_dir for run in self._runs.values() for w in run.writers}
