@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from trackd import data_types as data_types
     from trackd import plot as plot
     from trackd.alerts import AlertLevel
     from trackd.artifacts import Artifact, ArtifactTTL
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
     from trackd.media.audio import Audio
     from trackd.media.classes import Classes
     from trackd.media.graph import Graph
+    from trackd.media.histogram import Histogram
+    from trackd.media.html import Html
     from trackd.media.image import Image
+    from trackd.media.molecule import Molecule
+    from trackd.media.object3d import Object3D, box3d
+    from trackd.media.plotly import Plotly
     from trackd.media.video import Video
     from trackd.metrics import Metric
     from trackd.plot import plot_table, visualize
@@ -77,9 +83,14 @@ __all__ = [
     "ConfigError",
     "Error",
     "Graph",
+    "Histogram",
+    "Html",
     "Image",
     "LabelInUseError",
     "Metric",
+    "Molecule",
+    "Object3D",
+    "Plotly",
     "Run",
     "Settings",
     "Summary",
@@ -89,7 +100,9 @@ __all__ = [
     "Video",
     "__version__",
     "alert",
+    "box3d",
     "config",
+    "data_types",
     "define_metric",
     "finish",
     "init",
@@ -126,9 +139,14 @@ _HOMES = {
     "ConfigError": "trackd.errors",
     "Error": "trackd.errors",
     "Graph": "trackd.media.graph",
+    "Histogram": "trackd.media.histogram",
+    "Html": "trackd.media.html",
     "Image": "trackd.media.image",
     "LabelInUseError": "trackd.errors",
     "Metric": "trackd.metrics",
+    "Molecule": "trackd.media.molecule",
+    "Object3D": "trackd.media.object3d",
+    "Plotly": "trackd.media.plotly",
     "Run": "trackd.runs",
     "Settings": "trackd.settings",
     "Summary": "trackd.summaries",
@@ -136,6 +154,7 @@ _HOMES = {
     "UnsupportedError": "trackd.errors",
     "UsageError": "trackd.errors",
     "Video": "trackd.media.video",
+    "box3d": "trackd.media.object3d",
     "finish": "trackd.session",
     "init": "trackd.session",
     "plot_table": "trackd.plot",
@@ -145,7 +164,7 @@ _HOMES = {
     "visualize": "trackd.plot",
 }
 #: Modules that are there without being imported.
-_MODULES = frozenset({"plot"})
+_MODULES = frozenset({"data_types", "plot"})
 #: Belong to the global run; `trackd.session` puts the real ones here while there is one.
 _NEED_A_RUN = frozenset(
     {"log", "save", "define_metric", "alert", "mark_preempting", "pin_config_keys"}
@@ -154,10 +173,7 @@ _NEED_A_RUN = frozenset(
 )
 _HOLDERS = frozenset({"config", "summary"})
 #: What scripts for wandb use, and this package does not have: the error says that it is no typo.
-_NOT_YET = frozenset(
-    {"Api", "Histogram", "Html", "Molecule", "Object3D"}
-    | {"Plotly", "agent", "controller", "sweep"}
-)
+_NOT_YET = frozenset({"Api", "agent", "controller", "sweep"})
 
 
 def _find(name: str) -> Any:

@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from trackd.artifacts.member import ArtifactMember
 from trackd.recording.recordable import Recordable
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from trackd.artifacts.artifact import Artifact
     from trackd.recording.recordable import RunPlace, Slot
 
 #: So many hexadecimal digits of a hash make the name of a file.
@@ -22,7 +24,7 @@ ANY_NUMBER = 2**31
 _READ_BYTES = 1 << 20
 
 
-class Media(Recordable):
+class Media(Recordable, ArtifactMember):
     """A value whose bytes lie in a file of the run.
 
     A constructor calls one of `hold` (bytes made here), `refer` (a file of the user, copied when
@@ -36,6 +38,10 @@ class Media(Recordable):
 
     log_type: ClassVar[str]
     folder: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        if "log_type" in vars(cls) and "artifact_suffix" not in vars(cls):
+            cls.artifact_suffix = cls.log_type
 
     def __init__(self, caption: str | None = None) -> None:
         self._caption = caption
@@ -151,6 +157,9 @@ class Media(Recordable):
         }
         if self._caption is not None:
             form["caption"] = self._caption
+        if uri := self.artifact_uri():
+            form["artifact_path"] = uri
+            form["_latest_artifact_path"] = self.latest_artifact_uri()
         return form
 
     @classmethod
@@ -166,6 +175,25 @@ class Media(Recordable):
         raise NotImplementedError(f"{cls.__name__} has no list form")
 
     # --- in an artifact ----------------------------------------------------------------------
+
+    def to_artifact(self, artifact: Artifact) -> dict[str, Any]:
+        """Add its file to an artifact; return what stands for it in the JSON of a table there.
+
+        Raises:
+            OSError: the file cannot be read, or its copy not be written.
+            ArtifactFinalizedError: nothing can be added any more.
+        """
+        return self.artifact_form(self.add_file_to(artifact))
+
+    def add_file_to(self, artifact: Artifact) -> str:
+        """Add its file to an artifact, named by its content; return its path there."""
+        if self._data is not None:
+            with artifact.new_file(self.artifact_path(), "wb") as file:
+                file.write(self._data)
+            return self.artifact_path()
+        if added := artifact.get_added_local_path_name(str(self._path)):
+            return added
+        return artifact.add_file(str(self._path), self.artifact_path()).path
 
     def artifact_form(self, path: str) -> dict[str, Any]:
         """Return what stands for it in a table whose artifact holds its file under `path`."""
