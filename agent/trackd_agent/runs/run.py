@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
+from trackd_agent.runs.following import Follower
 from trackd_agent.runs.liveness import looks_dead
 from trackd_agent.runs.options import RunRef, RunSnapshot
 from trackd_agent.runs.updates import Notice
@@ -43,6 +44,7 @@ class Run:
         self.started_s = facts.attached_s
         self.writers: list[Writer] = []
         self.uplinks: list[Uplink] = []
+        self._followers: dict[int, Follower] = {}
         self._own_server_url = ""
         self._context = context
         self._trouble_since_s = 0.0
@@ -138,6 +140,25 @@ class Run:
             uplink.add(writer)
         return writer
 
+    def new_followers(self) -> list[Follower]:
+        """Return followers for the writers of an offline run that have none yet."""
+        if self.is_online:
+            return []
+        made: list[Follower] = []
+        for writer in self.writers:
+            if writer.producer not in self._followers:
+                follower = Follower(writer, self._context)
+                self._followers[writer.producer] = follower
+                writer.pumps.add(follower)
+                made.append(follower)
+        return made
+
+    async def followed(self) -> None:
+        """Wait for the followers of writers that have ended."""
+        for writer in self.writers:
+            if not writer.is_alive and (follower := self._followers.get(writer.producer)):
+                await follower.over.wait()
+
     def substitute_start(self, producer: int) -> Start:
         """Return a first record for a writer of this run whose own cannot be read.
 
@@ -180,12 +201,12 @@ class Run:
     @property
     def is_over(self) -> bool:
         """Whether all writers have ended and every server has everything."""
-        return not self.has_living_writer and not any(up.is_running for up in self.uplinks)
+        return not self.has_living_writer and not self.is_uploading
 
     @property
     def is_uploading(self) -> bool:
         """Whether something is on its way, or may be."""
-        return any(uplink.is_running for uplink in self.uplinks)
+        return any(carrier.is_running for carrier in (*self.uplinks, *self._followers.values()))
 
     @property
     def problem(self) -> str:

@@ -27,6 +27,8 @@ class Updates:
     history: list[str] = field(default_factory=list[str])
     events: list[str] = field(default_factory=list[str])
     console: dict[int, str] = field(default_factory=dict[int, str])
+    #: What was printed, as it was, in order.
+    console_raw: list[str] = field(default_factory=list[str])
     #: The full summary, when it changed.
     summary: str | None = None
     config_changed: bool = False

@@ -15,12 +15,12 @@ import anyio.to_thread
 import structlog
 
 from trackd_agent.filestream import FileStream, Offsets, Outgoing, shared_headers
+from trackd_agent.runs.console_files import ConsoleFiles, LogPosition
 from trackd_agent.runs.state import WriterState
 from trackd_agent.runs.updates import Notice
 from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
-from trackd_agent.runs.upload.own_files import ConsoleFile, console_file_name
 from trackd_agent.upstream import Courier, Wake
 from trackd_proto.layout import producer_name
 
@@ -60,7 +60,8 @@ class Pump:
         self._feed: Feed | None = None
         self._files: dict[str, str] = {}
         self._dropped: dict[str, int] = {}
-        self._console = ConsoleFile(uplink.files_dir / console_file_name(writer.label))
+        self._log = LogPosition()
+        self._console: ConsoleFiles | None = None
         self._full_bytes = context.config.request_bytes
         self._sent_at = float("-inf")
 
@@ -158,13 +159,15 @@ class Pump:
         self.console_lines = saved.console_lines
         self._files = saved.files
         self._dropped = saved.dropped
-        self._console.position = saved.log
+        self._log = saved.log
         return WriterState.restore(saved.state)
 
     async def _open_stream(self, state: WriterState, saved: PumpCheckpoint | None) -> FileStream:
         writer, uplink = self.writer, self._uplink
         if writer.start is None:
             writer.begin(state.start)
+        assert writer.start is not None
+        self._console = ConsoleFiles(uplink.files_dir.parent, writer.start, self._log)
         uplink.joined(self)
         await uplink.upsert.ready.wait()
         writer.url = writer.url or uplink.upsert.url
@@ -271,15 +274,24 @@ class Pump:
         if self._uplink.is_first:
             for notice in updates.notices:
                 self.writer.notices.append(notice)
-            if updates.console:
-                await self._write_console(updates.console)
+            if updates.console or updates.console_raw:
+                await self._write_console(updates)
 
-    async def _write_console(self, edits: dict[int, str]) -> None:
+    async def _write_console(self, updates: Updates) -> None:
+        assert self._console is not None
+        edits = updates.console
         try:
-            await anyio.to_thread.run_sync(self._console.update, edits)
+            closed = await anyio.to_thread.run_sync(self._console.write, edits, updates.console_raw)
         except OSError as error:
             self._dropped["console_file"] = self._dropped.get("console_file", 0) + len(edits)
             log.warning("console_file_not_written", problem=str(error))
+            return
+        for name in closed:
+            self._upload_now(name)
+
+    def _upload_now(self, name: str) -> None:
+        self._files[name] = "now"
+        self._uplink.uploader.add(name, "now")
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -294,10 +306,9 @@ class Pump:
             if not ending.record_crash(writer, state.start.time_s):
                 await self._wake.wait(1.0)
             return
-        if self._uplink.is_first and not self._console.is_empty:
-            name = self._console.path.name
-            self._files[name] = "now"
-            self._uplink.uploader.add(name, "now")
+        if self._uplink.is_first and self._console is not None:
+            for name in self._console.finish():
+                self._upload_now(name)
         self._finish_files()
         await self._store(is_over=True)
         self.over.set()
@@ -324,7 +335,7 @@ class Pump:
             console_base=stream.offsets.console_base,
             console_lines=self.console_lines,
             state=state.snapshot(),
-            log=self._console.position,
+            log=self._log,
             files=self._files,
             dropped=self._dropped,
             is_over=is_over,
