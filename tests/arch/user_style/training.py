@@ -3,9 +3,9 @@
 import argparse
 from datetime import timedelta
 from pathlib import Path
+from typing import assert_type
 
 import numpy as np
-from typing_extensions import assert_type
 
 import trackd as wandb
 
