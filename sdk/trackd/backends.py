@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
     from trackd.console import ConsoleCapture
     from trackd.context import WriterContext
+    from trackd.provenance import Provenance
     from trackd.recording.recordable import RunPlace
     from trackd.recording.recorder import Recorder
     from trackd.recording.spool import Spool
     from trackd.summaries import SummaryStore
     from trackd.writer import Handover, Writer
+
+#: How long the end of a run waits for patches of a large repository.
+_PROVENANCE_S = 10.0
 
 
 class RecordSink(Protocol):
@@ -100,6 +104,8 @@ class AgentBackend:
         self.recorder: RecordSink = writer.recorder
         self.console: ConsoleCapture | None = None
         self.debug_log: logging.Handler | None = None
+        #: What writes the files that tell what the run was made from.
+        self.provenance: Provenance | None = None
         self._writer = writer
         self._context = writer.context
 
@@ -146,6 +152,8 @@ class AgentBackend:
         """Hand everything to the agent and leave."""
         if self.console is not None:
             self.console.finish()
+        if self.provenance is not None:
+            self.provenance.wait(_PROVENANCE_S)
         context = self._context
         self.recorder = FinishedRecorder(context.identity.run_id, self.recorder.step)
         timeout_s = context.settings.finish_timeout or math.inf  # 0: as long as it moves
@@ -186,6 +194,7 @@ class ChildBackend:
         self.recorder: RecordSink = _FirstRecord(self, first_step)
         self.console: ConsoleCapture | None = None
         self.inherited: Backend | None = None
+        self.provenance: Provenance | None = None
         self.url = url
         self._context = context
         self._parent_producer = parent_producer
@@ -233,6 +242,8 @@ class ChildBackend:
         """End this process's own records; the parent's run goes on."""
         if self.console is not None:
             self.console.finish()
+        if self.provenance is not None:
+            self.provenance.wait(_PROVENANCE_S)
         recorder, spool = self.recorder, self._spool
         self.recorder = FinishedRecorder(self._context.identity.run_id, recorder.step)
         self._spool = None
