@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -58,15 +60,24 @@ def _describe_entry(entry: ArtifactEntry, run_dir: Path | None) -> dict[str, Any
     size = entry.size or 0
     if entry.ref:
         return {"path": entry.path, "ref": entry.ref, "size": size}
-    shown: dict[str, Any] = {"path": entry.path, "size": size, "md5": _hex(entry.digest)}
-    if run_dir is None or not entry.local_path or not entry.path.endswith(".json"):
-        return shown
-    if size <= MAX_JSON_BYTES:
-        try:
-            shown["json"] = json.loads((run_dir / entry.local_path).read_bytes())
-        except (OSError, ValueError):
-            pass  # gone meanwhile, or no JSON after all
+    local = run_dir / entry.local_path if run_dir and entry.local_path else None
+    md5 = _md5_of(local) if "alg" in entry.extra else _hex(entry.digest)
+    shown: dict[str, Any] = {"path": entry.path, "size": size, "md5": md5}
+    if local is not None and entry.path.endswith(".json") and size <= MAX_JSON_BYTES:
+        with contextlib.suppress(OSError, ValueError):  # gone meanwhile, or no JSON after all
+            shown["json"] = json.loads(local.read_bytes())
     return shown
+
+
+def _md5_of(path: Path | None) -> str | None:
+    """Return the digest of a file whose entry has one of another kind."""
+    try:
+        if path is None:
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError:
+        return None
 
 
 def _hex(digest: str) -> str | None:
