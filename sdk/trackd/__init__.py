@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from trackd.session import finish, init, setup, teardown
     from trackd.settings import Settings
     from trackd.summaries import Summary
-    from trackd.tables import Table
+    from trackd.tables import EvalTable, JoinedTable, Table
 
     config: Config
     summary: Summary
@@ -82,10 +82,12 @@ __all__ = [
     "Config",
     "ConfigError",
     "Error",
+    "EvalTable",
     "Graph",
     "Histogram",
     "Html",
     "Image",
+    "JoinedTable",
     "LabelInUseError",
     "Metric",
     "Molecule",
@@ -138,10 +140,12 @@ _HOMES = {
     "Config": "trackd.configuration",
     "ConfigError": "trackd.errors",
     "Error": "trackd.errors",
+    "EvalTable": "trackd.tables",
     "Graph": "trackd.media.graph",
     "Histogram": "trackd.media.histogram",
     "Html": "trackd.media.html",
     "Image": "trackd.media.image",
+    "JoinedTable": "trackd.tables",
     "LabelInUseError": "trackd.errors",
     "Metric": "trackd.metrics",
     "Molecule": "trackd.media.molecule",

@@ -22,7 +22,6 @@ LATER = {
     "histogram_values": "data types (Histogram)",
     "html_and_molecule": "data types (Html, Molecule)",
     "log_numpy": "histograms of large arrays",
-    "table_value": "data types (Table)",
 }
 CASES = sorted(path.stem for path in CONFORMANCE.glob("scripts/*.py"))
 

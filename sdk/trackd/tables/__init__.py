@@ -5,6 +5,8 @@ a run, file and artifact (`table`, `cells`). Knows of artifacts and of the run o
 `trackd.artifacts` and `RunPlace` offer; rows with tables are its only callers.
 """
 
+from trackd.tables.eval_table import EvalTable
+from trackd.tables.joins import JoinedTable, PartitionedTable
 from trackd.tables.table import Table
 
-__all__ = ["Table"]
+__all__ = ["EvalTable", "JoinedTable", "PartitionedTable", "Table"]

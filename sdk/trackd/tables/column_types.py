@@ -414,6 +414,10 @@ def _rule(kind: type[Any]) -> _Rule:
         return _BY_CLASS[kind]
     if hasattr(kind, "column_type"):
         return lambda value: value.column_type()
+    if getattr(kind, "log_type", None) == _IMAGE:
+        from trackd.tables.image_type import ImageType  # which derives from the types here
+
+        return ImageType.of
     if (media := media_type(kind)) is not None:
         return _always(media)
     if is_numpy(kind, "ndarray"):
@@ -426,7 +430,7 @@ def _rule(kind: type[Any]) -> _Rule:
 
 
 def media_type(kind: type[Any]) -> ColumnType | None:
-    """Return the type of a class of media that has one."""
+    """Return the type of a class of media that has one for all its values."""
     log_type = getattr(kind, "log_type", None)
     return MediaType(log_type) if log_type in _MEDIA else None
 
@@ -459,8 +463,9 @@ def _type_of_dict(value: dict[Any, Any]) -> ColumnType:
 
 
 _ARTIFACT = "trackd.artifacts.artifact.Artifact"
+_IMAGE = "image-file"
 _MEDIA = frozenset(
-    {"image-file", "audio-file", "video-file", "html-file", "object3D-file", "bokeh-file"}
+    {"audio-file", "video-file", "html-file", "object3D-file", "bokeh-file"}
     | {"joined-table", "partitioned-table"}
 )
 #: Types of all values of a class, but for links to artifacts and NaN.

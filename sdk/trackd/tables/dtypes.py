@@ -16,6 +16,7 @@ from trackd.tables.column_types import (
     media_type,
     numpy_scalar_type,
 )
+from trackd.tables.image_type import ImageType
 
 
 def type_from(dtype: Any) -> ColumnType:
@@ -55,4 +56,6 @@ def _type_from_class(kind: type[Any]) -> ColumnType:
         return ListType()
     if is_numpy(kind, "ndarray"):
         raise TypeError("dtype=numpy.ndarray tells no shape: leave dtype out, the values tell it")
+    if getattr(kind, "log_type", None) == ImageType.name:
+        return ImageType()
     return media_type(kind) or numpy_scalar_type(kind) or PythonObjectType(kind.__name__)
