@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trackd import __version__
+from trackd import __version__, environment
 from trackd import identity as identities
 from trackd.place import WriterPlace
 from trackd.recording.recorder import Clock, Recorder
@@ -46,6 +46,8 @@ class RunIdentity:
     #: True when the user gave the label: then a conflict is an error.
     label_is_explicit: bool
     config: dict[str, Any] = field(default_factory=dict[str, Any])
+    #: Keys of the configuration that the script may not change, and who says so.
+    locks: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(slots=True)
@@ -127,6 +129,7 @@ def start_record(
         settings=agent_settings(settings),
         parent_producer=parent_producer,
         first_step=first_step,
+        environment={} if is_guest else environment.describe(settings),
         joined_s=context.clock.runtime_s() if is_guest else 0.0,
     )
 

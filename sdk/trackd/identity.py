@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_CHARACTERS = 8
+#: Project of runs that name none and lie in no git repository.
+NO_PROJECT = "uncategorized"
 #: Rank of a process and number of processes, as launchers tell them, most specific first.
 _RANK_VARIABLES = (
     ("RANK", "WORLD_SIZE"),
@@ -71,8 +73,8 @@ def default_project(program: str) -> str:
             parts = [folder.name, "_".join(start.relative_to(folder).parts)]
             name = "-".join(part for part in parts if part)
             cleaned = "".join("_" if c in "/\\#?%:" or ord(c) < 32 else c for c in name)
-            return cleaned[:128] or "uncategorized"
-    return "uncategorized"
+            return cleaned[:128] or NO_PROJECT
+    return NO_PROJECT
 
 
 def start_ticks(pid: int) -> int:

@@ -8,6 +8,7 @@ from trackd.configuration import Config, StaticConfig
 from trackd.errors import UsageError
 from trackd.recording.recorder import FinishedRecorder
 from trackd.recording.values import config_record
+from trackd.settings import in_jupyter
 from trackd.summaries import Summary
 from trackd_proto.records import ConfigUpdate, Kind, RunUpdate
 
@@ -60,7 +61,13 @@ class RunFacts:
         self._make_saver: Callable[[], FileSaver] | None = None
         self._saver: FileSaver | None = None
         self._watcher: Watcher | None = None
-        self._config = Config(identity.config, self._publish_config, terminal.warn)
+        self._config = Config(
+            identity.config,
+            self._publish_config,
+            terminal.warn,
+            locks=identity.locks,
+            is_free=in_jupyter(),
+        )
         self._summary = Summary(backend.summary_store())
 
     @property

@@ -7,19 +7,20 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from trackd import settings as settings_module
 from trackd.errors import Error
 from trackd.exits import ExitHooks
 from trackd.identity import generate_producer
 from trackd.sending import quiet_grpc
+from trackd.session_settings import SessionSettings
 from trackd.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from trackd.attaching import Ticket
+    from trackd.config_sources import FirstConfig
     from trackd.runs import Run
-    from trackd.settings import Loaded, Settings
+    from trackd.settings import RunMoment, Settings
 
 #: Names of the package that belong to the global run while there is one.
 _BOUND_METHODS = (
@@ -43,7 +44,7 @@ class Session:
     """Open runs of this process and what they share."""
 
     def __init__(self) -> None:
-        self._loaded: Loaded | None = None
+        self.settings = SessionSettings()
         self._runs: list[Run] = []
         #: Runs of the process from which this one was forked.
         self._inherited: list[Run] = []
@@ -59,20 +60,11 @@ class Session:
 
     def set_up(self, explicit: Mapping[str, Any] | Settings | None = None) -> Settings:
         """Read settings files and environment, once, and add explicit settings."""
-        if self._loaded is None:
-            self._loaded = settings_module.load(explicit)
-            terminal = Terminal(self._loaded.settings)
-            for problem in self._loaded.problems:
-                terminal.error(problem)
-            if self._loaded.files:
-                terminal.info(f"loading settings from {', '.join(map(str, self._loaded.files))}")
-        elif explicit is not None:
-            self._loaded.settings.update(explicit)
-        return self._loaded.settings
+        return self.settings.loaded(explicit).settings
 
     def forget(self) -> None:
         """Read settings anew at the next `init`."""
-        self._loaded = None
+        self.settings.forget()
 
     # --- runs --------------------------------------------------------------------------------
 
@@ -81,7 +73,7 @@ class Session:
         """The global run."""
         return self._global
 
-    def init(self, settings: Settings, config: Any) -> Run:
+    def init(self, settings: Settings, config: FirstConfig) -> Run:
         """Start a run, or return the open one, as `reinit` says."""
         settings.reinit = _chosen_reinit(settings.reinit)
         runs = () if settings.mode == "disabled" else (*self._inherited, *self._runs)
@@ -104,7 +96,7 @@ class Session:
                 run.finish()
         return self._start(settings, config)
 
-    def _start(self, settings: Settings, config: Any) -> Run:
+    def _start(self, settings: Settings, config: FirstConfig) -> Run:
         quiet_grpc.load()
         from trackd import starting  # loads gRPC and what needs it, at the first run only
 
@@ -194,8 +186,7 @@ class Session:
             self.finish(run, self._hooks.exit_code)
 
     def _complain(self, text: str) -> None:
-        if self._loaded is not None:
-            Terminal(self._loaded.settings).error(text)
+        self.settings.complain(text)
 
     def _in_child(self) -> None:
         for run in [*self._runs, *self._inherited]:
@@ -234,7 +225,7 @@ def setup(settings: Settings | Mapping[str, Any] | None = None) -> Session:
         ValueError: a value is refused.
         UsageError: a value is refused.
     """
-    session().set_up(None if settings is None else settings_module.as_values(settings))
+    session().set_up(settings)
     return session()
 
 
@@ -259,15 +250,16 @@ def finish(exit_code: int | None = None) -> None:
 
 
 def init(  # noqa: PLR0913 - the signature of the reference
-    project: str | None = None,
-    *,
     entity: str | None = None,
+    project: str | None = None,
     dir: str | os.PathLike[str] | None = None,
     id: str | None = None,
     name: str | None = None,
     notes: str | None = None,
     tags: list[str] | tuple[str, ...] | str | None = None,
     config: Any = None,
+    config_exclude_keys: Collection[str] | None = None,
+    config_include_keys: Collection[str] | None = None,
     allow_val_change: bool | None = None,
     group: str | None = None,
     job_type: str | None = None,
@@ -275,8 +267,14 @@ def init(  # noqa: PLR0913 - the signature of the reference
     force: bool | None = None,
     reinit: str | bool | None = None,
     resume: str | bool | None = None,
+    resume_from: RunMoment | str | None = None,
+    fork_from: RunMoment | str | None = None,
     save_code: bool | None = None,
+    tensorboard: bool | None = None,
+    sync_tensorboard: bool | None = None,
+    monitor_gym: bool | None = None,
     settings: Settings | Mapping[str, Any] | None = None,
+    anonymous: Any = None,
 ) -> Run:
     """Start a run.
 
@@ -284,14 +282,17 @@ def init(  # noqa: PLR0913 - the signature of the reference
     none, or to disk until one answers.
 
     Args:
-        project: the run belongs to; default: name of the git repository, or `uncategorized`.
         entity: user or team.
+        project: the run belongs to; default: name of the git repository, or `uncategorized`.
         dir: where the folder `trackd` with run folders is made; default: here.
         id: of the run; several processes that name the same id share one run.
         name: to be shown.
         notes: longer description.
         tags: labels to search for.
-        config: dictionary, argparse namespace or object with the run's parameters.
+        config: the run's parameters: dictionary, argparse namespace, absl flags, object with
+            attributes, or path of a YAML file.
+        config_exclude_keys: deprecated; see `trackd.helper.parse_config`.
+        config_include_keys: deprecated; see `trackd.helper.parse_config`.
         allow_val_change: accepted; `init` may always set values.
         group: runs that belong together.
         job_type: kind of job, such as `train`.
@@ -299,32 +300,47 @@ def init(  # noqa: PLR0913 - the signature of the reference
         force: accepted.
         reinit: what a second `init` does: `return_previous`, `finish_previous`, `create_new`.
         resume: `allow`, `must`, `never` or `auto`.
-        save_code: accepted.
-        settings: further settings; see `Settings`.
+        resume_from: step of this run to go back to, as `<run id>?_step=<number>`.
+        fork_from: step of another run to start from, as `<run id>?_step=<number>`.
+        save_code: keep the program with the run.
+        tensorboard: older name of `sync_tensorboard`.
+        sync_tensorboard: record what is written to TensorBoard.
+        monitor_gym: accepted, has no effect: log videos with `trackd.Video`.
+        settings: further settings; see `Settings`. An object is changed in place.
+        anonymous: deprecated, has no effect.
 
     Raises:
         UsageError: a refused project or id, or a label in use by another living process.
         ValueError: a refused setting.
+        ConfigError: a configuration file is missing or cannot be read.
         CommError: the agent refuses this process, or nothing can be written anywhere.
     """
-    merged = session().set_up().copy()
-    merged.update(settings_module.as_values(settings))
-    arguments: dict[str, Any] = {
-        "project": project,
-        "entity": entity,
-        "root_dir": dir,
-        "run_id": id,
-        "run_name": name,
-        "run_notes": notes,
-        "run_tags": tags,
-        "allow_val_change": allow_val_change,
-        "run_group": group,
-        "run_job_type": job_type,
-        "mode": mode,
-        "force": force,
-        "reinit": reinit,
-        "resume": resume,
-        "save_code": save_code,
-    }
-    merged.update(arguments)
-    return session().init(merged, config)
+    merged = session().settings.for_run(
+        settings,
+        {
+            "entity": entity,
+            "project": project,
+            "root_dir": dir,
+            "run_id": id,
+            "run_name": name,
+            "run_notes": notes,
+            "run_tags": tags,
+            "allow_val_change": allow_val_change,
+            "run_group": group,
+            "run_job_type": job_type,
+            "mode": mode,
+            "force": force,
+            "reinit": reinit,
+            "resume": resume,
+            "resume_from": resume_from,
+            "fork_from": fork_from,
+            "save_code": save_code,
+            "sync_tensorboard": tensorboard if sync_tensorboard is None else sync_tensorboard,
+            "anonymous": anonymous,
+        },
+    )
+    del monitor_gym
+    first = session().settings.first_config(
+        config, merged, config_exclude_keys, config_include_keys
+    )
+    return session().init(merged, first)

@@ -5,41 +5,46 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trackd import folders
+from trackd import environment, folders
 from trackd import identity as identities
 from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
-from trackd.configuration import plain_values
 from trackd.console import ConsoleCapture, check_levels
 from trackd.context import RunIdentity, WriterContext
 from trackd.logs import open_debug_log
+from trackd.provenance import Provenance
 from trackd.runs import Run
 from trackd.sending.discovery import Discovery
 from trackd.terminal import Terminal
 from trackd.writer import Writer
 from trackd_proto.layout import RunFolderFacts
-from trackd_proto.records import Kind
+from trackd_proto.records import ConfigUpdate, FileSaved, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trackd.backends import Backend
+    from trackd.config_sources import FirstConfig
     from trackd.files import FileSaver
     from trackd.settings import Settings
     from trackd.writer import Handover
 
 
-def identify(settings: Settings, config: Any) -> RunIdentity:
-    """Return what the run is, from settings, environment and defaults."""
+def identify(settings: Settings, config: FirstConfig) -> RunIdentity:
+    """Return what the run is, from settings, environment and defaults; completes the settings."""
+    environment.complete(settings)
     run_id = settings.run_id or identities.generate_id()
     disabled = settings.mode == "disabled"
     program = settings.program or identities.program_path()
-    project = settings.project or ("dummy" if disabled else identities.default_project(program))
+    project = settings.project or identities.default_project(program)
+    if disabled and project == identities.NO_PROJECT:
+        project = "dummy"
     label = settings.x_label
     if label is None:
         shared = settings.mode == "shared"
         label = identities.rank_label(os.environ) or (identities.shared_label() if shared else "")
+    settings.update({"run_id": run_id, "project": project})
     return RunIdentity(
         run_id=run_id,
         project=project,
@@ -52,7 +57,8 @@ def identify(settings: Settings, config: Any) -> RunIdentity:
         tags=settings.run_tags or (),
         label=label,
         label_is_explicit=bool(settings.x_label),
-        config=plain_values(config),
+        config=config.values,
+        locks=config.locks,
     )
 
 
@@ -93,6 +99,7 @@ def start(
     backend.debug_log = open_debug_log(folder.logs)
     run = make_run(context, backend, finish)
     print_header(run, terminal, attached=attached)
+    keep_provenance(run, backend)
     writer.sender.on_url = lambda url: terminal.info(f"view the run at {url}")
     console = ConsoleCapture(writer.recorder.console, settings, terminal, run.write_logs)
     backend.console = console
@@ -125,6 +132,7 @@ def start_in_child(
     recorder = backend.open()
     run = make_run(context, backend, finish)
     print_header(run, terminal, attached=True)
+    keep_provenance(run, backend)
     console = ConsoleCapture(recorder.console, settings, terminal, run.write_logs)
     backend.console = console
     console.start_ticking()
@@ -167,8 +175,26 @@ def make_run(
             use_symlinks=context.settings.symlink,
         )
 
+    context.settings.run_dir = str(context.run_dir)
+    context.settings.x_start_time = context.clock.start_time_s
     run.begin(make_saver, context.clock.start_time_s)
     return run
+
+
+def keep_provenance(run: Run, backend: AgentBackend | ChildBackend) -> None:
+    """Put into the run what it is made from: packages, and code where the settings want it."""
+    settings = run.settings
+
+    def publish(path: str) -> None:
+        run.backend.recorder.record(Kind.FILE, FileSaved(path, "now"))
+
+    backend.provenance = Provenance(Path(run.dir), settings, publish)
+    backend.provenance.start()
+    if path := backend.provenance.code_path:
+        record = ConfigUpdate(set=[(["_wandb", "code_path"], path)])
+        run.backend.recorder.record(Kind.CONFIG, record)
+    if settings.save_code and settings.code_dir and not settings.disable_code:
+        run.log_code(settings.code_dir)
 
 
 def print_header(run: Run, terminal: Terminal, *, attached: bool) -> None:

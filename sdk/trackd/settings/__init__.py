@@ -9,6 +9,7 @@ Must not know runs, agents or terminals. Called by the session, which reads it o
 everything that acts on a setting.
 """
 
+from trackd.settings.computed import in_jupyter
 from trackd.settings.model import FIELDS, Settings, shown_value
 from trackd.settings.moment import RunMoment
 from trackd.settings.sources import Loaded, as_values, from_environment, load, user_file
@@ -20,6 +21,7 @@ __all__ = [
     "Settings",
     "as_values",
     "from_environment",
+    "in_jupyter",
     "load",
     "shown_value",
     "user_file",

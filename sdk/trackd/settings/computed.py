@@ -19,12 +19,10 @@ _COLAB_PAGE = "https://colab.research.google.com/notebook#"
 _SAFE_IN_RUN_ID = "=+&$@"
 
 
-class ComputedSettings:
-    """Properties of `Settings` that follow from its values."""
+class Folders:
+    """Where the files of a run lie."""
 
     __slots__ = ()
-
-    # --- folders and files -------------------------------------------------------------------
 
     @property
     def wandb_dir(self) -> str:
@@ -100,12 +98,10 @@ class ComputedSettings:
     def _tmp_code_dir(self) -> str:
         return f"{self.sync_dir}/tmp/code"  # noqa: S108 - a folder of the run
 
-    # --- the run -----------------------------------------------------------------------------
-
     @property
     def run_mode(self) -> str:
         """Begin of the run folder's name: `run` or `offline-run`."""
-        return "offline-run" if self._offline else "run"
+        return "offline-run" if cast("Settings", self).mode == "offline" else "run"
 
     @property
     def timespec(self) -> str:
@@ -117,19 +113,11 @@ class ComputedSettings:
     def _start_datetime(self) -> str:
         return self.timespec
 
-    @property
-    def _offline(self) -> bool:
-        return cast("Settings", self).mode == "offline"
 
-    @property
-    def _shared(self) -> bool:
-        return cast("Settings", self).mode == "shared"
+class Addresses:
+    """Pages of the run, for people."""
 
-    @property
-    def _noop(self) -> bool:
-        return cast("Settings", self).mode == "disabled"
-
-    # --- addresses ---------------------------------------------------------------------------
+    __slots__ = ()
 
     @property
     def app_url(self) -> str:
@@ -165,7 +153,7 @@ class ComputedSettings:
     def colab_url(self) -> str | None:
         """Page of the notebook at Colab; None elsewhere."""
         path = cast("Settings", self).x_jupyter_path or ""
-        if not self._colab or not path.startswith(_COLAB_FILE):
+        if not in_colab() or not path.startswith(_COLAB_FILE):
             return None
         from urllib.parse import unquote
 
@@ -182,7 +170,23 @@ class ComputedSettings:
         """`local` or `cloud`."""
         return "local" if self.is_local else "cloud"
 
-    # --- this process ------------------------------------------------------------------------
+
+class Circumstances:
+    """How the run is made: its mode, this process, this machine."""
+
+    __slots__ = ()
+
+    @property
+    def _offline(self) -> bool:
+        return cast("Settings", self).mode == "offline"
+
+    @property
+    def _shared(self) -> bool:
+        return cast("Settings", self).mode == "shared"
+
+    @property
+    def _noop(self) -> bool:
+        return cast("Settings", self).mode == "disabled"
 
     @property
     def _args(self) -> list[str]:
@@ -194,11 +198,11 @@ class ComputedSettings:
 
     @property
     def _jupyter(self) -> bool:
-        return type(_shell()).__name__ == "ZMQInteractiveShell"
+        return in_jupyter()
 
     @property
     def _colab(self) -> bool:
-        return "google.colab" in sys.modules
+        return in_colab()
 
     @property
     def _kaggle(self) -> bool:
@@ -232,6 +236,16 @@ class ComputedSettings:
     def _code_path_local(self) -> str | None:
         settings = cast("Settings", self)
         return settings.program_relpath if settings.program else None
+
+
+def in_jupyter() -> bool:
+    """Return whether this process runs the cells of a Jupyter notebook."""
+    return type(_shell()).__name__ == "ZMQInteractiveShell"
+
+
+def in_colab() -> bool:
+    """Return whether this process runs the cells of a notebook at Google Colab."""
+    return "google.colab" in sys.modules
 
 
 def _local_time(time_s: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackd.settings.computed import ComputedSettings
+from trackd.settings.computed import Addresses, Circumstances, Folders
 from trackd.settings.field import Field
 from trackd.settings.node_fields import (
     ProcessFields,
@@ -40,7 +40,9 @@ class Settings(
     WaitingFields,
     ProcessFields,
     UploadFields,
-    ComputedSettings,
+    Folders,
+    Addresses,
+    Circumstances,
 ):
     """Everything that can be set for a run.
 

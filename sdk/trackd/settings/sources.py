@@ -53,7 +53,7 @@ class Loaded:
         names = (name for name, value in values.items() if value is not None)
         self.sources.update(dict.fromkeys(names, source))
 
-    def has_changed(self, environ: Mapping[str, str]) -> list[str]:
+    def changed_variables(self, environ: Mapping[str, str]) -> list[str]:
         """Return the variables that set something and were changed since they were read."""
         now = variables_in(environ)
         names = self.environ.keys() | now.keys()
@@ -79,6 +79,8 @@ def load(explicit: Mapping[str, Any] | Settings | None = None) -> Loaded:
     for name, (variable, value) in _by_field(loaded.environ).items():
         loaded.take({name: value}, f"environment: {variable}")
     loaded.take(given, "setup()")
+    if "root_dir" not in loaded.sources:  # runs stay together when the program changes folders
+        loaded.settings.root_dir = os.getcwd()  # noqa: PTH109
     return loaded
 
 
