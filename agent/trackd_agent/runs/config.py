@@ -16,6 +16,10 @@ class RunsConfig(BaseModel):
     spool_grace_s: float = Field(default=3.0, ge=0)
     #: Longest wait of a leaving rank for records that are still on their way, in seconds.
     detach_wait_s: float = Field(default=5.0, ge=0)
+    #: How often TensorBoard files are looked at, in seconds.
+    tensorboard_interval_s: float = Field(default=1.0, gt=0)
+    #: Longest wait of a leaving rank for what is left in its TensorBoard files, in seconds.
+    last_reading_s: float = Field(default=2.0, gt=0)
     #: Longest piece of decoding without giving other tasks a turn, in seconds.
     slice_s: float = Field(default=0.005, gt=0)
     #: A request is sent before its interval is over when its lines reach this size, in bytes.

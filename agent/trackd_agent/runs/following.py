@@ -1,166 +1,133 @@
-"""TensorBoard files of one writer: read in turns, and what was read journalled with its place.
+"""Follows the writers of offline runs: what they print comes into their files while they run.
 
-Rows and position are one record of the agent's journal, so an agent that was killed goes on
-exactly where the journal ends. Which folders there are is noted beside the journal before the
-record that names them is taken, and so known to the next agent.
+Nothing is uploaded and nothing is remembered: an agent that starts anew writes the files again
+from the journal, which stays whole in the run folder.
 """
 
 from __future__ import annotations
 
-import struct
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
-import msgspec
 import structlog
 
-from trackd_agent.core.errors import JournalFull
-from trackd_agent.runs.updates import Notice
-from trackd_agent.tensorboard import Follower, Position
-from trackd_proto.frames import FRAME_MAGIC, Scanner
-from trackd_proto.records import Followed, Kind, TensorboardLogs, decode
+from trackd_agent.runs.console_files import ConsoleFiles
+from trackd_agent.runs.upload.feed import Feed
+from trackd_agent.upstream import Wake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from trackd_agent.runs.context import RunsContext
+    from trackd_agent.runs.state import WriterState
     from trackd_agent.runs.writer import Writer
-    from trackd_proto.frames import Frame
 
 log = structlog.get_logger()
 
-#: How frames begin that name a folder; searched for in what ranks send, which is cheap.
-_HEAD = struct.pack("<HBB", FRAME_MAGIC, Kind.TENSORBOARD, 0)
-#: Longest time that one writer keeps the others waiting, in seconds.
-_TURN_S = 0.5
+_TAKE_BYTES = 1024 * 1024
+#: How often the files are brought up to date, in seconds.
+_INTERVAL_S = 1.0
 
 
-def folders_in(frames: bytes | memoryview, producer: int) -> list[TensorboardLogs]:
-    """Return the folders that a blob of frames names."""
-    if _HEAD not in bytes(frames):
-        return []
-    return folders_of(Scanner(frames, producer=producer))
+class Follower:
+    """Follows one writer; takes the place of a pump among its carriers.
 
-
-def folders_of(frames: Iterable[Frame]) -> list[TensorboardLogs]:
-    """Return the folders that some frames name; what cannot be read names none."""
-    found: list[TensorboardLogs] = []
-    for frame in frames:
-        if frame.kind == Kind.TENSORBOARD:
-            try:
-                record = decode(frame.kind, frame.payload)
-            except ValueError:
-                continue  # the state counts it
-            if isinstance(record, TensorboardLogs):
-                found.append(record)
-    return found
-
-
-class Following:
-    """The event files of one writer.
-
-    Args:
-        writer: whose facts name the folders, and whose journal takes what is read.
+    Attributes:
+        over: set when the writer has ended and everything of it is in its files.
+        is_running: whether something may still come.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, context: RunsContext) -> None:
+        self.over = anyio.Event()
+        self.is_running = True
+        self.dropped: dict[str, int] = {}
         self._writer = writer
-        self._follower: Follower | None = None
-        self._reading = anyio.Lock()
+        self._context = context
+        self._wake = Wake()
+        self._state: WriterState | None = None
+
+    # -- what a writer knows of its carriers -----------------------------------------------
 
     @property
-    def is_active(self) -> bool:
-        """Whether there is any folder to follow."""
-        return bool(self._writer.facts.tensorboard)
+    def acked_seq(self) -> int:
+        """0: nothing is uploaded."""
+        return 0
 
-    async def turn(self) -> None:
-        """Journal what is new, for a while.
+    @property
+    def stored_seqs(self) -> tuple[int, int]:
+        """Nothing: the journals stay whole."""
+        return (0, 0)
 
-        Raises:
-            JournalFull: no space; the next turn goes on.
-        """
-        await self._read(_TURN_S, final=False)
+    @property
+    def backlog_bytes(self) -> int:
+        """0: nothing waits for a server."""
+        return 0
 
-    async def finish(self, limit_s: float = _TURN_S) -> bool:
-        """Journal what is left, now that nothing more will be written.
+    @property
+    def stop_requested(self) -> bool:
+        """False: no server can ask for it."""
+        return False
 
-        Args:
-            limit_s: return after about so long.
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of the writer, once its record was read."""
+        return self._state.exit.exit_code if self._state and self._state.exit else None
 
-        Returns:
-            Whether nothing is left.
+    def grew(self, size_bytes: int) -> None:
+        """More was journalled; it is read at the next turn."""
+        del size_bytes
 
-        Raises:
-            JournalFull: no space; the next call goes on.
-        """
-        return not self.is_active or await self._read(limit_s, final=True)
+    def hurry(self) -> None:
+        """Read what there is now."""
+        self._wake.set()
 
-    async def _read(self, limit_s: float, *, final: bool) -> bool:
-        ends_at = time.monotonic() + limit_s
-        async with self._reading:
-            follower = self._follower = self._follower or await self._open()
-            for logs in self._writer.facts.tensorboard:
-                follower.follow(logs)
-            while found := await self._read_once(follower, final=final):
-                for followed in found:
-                    self._journal(followed)
-                    follower.accept(followed)
-                self._tell(follower)
-                if time.monotonic() >= ends_at:
-                    return False
-        return True
+    def remembered(self) -> None:
+        """Nothing is."""
+        return
 
-    async def _read_once(self, follower: Follower, *, final: bool) -> list[Followed]:
-        def read() -> list[Followed]:
-            return follower.read(time.monotonic(), final=final)
+    # -- life ------------------------------------------------------------------------------
 
+    async def run(self) -> None:
+        """Follow the writer to its end; whatever goes wrong stays here."""
         try:
-            return await anyio.to_thread.run_sync(read)
-        except OSError as error:  # an image found no room
-            raise JournalFull(
-                "FILES_UNWRITABLE",
-                f"files of the run cannot be written: {error}",
-                retry_after_s=1.0,
-            ) from error
-
-    def _journal(self, followed: Followed) -> None:
-        placed = msgspec.structs.replace(followed, after_seq=self._writer.journal.last_seq)
-        self._writer.record(Kind.FOLLOWED, placed)
-
-    def _tell(self, follower: Follower) -> None:
-        for problem in follower.problems:
-            log.warning("event_file_damaged", label=self._writer.label, problem=problem)
-            self._writer.notices.append(Notice("warning", problem))
-        follower.problems.clear()
-
-    async def _open(self) -> Follower:
-        """Return a follower that goes on where the journal ends."""
-        writer = self._writer
-        remembered = writer.pumps.remembered()
-        state, agent_seq = (remembered[0], remembered[2]) if remembered else (None, 0)
-        positions = {file: Position(*at) for file, at in state.followed.items()} if state else {}
-        reader = writer.agent_journal.reader(agent_seq)
-        try:
-            while frames := reader.read():
-                for frame in frames:
-                    if frame.kind == Kind.FOLLOWED:
-                        positions.update(_position_in(frame))
-                await anyio.lowlevel.checkpoint()
+            await self._follow()
+        except Exception:
+            log.exception("following_failed", run_id=self._writer.facts.run_id)
         finally:
-            reader.close()
-        started_s = writer.start.time_s if writer.start else writer.facts.attached_s
-        files_dir = Path(writer.facts.run_dir) / "files"
-        return Follower(files_dir, started_s, positions, time.monotonic())
+            self.is_running = False
+            self.over.set()
 
+    async def _follow(self) -> None:
+        feed = Feed(self._writer, self._context, None, 0, 0)
+        try:
+            self._state = state = await feed.wait_for_start(self._wake)
+            if state is None:
+                return
+            files = ConsoleFiles(Path(self._writer.facts.run_dir), state.start)
+            ended = False
+            while not ended:
+                ended = not self._writer.is_alive  # asked before the last reading
+                began_s = time.monotonic()
+                await self._bring_up_to_date(feed, state, files)
+                if not ended:
+                    await self._wake.wait(max(0.0, began_s + _INTERVAL_S - time.monotonic()))
+        finally:
+            feed.close()
 
-def _position_in(frame: Frame) -> dict[str, Position]:
-    try:
-        record = decode(frame.kind, frame.payload)
-    except ValueError:  # damaged on the disk: rows may come twice, but none is lost
-        return {}
-    if not isinstance(record, Followed):
-        return {}
-    return {record.file: Position(record.offset, record.namespace)}
+    async def _bring_up_to_date(self, feed: Feed, state: WriterState, files: ConsoleFiles) -> None:
+        while True:
+            before = feed.positions
+            await feed.decode(state, _TAKE_BYTES)
+            updates = state.take()
+            self._writer.notices.extend(updates.notices)
+            if updates.console or updates.console_raw:
+                try:
+                    write = files.write
+                    await anyio.to_thread.run_sync(write, updates.console, updates.console_raw)
+                except OSError as error:
+                    lost = self.dropped.get("console_file", 0) + len(updates.console)
+                    self.dropped["console_file"] = lost
+                    log.warning("console_file_not_written", problem=str(error))
+            if feed.positions == before:
+                return

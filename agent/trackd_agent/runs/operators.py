@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from trackd_agent.runs.writer import Writer
 
 _POLL_S = 0.02
+#: Longest wait for what is left in TensorBoard files of a run that is ended by hand, in seconds.
+_LAST_READING_S = 30.0
 
 
 async def flush(runs: list[Run], timeout_s: float) -> tuple[bool, int]:
@@ -94,6 +96,7 @@ async def finish(run: Run, exit_code: int) -> list[str]:
         elif writer.state == "lost":
             if folder:
                 await spool.take_over(writer, Path(folder), live=False)
+            await writer.event_files.finish(_LAST_READING_S)
             now_s = time.time()
             began_s = writer.start.time_s if writer.start else now_s
             writer.record(Kind.EXIT, records.Exit(exit_code, now_s, max(0.0, now_s - began_s)))

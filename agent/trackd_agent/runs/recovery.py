@@ -181,11 +181,12 @@ async def _look_after(writer: Writer) -> None:
         if folder is not None and (is_dead or facts.is_child or writer.is_leaving):
             await spool.take_over(writer, folder, live=not is_dead)
         if writer.leaving_seq and not writer.is_leaving:
-            writer.end("exited")
+            await writer.conclude("exited")
         elif is_dead and writer.is_alive:
             is_orderly = writer.is_guest or await spool.has_exit(writer.folder)
-            writer.end("exited" if is_orderly else "crashed")
-            log.info("writer_died", run_id=facts.run_id, label=facts.label, state=writer.state)
+            await writer.conclude("exited" if is_orderly else "crashed")
+            if not writer.is_alive:
+                log.info("writer_died", run_id=facts.run_id, label=facts.label, state=writer.state)
     elif folder is not None and await spool.remove_when_free(writer):
         facts.spool_dir = ""
 

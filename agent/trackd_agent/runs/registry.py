@@ -230,14 +230,14 @@ class RunRegistry:
             await anyio.sleep(self._context.config.tensorboard_interval_s)
             writers = [writer for run in self._runs.values() for writer in run.writers]
             for writer in writers:
-                if not (writer.following.is_active and writer.is_alive):
+                if not (writer.event_files.is_active and writer.is_alive):
                     continue
                 try:
-                    await writer.following.turn()
+                    await writer.event_files.turn()
                 except JournalFull as error:
                     writer.problem = error.message
                 except Exception:
-                    log.exception("following_failed", run_id=writer.facts.run_id)
+                    log.exception("event_files_failed", run_id=writer.facts.run_id)
 
     def _known_spools(self) -> set[str]:
         return {w.facts.spool_dir for run in self._runs.values() for w in run.writers}

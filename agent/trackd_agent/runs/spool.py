@@ -14,11 +14,12 @@ import msgspec
 
 from trackd_agent.journal import read_folder
 from trackd_agent.runs import liveness
+from trackd_agent.runs.event_files import folders_of
 from trackd_proto import frames, records
 from trackd_proto.layout import SEGMENT_SUFFIX, SPOOL_LOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from trackd_agent.journal import Journal
     from trackd_agent.runs.writer import Writer
@@ -78,9 +79,16 @@ def is_empty(folder: Path) -> bool:
         reader.close()
 
 
-async def ingest(folder: Path, journal: Journal, *, live: bool) -> int:
+async def ingest(
+    folder: Path,
+    journal: Journal,
+    note_folders: Callable[[list[records.TensorboardLogs]], None],
+    *,
+    live: bool,
+) -> int:
     """Append what the journal lacks from a spool folder; return how many records came.
 
+    Before that `note_folders` hears of the folders of TensorBoard files that the records name.
     Records that exist nowhere any more leave a gap in the numbers; readers report it.
 
     Raises:
@@ -90,6 +98,7 @@ async def ingest(folder: Path, journal: Journal, *, live: bool) -> int:
     count = 0
     try:
         while batch := reader.read():
+            note_folders(folders_of(batch))
             for first_seq, blob, size in _blobs(batch, journal.producer):
                 journal.receive(first_seq, size, blob, zlib.crc32(blob), accept_gap=True)
                 count += size
@@ -120,7 +129,7 @@ async def take_over(writer: Writer, folder: Path, *, live: bool) -> None:
         JournalFull: no space; what is missing comes with the next call.
     """
     try:
-        count = await ingest(folder, writer.journal, live=live)
+        count = await ingest(folder, writer.journal, writer.note_folders, live=live)
     except FileNotFoundError:  # no spool that this node sees, or it is gone already
         return
     writer.problem = ""

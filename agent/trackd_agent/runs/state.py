@@ -93,7 +93,7 @@ class WriterState:
             Kind.ALERT: lambda record: self._updates.alerts.append(record),
             Kind.PREEMPTING: self._apply_preempting,
             Kind.GAP: self._apply_gap,
-            Kind.TENSORBOARD: lambda record: None,  # `following` reads the files
+            Kind.TENSORBOARD: lambda record: None,  # `event_files` reads the files
             Kind.FOLLOWED: self._apply_followed,
         }
 

@@ -16,6 +16,7 @@ from trackd_agent.core.errors import AgentError, JournalFull
 from trackd_agent.journal import Journal, Receipt
 from trackd_agent.runs import liveness, sampling, spool
 from trackd_agent.runs.carriers import Carriers
+from trackd_agent.runs.event_files import EventFiles, folders_in
 from trackd_agent.runs.options import WriterSnapshot
 from trackd_proto import records
 from trackd_proto.layout import producer_name, run_hash
@@ -46,6 +47,7 @@ class Writer:
         state: `attached`, `lost` (connection gone, process perhaps alive), `exited`, `crashed`.
         start: its first record, with the label in force; None until it is known.
         pumps: what carries it to the servers.
+        event_files: its TensorBoard files.
         notices: messages for the rank's terminal; the oldest go when there are too many.
         url: address of the run, once known.
     """
@@ -58,6 +60,7 @@ class Writer:
         self.state = "lost"
         self.start: records.Start | None = None
         self.pumps = Carriers()
+        self.event_files = EventFiles(self)
         self.notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
         self.ended_s = 0.0
         #: What keeps its records from being journalled (the rank keeps them in its spool).
@@ -106,6 +109,7 @@ class Writer:
             JournalFull: nothing was taken over; the next call tries again.
         """
         try:
+            self.note_folders(folders_in(frames, self.producer))
             receipt = self.journal.receive(first_seq, count, frames, crc32)
         except JournalFull as error:
             self.problem = error.message
@@ -116,6 +120,21 @@ class Writer:
             self.begin(start)
         self.pumps.grew(len(frames))
         return receipt
+
+    def note_folders(self, folders: list[records.TensorboardLogs]) -> None:
+        """Follow some folders from now on, by this agent and the next one.
+
+        Raises:
+            JournalFull: that cannot be noted; nothing changed.
+        """
+        known = self.facts.tensorboard
+        if new := [logs for logs in folders if logs not in known]:
+            known += new
+            try:
+                self.facts.store(self.folder)
+            except JournalFull:
+                del known[-len(new) :]
+                raise
 
     @property
     def acked_seq(self) -> int:
@@ -186,8 +205,9 @@ class Writer:
         with anyio.move_on_after(self._context.config.detach_wait_s):
             while self.journal.last_seq < last_seq:  # noqa: ASYNC110 - receive() signals nothing
                 await anyio.sleep(0.01)
-        if self.journal.last_seq >= last_seq and self.is_alive:
-            self.end("exited")
+        if self.journal.last_seq >= last_seq:
+            self.leaving_seq = last_seq
+            await self.conclude("exited", self._context.config.last_reading_s)
         return self.journal.last_seq, self.uploaded_seq
 
     @property
@@ -199,6 +219,17 @@ class Writer:
         """Whether the spool of the rank is in reach: somebody holds the lock in it."""
         folder = self.facts.spool_dir
         return bool(folder) and liveness.lock_is_free(Path(folder)) is False
+
+    async def conclude(self, state: str, limit_s: float = 0.5) -> None:
+        """End the writer if its TensorBoard files are read, which takes no longer than a limit.
+
+        Otherwise the watch tries again.
+        """
+        try:
+            if await self.event_files.finish(limit_s) and self.is_alive:
+                self.end(state)
+        except JournalFull as error:
+            self.problem = error.message
 
     def end(self, state: str) -> None:
         """Nothing more will come from the rank: `exited` or `crashed`."""

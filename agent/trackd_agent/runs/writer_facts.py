@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackd_agent.core.errors import JournalFull
-from trackd_proto.records import Start
+from trackd_proto.records import Start, TensorboardLogs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,8 @@ class WriterFacts(msgspec.Struct):
     pid_start_ticks: int = 0
     #: It left on purpose; nothing more will come.
     left: bool = False
+    #: Folders of TensorBoard files that are followed for it.
+    tensorboard: list[TensorboardLogs] = msgspec.field(default_factory=list[TensorboardLogs])
 
     @property
     def is_child(self) -> bool:

@@ -1,0 +1,166 @@
+"""TensorBoard files of one writer: read in turns, and what was read journalled with its place.
+
+Rows and position are one record of the agent's journal, so an agent that was killed goes on
+exactly where the journal ends. Which folders there are is noted beside the journal before the
+record that names them is taken, and so known to the next agent.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import msgspec
+import structlog
+
+from trackd_agent.core.errors import JournalFull
+from trackd_agent.runs.updates import Notice
+from trackd_agent.tensorboard import Follower, Position
+from trackd_proto.frames import FRAME_MAGIC, Scanner
+from trackd_proto.records import Followed, Kind, TensorboardLogs, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trackd_agent.runs.writer import Writer
+    from trackd_proto.frames import Frame
+
+log = structlog.get_logger()
+
+#: How frames begin that name a folder; searched for in what ranks send, which is cheap.
+_HEAD = struct.pack("<HBB", FRAME_MAGIC, Kind.TENSORBOARD, 0)
+#: Longest time that one writer keeps the others waiting, in seconds.
+_TURN_S = 0.5
+
+
+def folders_in(frames: bytes | memoryview, producer: int) -> list[TensorboardLogs]:
+    """Return the folders that a blob of frames names."""
+    if _HEAD not in bytes(frames):
+        return []
+    return folders_of(Scanner(frames, producer=producer))
+
+
+def folders_of(frames: Iterable[Frame]) -> list[TensorboardLogs]:
+    """Return the folders that some frames name; what cannot be read names none."""
+    found: list[TensorboardLogs] = []
+    for frame in frames:
+        if frame.kind == Kind.TENSORBOARD:
+            try:
+                record = decode(frame.kind, frame.payload)
+            except ValueError:
+                continue  # the state counts it
+            if isinstance(record, TensorboardLogs):
+                found.append(record)
+    return found
+
+
+class EventFiles:
+    """The event files of one writer.
+
+    Args:
+        writer: whose facts name the folders, and whose journal takes what is read.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._follower: Follower | None = None
+        self._reading = anyio.Lock()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is any folder to follow."""
+        return bool(self._writer.facts.tensorboard)
+
+    async def turn(self) -> None:
+        """Journal what is new, for a while.
+
+        Raises:
+            JournalFull: no space; the next turn goes on.
+        """
+        await self._read(_TURN_S, final=False)
+
+    async def finish(self, limit_s: float = _TURN_S) -> bool:
+        """Journal what is left, now that nothing more will be written.
+
+        Args:
+            limit_s: return after about so long.
+
+        Returns:
+            Whether nothing is left.
+
+        Raises:
+            JournalFull: no space; the next call goes on.
+        """
+        return not self.is_active or await self._read(limit_s, final=True)
+
+    async def _read(self, limit_s: float, *, final: bool) -> bool:
+        ends_at = time.monotonic() + limit_s
+        async with self._reading:
+            follower = self._follower = self._follower or await self._open()
+            for logs in self._writer.facts.tensorboard:
+                follower.follow(logs)
+            while found := await self._read_once(follower, final=final):
+                for followed in found:
+                    self._journal(followed)
+                    follower.accept(followed)
+                self._tell(follower)
+                if time.monotonic() >= ends_at:
+                    return False
+        return True
+
+    async def _read_once(self, follower: Follower, *, final: bool) -> list[Followed]:
+        def read() -> list[Followed]:
+            return follower.read(time.monotonic(), final=final)
+
+        try:
+            return await anyio.to_thread.run_sync(read)
+        except OSError as error:  # an image found no room
+            raise JournalFull(
+                "FILES_UNWRITABLE",
+                f"files of the run cannot be written: {error}",
+                retry_after_s=1.0,
+            ) from error
+
+    def _journal(self, followed: Followed) -> None:
+        placed = msgspec.structs.replace(followed, after_seq=self._writer.journal.last_seq)
+        self._writer.record(Kind.FOLLOWED, placed)
+
+    def _tell(self, follower: Follower) -> None:
+        for problem in follower.problems:
+            log.warning("event_file_damaged", label=self._writer.label, problem=problem)
+            self._writer.notices.append(Notice("warning", problem))
+        follower.problems.clear()
+
+    async def _open(self) -> Follower:
+        """Return a follower that goes on where the journal ends."""
+        writer = self._writer
+        remembered = writer.pumps.remembered()
+        state, agent_seq = (remembered[0], remembered[2]) if remembered else (None, 0)
+        positions = {file: Position(*at) for file, at in state.followed.items()} if state else {}
+        reader = writer.agent_journal.reader(agent_seq)
+        try:
+            while frames := reader.read():
+                for frame in frames:
+                    if frame.kind == Kind.FOLLOWED:
+                        positions.update(_position_in(frame))
+                await anyio.lowlevel.checkpoint()
+        finally:
+            reader.close()
+        started_s = writer.start.time_s if writer.start else writer.facts.attached_s
+        files_dir = Path(writer.facts.run_dir) / "files"
+        return Follower(files_dir, started_s, positions, time.monotonic())
+
+
+def _position_in(frame: Frame) -> dict[str, Position]:
+    try:
+        record = decode(frame.kind, frame.payload)
+    except ValueError:  # damaged on the disk: rows may come twice, but none is lost
+        return {}
+    if not isinstance(record, Followed):
+        return {}
+    return {record.file: Position(record.offset, record.namespace)}
