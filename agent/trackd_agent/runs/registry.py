@@ -12,7 +12,7 @@ import anyio.to_thread
 import structlog
 
 from trackd_agent.core.errors import InvalidRequest, JournalFull, NotAllowed, UnknownRun
-from trackd_agent.runs import operators
+from trackd_agent.runs import continuing, operators
 from trackd_agent.runs.context import RoomConfigs, RunsContext
 from trackd_agent.runs.options import Attachment
 from trackd_agent.runs.recovery import Recovery, bridge_gap, clear_spools, look_after
@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     from trackd_agent.monitor import Monitor
     from trackd_agent.runs.config import RunsConfig
-    from trackd_agent.runs.options import AttachOptions, Caller, RunChanges, RunRef, RunSnapshot
+    from trackd_agent.runs.options import (
+        AttachOptions,
+        Caller,
+        ContinueOptions,
+        EarlierRun,
+        RunChanges,
+        RunRef,
+        RunSnapshot,
+    )
     from trackd_agent.runs.upload.uplink import Uplink
     from trackd_agent.runs.writer import Writer
     from trackd_agent.upstream import UpstreamPool
@@ -95,6 +103,22 @@ class RunRegistry:
 
     # -- joining ---------------------------------------------------------------------------
 
+    async def earlier_run(self, options: ContinueOptions) -> EarlierRun | None:
+        """Return what a run has so far, rewound where that is asked for; None: there is none.
+
+        Raises:
+            InvalidRequest: the run is there and must not be, or the other way round.
+            NotAuthenticated: the server does not take the API key.
+            UpstreamUnavailable: nobody could tell in time.
+        """
+        if options.api_key and options.base_url:
+            await self._context.upstreams.credentials.put(options.base_url, options.api_key)
+        run = self._runs.get(run_key(options.entity, options.project, options.run_id))
+        earlier = await continuing.earlier_run(options, run, self._context)
+        if run is not None and options.rewind_to_step is not None:
+            await self._settle(run)
+        return earlier
+
     async def attach(self, options: AttachOptions, caller: Caller) -> Attachment:
         """Let a writer join a run, or come back to it.
 
@@ -153,7 +177,7 @@ class RunRegistry:
             and options.label in [w.label for w in run.writers]
         ):
             with anyio.move_on_after(self._context.config.detach_wait_s):
-                await run.followed()
+                await run.read_to_end()
             await self._watch_over(run)
 
     def writer(self, capability: str) -> Writer:
@@ -181,8 +205,8 @@ class RunRegistry:
             if not uplink.is_running:
                 uplink.is_running = True
                 self._tasks.start_soon(self._run_uplink, run, uplink)
-        for follower in run.new_followers():
-            self._tasks.start_soon(follower.run)
+        for reader in run.new_readers():
+            self._tasks.start_soon(reader.run)
 
     async def _run_uplink(self, run: Run, uplink: Uplink) -> None:
         """Keep one uplink going; whatever goes wrong in it stays in it."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
-from trackd_agent.runs.following import Follower
 from trackd_agent.runs.liveness import looks_dead
+from trackd_agent.runs.offline import OfflineReader
 from trackd_agent.runs.options import RunRef, RunSnapshot
 from trackd_agent.runs.updates import Notice
 from trackd_agent.runs.upload.uplink import Uplink
@@ -44,7 +44,7 @@ class Run:
         self.started_s = facts.attached_s
         self.writers: list[Writer] = []
         self.uplinks: list[Uplink] = []
-        self._followers: dict[int, Follower] = {}
+        self._readers: dict[int, OfflineReader] = {}
         self._own_server_url = ""
         self._context = context
         self._trouble_since_s = 0.0
@@ -140,24 +140,24 @@ class Run:
             uplink.add(writer)
         return writer
 
-    def new_followers(self) -> list[Follower]:
-        """Return followers for the writers of an offline run that have none yet."""
+    def new_readers(self) -> list[OfflineReader]:
+        """Return readers for the writers of an offline run that have none yet."""
         if self.is_online:
             return []
-        made: list[Follower] = []
+        made: list[OfflineReader] = []
         for writer in self.writers:
-            if writer.producer not in self._followers:
-                follower = Follower(writer, self._context)
-                self._followers[writer.producer] = follower
-                writer.pumps.add(follower)
-                made.append(follower)
+            if writer.producer not in self._readers:
+                reader = OfflineReader(writer, self._context)
+                self._readers[writer.producer] = reader
+                writer.pumps.add(reader)
+                made.append(reader)
         return made
 
-    async def followed(self) -> None:
-        """Wait for the followers of writers that have ended."""
+    async def read_to_end(self) -> None:
+        """Wait for the readers of offline writers that have ended."""
         for writer in self.writers:
-            if not writer.is_alive and (follower := self._followers.get(writer.producer)):
-                await follower.over.wait()
+            if not writer.is_alive and (reader := self._readers.get(writer.producer)):
+                await reader.over.wait()
 
     def substitute_start(self, producer: int) -> Start:
         """Return a first record for a writer of this run whose own cannot be read.
@@ -206,7 +206,7 @@ class Run:
     @property
     def is_uploading(self) -> bool:
         """Whether something is on its way, or may be."""
-        return any(carrier.is_running for carrier in (*self.uplinks, *self._followers.values()))
+        return any(carrier.is_running for carrier in (*self.uplinks, *self._readers.values()))
 
     @property
     def problem(self) -> str:
