@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest
-from trackd_agent.runs.options import AttachOptions, RunChanges, RunRef
+from trackd_agent.runs.options import AttachOptions, ContinueOptions, RunChanges, RunRef
 from trackd_proto.v1 import common_pb2, run_pb2
 
 if TYPE_CHECKING:
-    from trackd_agent.runs.options import RunSnapshot, WriterSnapshot
+    from trackd_agent.runs.options import EarlierRun, RunSnapshot, WriterSnapshot
 
 _MODES = {
     run_pb2.MODE_ONLINE: "online",
@@ -44,13 +45,7 @@ def attach_options(request: run_pb2.AttachRequest) -> AttachOptions:
     Raises:
         InvalidRequest: the mode is not one of ours.
     """
-    mode = _MODES.get(request.mode)
-    if mode is None:
-        raise InvalidRequest(
-            "INVALID_MODE",
-            f"mode={request.mode} must be MODE_ONLINE, MODE_OFFLINE or MODE_SHARED",
-            details={"field": "mode", "value": str(request.mode)},
-        )
+    mode = _mode(request.mode)
     for field, value in (("run_dir", request.run_dir), ("spool_dir", request.spool_dir)):
         if "\0" in value or (value and not value.startswith("/")):
             raise InvalidRequest(
@@ -74,6 +69,59 @@ def attach_options(request: run_pb2.AttachRequest) -> AttachOptions:
         reattach=request.reattach,
         base_url=request.base_url,
         api_key=request.api_key,
+    )
+
+
+def _mode(number: run_pb2.Mode.ValueType) -> str:
+    mode = _MODES.get(number)
+    if mode is None:
+        raise InvalidRequest(
+            "INVALID_MODE",
+            f"mode={number} must be MODE_ONLINE, MODE_OFFLINE or MODE_SHARED",
+            details={"field": "mode", "value": str(number)},
+        )
+    return mode
+
+
+def continue_options(request: run_pb2.ContinueRunRequest) -> ContinueOptions:
+    """Return what a writer asks of an earlier run.
+
+    Raises:
+        InvalidRequest: no run is named, or a value is not one of ours.
+    """
+    ref = run_ref(request.run)
+    if request.resume not in ("", "allow", "must", "never"):
+        raise InvalidRequest(
+            "INVALID_RESUME", f"resume={request.resume!r} must be allow, must or never"
+        )
+    return ContinueOptions(
+        run_id=ref.run_id,
+        project=ref.project,
+        entity=ref.entity,
+        mode=_mode(request.mode),
+        resume=request.resume,
+        rewind_to_step=request.rewind_to_step if request.HasField("rewind_to_step") else None,
+        label=request.label,
+        base_url=request.base_url,
+        api_key=request.api_key,
+        timeout_s=max(0.0, request.timeout_s),
+    )
+
+
+def continue_response(earlier: EarlierRun | None) -> run_pb2.ContinueRunResponse:
+    """Return the answer to a writer that asked for an earlier run."""
+    if earlier is None:
+        return run_pb2.ContinueRunResponse()
+    return run_pb2.ContinueRunResponse(
+        earlier=run_pb2.EarlierRun(
+            first_step=earlier.first_step,
+            runtime_s=earlier.runtime_s,
+            config_json=json.dumps(earlier.config),
+            summary_json=json.dumps(earlier.summary),
+            name=earlier.name,
+            notes=earlier.notes,
+            tags=earlier.tags,
+        )
     )
 
 

@@ -33,6 +33,14 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             window_frames=config.window_frames,
         )
 
+    async def ContinueRun(
+        self, request: run_pb2.ContinueRunRequest, context: Any
+    ) -> run_pb2.ContinueRunResponse:
+        """Tell what a run has so far."""
+        del context
+        earlier = await self._registry.earlier_run(conversion.continue_options(request))
+        return conversion.continue_response(earlier)
+
     async def Attach(self, request: run_pb2.AttachRequest, context: Any) -> run_pb2.AttachResponse:
         """Join a run."""
         options = conversion.attach_options(request)

@@ -118,14 +118,14 @@ async def read_summary(
     summary: tree.Tree = {}
     step = 0
     for writer in chosen:
-        state = await _state_now(writer, context)
+        state = await state_now(writer, context)
         if state is not None:
             tree.merge_all(summary, state.summary)
             step = state.step
     return encode_json(summary), step
 
 
-async def _state_now(writer: Writer, context: RunsContext) -> WriterState | None:
+async def state_now(writer: Writer, context: RunsContext) -> WriterState | None:
     """Return a state that has seen all that is journalled, made beside the pumps' own."""
     if writer.start is None:
         return None

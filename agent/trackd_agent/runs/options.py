@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +47,34 @@ class AttachOptions:
     reattach: bool = False
     base_url: str = ""
     api_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueOptions:
+    """A writer asks what a run has so far (fields as in `trackd.v1.ContinueRunRequest`)."""
+
+    run_id: str
+    project: str
+    entity: str = ""
+    mode: str = "online"
+    resume: str = ""
+    rewind_to_step: int | None = None
+    label: str = ""
+    base_url: str = ""
+    api_key: str = field(default="", repr=False)
+    timeout_s: float = 30.0
+
+
+class EarlierRun(msgspec.Struct, frozen=True):
+    """A run up to where it is continued."""
+
+    first_step: int
+    runtime_s: float
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    name: str
+    notes: str
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,132 @@ MODE_SHARED: Mode.ValueType  # 3
 Global___Mode: _TypeAlias = Mode  # noqa: Y015
 
 @_typing.final
+class ContinueRunRequest(_message.Message):
+    """Asks what a run has so far, to go on with it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
+    REWIND_TO_STEP_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    BASE_URL_FIELD_NUMBER: _builtins.int
+    API_KEY_FIELD_NUMBER: _builtins.int
+    TIMEOUT_S_FIELD_NUMBER: _builtins.int
+    mode: Global___Mode.ValueType
+    """How the run is recorded."""
+    resume: _builtins.str
+    """What an earlier run of this id means: `allow`, `must`, `never`. Empty with `rewind_to_step`."""
+    rewind_to_step: _builtins.int
+    """Last step that stays; what came later is dropped. Absent: everything stays."""
+    label: _builtins.str
+    """Label of the writer, whose earlier rows count where this agent still holds them."""
+    base_url: _builtins.str
+    """As in AttachRequest."""
+    api_key: _builtins.str
+    """As in AttachRequest."""
+    timeout_s: _builtins.float
+    """Longest time to wait for the server, in seconds."""
+    @_builtins.property
+    def run(self) -> _common_pb2.RunRef:
+        """Run to continue; `run_id` and `project` required."""
+
+    def __init__(
+        self,
+        *,
+        run: _common_pb2.RunRef | None = ...,
+        mode: Global___Mode.ValueType = ...,
+        resume: _builtins.str = ...,
+        rewind_to_step: _builtins.int | None = ...,
+        label: _builtins.str = ...,
+        base_url: _builtins.str = ...,
+        api_key: _builtins.str = ...,
+        timeout_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rewind_to_step", b"_rewind_to_step", "rewind_to_step", b"rewind_to_step", "run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rewind_to_step", b"_rewind_to_step", "api_key", b"api_key", "base_url", b"base_url", "label", b"label", "mode", b"mode", "resume", b"resume", "rewind_to_step", b"rewind_to_step", "run", b"run", "timeout_s", b"timeout_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rewind_to_step: _TypeAlias = _typing.Literal["rewind_to_step"]  # noqa: Y015
+    _WhichOneofArgType__rewind_to_step: _TypeAlias = _typing.Literal["_rewind_to_step", b"_rewind_to_step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rewind_to_step) -> _WhichOneofReturnType__rewind_to_step | None: ...
+
+Global___ContinueRunRequest: _TypeAlias = ContinueRunRequest  # noqa: Y015
+
+@_typing.final
+class ContinueRunResponse(_message.Message):
+    """Answer to ContinueRunRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EARLIER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def earlier(self) -> Global___EarlierRun:
+        """What the run has so far. Absent: there is no such run."""
+
+    def __init__(
+        self,
+        *,
+        earlier: Global___EarlierRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["earlier", b"earlier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earlier", b"earlier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContinueRunResponse: _TypeAlias = ContinueRunResponse  # noqa: Y015
+
+@_typing.final
+class EarlierRun(_message.Message):
+    """A run up to where it is continued."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_STEP_FIELD_NUMBER: _builtins.int
+    RUNTIME_S_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
+    SUMMARY_JSON_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    first_step: _builtins.int
+    """Step of the first row to come."""
+    runtime_s: _builtins.float
+    """Seconds that it ran."""
+    config_json: _builtins.str
+    """Configuration as a JSON object of plain values."""
+    summary_json: _builtins.str
+    """Summary as a JSON object (with the NaN and Infinity tokens of Python's json module)."""
+    name: _builtins.str
+    """Display name."""
+    notes: _builtins.str
+    """Notes."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags."""
+
+    def __init__(
+        self,
+        *,
+        first_step: _builtins.int = ...,
+        runtime_s: _builtins.float = ...,
+        config_json: _builtins.str = ...,
+        summary_json: _builtins.str = ...,
+        name: _builtins.str = ...,
+        notes: _builtins.str = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_json", b"config_json", "first_step", b"first_step", "name", b"name", "notes", b"notes", "runtime_s", b"runtime_s", "summary_json", b"summary_json", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EarlierRun: _TypeAlias = EarlierRun  # noqa: Y015
+
+@_typing.final
 class AttachRequest(_message.Message):
     """Joins a run as one writer."""
 

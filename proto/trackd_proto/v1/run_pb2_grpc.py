@@ -41,6 +41,11 @@ class RunServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ContinueRun = channel.unary_unary(
+                '/trackd.v1.RunService/ContinueRun',
+                request_serializer=trackd__proto_dot_v1_dot_run__pb2.ContinueRunRequest.SerializeToString,
+                response_deserializer=trackd__proto_dot_v1_dot_run__pb2.ContinueRunResponse.FromString,
+                _registered_method=True)
         self.Attach = channel.unary_unary(
                 '/trackd.v1.RunService/Attach',
                 request_serializer=trackd__proto_dot_v1_dot_run__pb2.AttachRequest.SerializeToString,
@@ -87,6 +92,15 @@ class RunServiceServicer:
     holds durably. Detach is the polite end; a stream that ends without it is a
     lost rank.
     """
+
+    def ContinueRun(self, request, context):
+        """Tells what a run that is to be continued has so far, and takes back what came after a step.
+        Called before Attach. INVALID_ARGUMENT when the run is there and must not be, or the other way
+        round; UNAVAILABLE while neither this agent nor the server can tell.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Attach(self, request, context):
         """Joins a run as one writer. Creates the run when it is new to this agent.
@@ -141,6 +155,11 @@ class RunServiceServicer:
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ContinueRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ContinueRun,
+                    request_deserializer=trackd__proto_dot_v1_dot_run__pb2.ContinueRunRequest.FromString,
+                    response_serializer=trackd__proto_dot_v1_dot_run__pb2.ContinueRunResponse.SerializeToString,
+            ),
             'Attach': grpc.unary_unary_rpc_method_handler(
                     servicer.Attach,
                     request_deserializer=trackd__proto_dot_v1_dot_run__pb2.AttachRequest.FromString,
@@ -193,6 +212,33 @@ class RunService:
     holds durably. Detach is the polite end; a stream that ends without it is a
     lost rank.
     """
+
+    @staticmethod
+    def ContinueRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trackd.v1.RunService/ContinueRun',
+            trackd__proto_dot_v1_dot_run__pb2.ContinueRunRequest.SerializeToString,
+            trackd__proto_dot_v1_dot_run__pb2.ContinueRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Attach(request,

@@ -40,6 +40,11 @@ class RunServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RunServiceAsyncStub: ...
+    ContinueRun: _grpc.UnaryUnaryMultiCallable[_run_pb2.ContinueRunRequest, _run_pb2.ContinueRunResponse]
+    """Tells what a run that is to be continued has so far, and takes back what came after a step.
+    Called before Attach. INVALID_ARGUMENT when the run is there and must not be, or the other way
+    round; UNAVAILABLE while neither this agent nor the server can tell.
+    """
     Attach: _grpc.UnaryUnaryMultiCallable[_run_pb2.AttachRequest, _run_pb2.AttachResponse]
     """Joins a run as one writer. Creates the run when it is new to this agent.
     ALREADY_EXISTS when a living writer holds the same label in this run.
@@ -69,6 +74,11 @@ class RunServiceAsyncStub(RunServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ContinueRun: _aio.UnaryUnaryMultiCallable[_run_pb2.ContinueRunRequest, _run_pb2.ContinueRunResponse]  # type: ignore[assignment]
+    """Tells what a run that is to be continued has so far, and takes back what came after a step.
+    Called before Attach. INVALID_ARGUMENT when the run is there and must not be, or the other way
+    round; UNAVAILABLE while neither this agent nor the server can tell.
+    """
     Attach: _aio.UnaryUnaryMultiCallable[_run_pb2.AttachRequest, _run_pb2.AttachResponse]  # type: ignore[assignment]
     """Joins a run as one writer. Creates the run when it is new to this agent.
     ALREADY_EXISTS when a living writer holds the same label in this run.
@@ -95,6 +105,17 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     holds durably. Detach is the polite end; a stream that ends without it is a
     lost rank.
     """
+
+    @_abc_1.abstractmethod
+    def ContinueRun(
+        self,
+        request: _run_pb2.ContinueRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.ContinueRunResponse, _abc.Awaitable[_run_pb2.ContinueRunResponse]]:
+        """Tells what a run that is to be continued has so far, and takes back what came after a step.
+        Called before Attach. INVALID_ARGUMENT when the run is there and must not be, or the other way
+        round; UNAVAILABLE while neither this agent nor the server can tell.
+        """
 
     @_abc_1.abstractmethod
     def Attach(

@@ -52,6 +52,27 @@ RUN_RESUME_STATUS = Operation(
 }""",
 )
 
+RUN_SO_FAR = Operation(
+    "RunResumeStatus",
+    """query RunResumeStatus($project: String, $entity: String, $name: String!) {
+  model(name: $project, entityName: $entity) { id name entity { id name }
+    bucket(name: $name, missingOk: true) { id name summaryMetrics displayName logLineCount
+      historyLineCount eventsLineCount historyTail eventsTail config tags notes
+      wandbConfig(keys: ["t"]) } }
+}""",
+)
+
+REWIND_RUN = Operation(
+    "RewindRun",
+    """mutation RewindRun($runName: String!, $entity: String, $project: String,
+  $metricName: String!, $metricValue: Float!) {
+  rewindRun(input: {runName: $runName, entityName: $entity, projectName: $project,
+    metricName: $metricName, metricValue: $metricValue}) {
+    rewoundRun { id name displayName description config sweepName
+      project { id name entity { id name } } historyLineCount } }
+}""",
+)
+
 CREATE_RUN_FILES = Operation(
     "CreateRunFiles",
     """mutation CreateRunFiles($entity: String!, $project: String!, $run: String!,
