@@ -49,10 +49,11 @@ class BoundingBoxes2D(Media):
             else _labels_of(boxes)
         )
         self._key = key
-        text = json.dumps(val, default=_plain)
+        # Byte for byte as the reference writes it: names of files hold the hash.
+        text = json.dumps(val, default=_plain, separators=(",", ":"), ensure_ascii=False)
         #: The boxes as plain values.
         self.boxes: list[dict[str, Any]] = json.loads(text)["box_data"]
-        self.hold(text.encode(), f".{self.log_type}.json")
+        self.hold(text.encode("utf-8", "replace"), f".{self.log_type}.json")
 
     def bind_file(self, place: RunPlace, slot: Slot) -> None:
         """Put the file into the run, and the labels into its configuration."""
