@@ -16,6 +16,10 @@ from trackd_proto.layout import RUN_FACTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: What lies beside run folders and leads into the latest one.
+_LATEST_RUN = "latest-run"
+_LINKS_TO_RUNS = frozenset({_LATEST_RUN, "debug.log", "debug-internal.log"})
+
 
 def files_below(root: str | os.PathLike[str], *, follow_links: bool) -> Iterator[Path]:
     """Yield the files below a folder; hidden ones, too.
@@ -26,9 +30,9 @@ def files_below(root: str | os.PathLike[str], *, follow_links: bool) -> Iterator
     """
     staging = staging_root()
     for folder, inner, files in os.walk(root, followlinks=follow_links):
+        links = _LINKS_TO_RUNS if _LATEST_RUN in (*inner, *files) else frozenset[str]()
         inner[:] = [name for name in inner if not _is_ours(Path(folder, name), staging)]
-        for name in files:
-            yield Path(folder, name)
+        yield from (Path(folder, name) for name in files if name not in links)
 
 
 def _is_ours(folder: Path, staging: Path) -> bool:

@@ -76,6 +76,8 @@ def test_a_folder_is_added_without_the_runs_and_staged_copies_below_it() -> None
     write("trackd/run-1/trackd-run.json", "{}")
     write("trackd/run-1/artifacts/old/weights", "large")
     write("trackd/notes.txt", "mine")
+    Path("trackd/latest-run").symlink_to("run-1")
+    Path("trackd/debug.log").symlink_to("run-1/logs/debug.log")
     for _ in range(2):
         artifact = Artifact("a", "t")
         artifact.add_dir(".")

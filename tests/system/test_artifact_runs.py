@@ -1,0 +1,126 @@
+"""Artifacts logged by scripts, with a real agent and the real exporter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from tests.support.agent import running_agent
+
+from trackd_proto import layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OFFLINE = """
+import os, trackd
+run = trackd.init(project="p", id="r", mode="offline")
+open("weights", "w").write("first")
+for epoch in range(2):
+    artifact = trackd.Artifact("model", "model", metadata={"epoch": epoch})
+    artifact.add_dir(".")
+    trackd.log_artifact(artifact, aliases=[f"e{epoch}"])
+    open("weights", "w").write("second")
+child = os.fork()
+if not child:
+    artifact = trackd.Artifact("child", "data")
+    with artifact.new_file("made.json") as file:
+        file.write('[1]')
+    run.log_artifact(artifact)
+    run.finish()
+    os._exit(0)
+os.waitpid(child, 0)
+big = trackd.Artifact("big", "data")
+for number in range(20_000):
+    big.add_reference(f"lake://{number:040}", name=f"part/{number}")
+run.log_artifact(big)
+run.finish()
+"""
+
+ONLINE = """
+import trackd
+run = trackd.init(project="p", id="r")
+try:
+    run.log_artifact("train.py")
+except trackd.UnsupportedError as error:
+    print(error)
+else:
+    print("logged")
+run.log({"loss": 1})
+assert run.log_code(".").name == "source-p-train.py"
+run.finish()
+"""
+
+DISABLED = """
+import os, trackd
+run = trackd.init(mode="disabled")
+assert run.log_artifact("nowhere").wait().version.anything(1)
+assert run.use_artifact("a:latest") is run.log_model("nowhere") is run.log_code() is None
+assert run.upsert_artifact("nowhere") is run.link_model("nowhere", "a/b") is None
+run.finish()
+assert not os.path.exists("trackd")
+"""
+
+
+def run_script(folder: Path, source: str, environment: dict[str, str]) -> str:
+    (folder / "train.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, "train.py"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def artifacts(run_dir: Path, environment: dict[str, str]) -> list[dict[str, Any]]:
+    command = [sys.executable, "-c", "from trackd.cli import main; main()", "export", "--json"]
+    done = subprocess.run(
+        [*command, run_dir], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["artifacts"]
+
+
+async def test_an_offline_run_carries_its_artifacts_wherever_it_is_moved(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    async with running_agent(tmp_path) as agent:
+        run_script(work, OFFLINE, agent.environment)
+        [run_dir] = (work / "trackd").glob("offline-run-*-r")
+        with anyio.fail_after(20):  # the agent fetches by itself what a forked child recorded
+            while any(layout.spool_root(agent.data).iterdir()):
+                await anyio.sleep(0.1)
+        moved = run_dir.rename(tmp_path / "moved")
+        found = {(a["name"], a["aliases"][0]): a for a in artifacts(moved, agent.environment)}
+    assert set(found) == {("model", "e0"), ("model", "e1"), ("child", "latest"), ("big", "latest")}
+    # Each version has the files of its time, and none of an earlier version.
+    versions = [found["model", alias] for alias in ("e0", "e1")]
+    for version, text in zip(versions, ("first", "second"), strict=True):
+        assert [file["path"] for file in version["files"]] == ["train.py", "weights"]
+        copies = (moved / "artifacts").glob("model-*/weights")
+        assert text in [copy.read_text() for copy in copies]
+    assert versions[0]["files"][1]["md5"] != versions[1]["files"][1]["md5"]
+    assert found["child", "latest"]["files"][0]["json"] == [1]
+    assert len(found["big", "latest"]["files"]) == 20_000
+
+
+async def test_an_online_run_says_that_uploads_come_later_and_goes_on(tmp_path: Path) -> None:
+    async with running_agent(tmp_path) as agent:
+        said = run_script(tmp_path, ONLINE, agent.environment)
+        [run_dir] = (tmp_path / "trackd").glob("run-*-r")
+        await agent.flush()
+        assert "comes with a later version" in said
+        [folder] = (run_dir / "artifacts").iterdir()
+        assert [path.name for path in folder.iterdir()] == ["train.py"]
+
+
+def test_a_disabled_run_accepts_everything(tmp_path: Path) -> None:
+    run_script(tmp_path, DISABLED, {"PATH": "", "TRACKD_DIR": str(tmp_path / "data")})
