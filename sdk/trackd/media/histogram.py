@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from trackd.libraries import load
+from trackd.recording.arrays import is_tensor, tensor_to_numpy
 from trackd.recording.recordable import Recordable
+from trackd.recording.texts import kind_of
 from trackd.recording.values import to_history
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Histogram(Recordable):
             counts, edges = np_histogram
         else:
             numpy = load("numpy", "Histogram of numbers", "numpy")
-            counts, edges = numpy.histogram(sequence, bins=num_bins)
+            counts, edges = numpy.histogram(_countable(sequence), bins=num_bins)
         self.histogram = _as_list(counts)
         self.bins = _as_list(edges)
         if len(self.histogram) > self.MAX_LENGTH:
@@ -78,6 +80,14 @@ class Histogram(Recordable):
         return isinstance(other, Histogram) and self.to_json() == other.to_json()
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _countable(numbers: Any) -> Any:
+    """Return numbers in a form that numpy counts without a word."""
+    if is_tensor(kind_of(numbers)):
+        numbers = tensor_to_numpy(numbers)
+    is_boolean = str(getattr(numbers, "dtype", "")) == "bool"
+    return numbers.astype("uint8") if is_boolean else numbers
 
 
 def _as_list(values: Any) -> list[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
+from trackd.recording.values import MAX_DEPTH, SCALARS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,24 +36,28 @@ def settle_charts(row: Mapping[Any, Any], place: RunPlace | None) -> Mapping[Any
     return kept
 
 
-def _has_chart(row: Mapping[Any, Any]) -> bool:
-    return any(
-        isinstance(value, Chart)
-        or (isinstance(value, dict) and _has_chart(cast("dict[Any, Any]", value)))
-        for value in row.values()
-    )
+def _has_chart(row: Mapping[Any, Any], depth: int = 1) -> bool:
+    for value in row.values():
+        if type(value) in SCALARS:
+            continue
+        if isinstance(value, Chart):
+            return True
+        nested = isinstance(value, dict) and depth < MAX_DEPTH
+        if nested and _has_chart(cast("dict[Any, Any]", value), depth + 1):
+            return True
+    return False
 
 
 def _without_charts(
-    row: Mapping[Any, Any], prefix: str, charts: dict[str, Chart]
+    row: Mapping[Any, Any], prefix: str, charts: dict[str, Chart], depth: int = 1
 ) -> dict[Any, Any]:
     kept: dict[Any, Any] = {}
     for key, value in row.items():
         if isinstance(value, Chart):
             charts[f"{prefix}{key}"] = value
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and depth < MAX_DEPTH:
             nested = cast("dict[Any, Any]", value)
-            kept[key] = _without_charts(nested, f"{prefix}{key}.", charts)
+            kept[key] = _without_charts(nested, f"{prefix}{key}.", charts, depth + 1)
         else:
             kept[key] = value
     return kept

@@ -72,6 +72,9 @@ class RowCheck:
             return
         if key == "_step":  # rows are numbered by the agent
             return
+        if not key:
+            self._refuse("empty_key", "log(): a value under an empty key is left out: name it")
+            return
         key = clean_text(key)
         try:
             if type(value) in SCALARS:

@@ -110,7 +110,7 @@ def to_config(value: Any, depth: int = 1) -> Any:
         return [to_config(item, depth + 1) for item in cast("Sequence[Any]", value)]
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_config(getattr(value, f.name), depth + 1) for f in fields(value)}
-    if type(value) in SCALARS:
+    if type(value) in SCALARS or type(value) is complex:
         return value
     return to_history(value) if type(value).__module__ == "builtins" else str(value)
 
