@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trackd.recording.recordable import Recordable
 from trackd.recording.values import key_text, to_history, type_name
+from trackd.tables.column_types import is_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,12 +78,10 @@ def _run_cell(value: Any) -> Any:
         return {key_text(key): _run_cell(item) for key, item in items}
     if isinstance(value, Sequence | set | frozenset):  # bytes, too: a list of numbers
         return [_run_cell(item) for item in cast("Iterable[Any]", value)]
-    if hasattr(value, "tolist") and type(value).__name__ != "datetime64":
-        plain = value.tolist()
-        is_list = isinstance(plain, list) or _is_scalar_of_numpy(value)
-        return _run_cell(plain) if is_list else [_run_cell(plain)]
-    if hasattr(value, "__array__"):
-        return _run_cell(value.__array__())
+    if hasattr(value, "tolist") or hasattr(value, "__array__"):
+        plain = _plain_array(value)
+        is_bare_array = is_array(value) and not isinstance(plain, list)
+        return [_run_cell(plain)] if is_bare_array else _run_cell(plain)
     return to_history(value)
 
 
@@ -106,15 +105,15 @@ def artifact_cell(value: Any, artifact: Artifact) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [artifact_cell(item, artifact) for item in cast("Iterable[Any]", value)]
     if hasattr(value, "tolist") or hasattr(value, "__array__"):
-        return artifact_cell(_plain_array(value), artifact)
+        plain = _plain_array(value)
+        is_fine = type(value).__name__ == "datetime64" and isinstance(plain, int)
+        return artifact_cell(plain / _NANOSECONDS_PER_MS if is_fine else plain, artifact)
     return _artifact_object(value)
 
 
 def _plain_array(value: Any) -> Any:
-    """Return the numbers of an array, tensor or scalar; times finer than microseconds in ms."""
-    plain = value.tolist() if hasattr(value, "tolist") else value.__array__().tolist()
-    is_time = type(value).__name__ == "datetime64" and isinstance(plain, int)
-    return plain / _NANOSECONDS_PER_MS if is_time else plain
+    """Return the numbers of an array, tensor or scalar."""
+    return value.tolist() if hasattr(value, "tolist") else value.__array__().tolist()
 
 
 def _artifact_object(value: Any) -> Any:
@@ -142,7 +141,3 @@ def _milliseconds(moment: datetime.date) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
     return int(moment.timestamp() * 1000)
-
-
-def _is_scalar_of_numpy(value: Any) -> bool:
-    return any(base.__name__ == "generic" for base in type(value).__mro__)

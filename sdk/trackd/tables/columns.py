@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trackd import libraries
 from trackd.tables.column_types import is_array
+from trackd.tables.keys import TableIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +38,13 @@ def checked_values(table: TableRows, name: Any, data: Any, optional: Any) -> Seq
             f"Table.add_column: column {name!r} has {len(values)} values and the table "
             f"{len(table.data)} rows"
         )
-    return values
+    return [_own_number(table, value) for value in values] if isinstance(values, list) else values
+
+
+def _own_number(table: TableRows, value: Any) -> Any:
+    """Return the number of a row of the table itself as a plain one: tables do not link to rows
+    of their own."""
+    return int(value) if isinstance(value, TableIndex) and value.table is table else value
 
 
 def computed_columns(

@@ -47,6 +47,11 @@ class TableIndex(int):
         """Say to which table the row belongs."""
         self._table = table
 
+    @property
+    def table(self) -> TableRows | None:
+        """The table."""
+        return self._table
+
     def get_row(self) -> dict[Any, Any]:
         """Return the row: values by column."""
         if self._table is None:
