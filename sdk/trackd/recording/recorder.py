@@ -72,6 +72,8 @@ class Recorder:
         self.step = first_step
         #: Values left out of their row, by reason.
         self.refused: dict[str, int] = {}
+        #: Why `step=` is not heeded; empty: it is.
+        self.ignored_steps = ""
         #: The run, for values that write files into it.
         self.place: RunPlace | None = None
         self._step_before = first_step
@@ -131,6 +133,9 @@ class Recorder:
     def _advance(self, step: int | None, commit: bool | None) -> tuple[int | None, bool | None]:
         """Follow the step rules as far as possible without the agent."""
         self._step_before = self.step
+        if step is not None and self.ignored_steps:
+            self._report("step_ignored", self.ignored_steps)
+            step = None
         if step is None:
             if commit is None or commit:
                 self.step += 1
@@ -161,7 +166,7 @@ class Recorder:
         check = RowCheck(self._keys, self.place, step_before)
         for key, value in settle_charts(cast("Mapping[Any, Any]", data), self.place).items():
             check.take(key, value)
-        if check.good or not (check.faults or check.refusals):
+        if check.good or not check.faults:  # steps count calls, whatever is left out
             time_s, runtime_s, _, *position = record
             payload = self._encode((time_s, runtime_s, check.good, *position))
             if len(payload) > MAX_ROW_BYTES:
