@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from trackd import identity
 from trackd.artifacts.artifact import Artifact
 from trackd.artifacts.logging_calls import record
 from trackd.artifacts.notices import warn
@@ -67,10 +66,7 @@ def log_code(
 
 def default_name(run: RunArtifacts) -> str:
     """Return `source-<project>-<program>`, made safe for a name and cut in its middle."""
-    settings = run.settings
-    program = settings.program or identity.program_path()
-    relative = os.path.relpath(program) if program else None
-    text = f"source-{run.project}-{relative}"
+    text = f"source-{run.project}-{run.settings.program_relpath}"
     clean = _NOT_IN_A_NAME.sub("_", text)
     half = MAX_NAME_CHARACTERS // 2 - 1
     return clean if len(clean) <= MAX_NAME_CHARACTERS else f"{clean[:half]}..{clean[-half:]}"
