@@ -87,6 +87,8 @@ class Start(msgspec.Struct, array_like=True, frozen=True):
     summary: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
     #: When a child joined its parent's run, in seconds since `init`.
     joined_s: float = 0.0
+    #: How long a continued run ran before; runtimes of records include it.
+    earlier_runtime_s: float = 0.0
 
 
 class Row(msgspec.Struct, array_like=True):

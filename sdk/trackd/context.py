@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from trackd.recording.spool import Spool
     from trackd.sending.discovery import Discovery
     from trackd.settings import Settings
+    from trackd.settings.moment import RunMoment
     from trackd.terminal import Terminal
 
-_AGENT_SETTINGS = ("ignore_globs",)
+_AGENT_SETTINGS = (
+    *("console", "console_multipart", "console_chunk_max_bytes", "console_chunk_max_seconds"),
+    "ignore_globs",
+)
 
 
 @dataclass(slots=True)
@@ -48,6 +52,10 @@ class RunIdentity:
     config: dict[str, Any] = field(default_factory=dict[str, Any])
     #: Keys of the configuration that the script may not change, and who says so.
     locks: dict[str, str] = field(default_factory=dict[str, str])
+    #: True when an earlier run is continued.
+    resumed: bool = False
+    #: Number of the first row.
+    starting_step: int = 0
 
 
 @dataclass(slots=True)
@@ -61,6 +69,9 @@ class WriterContext:
     #: Folder of the run: a proposal until an agent answered.
     run_dir: Path
     clock: Clock = field(default_factory=Clock)
+    #: What a continued run begins with.
+    summary: dict[str, Any] = field(default_factory=dict[str, Any])
+    earlier_runtime_s: float = 0.0
 
     def make_spool(self, producer: int) -> Spool:
         """Return a new spool for a writer of this run.
@@ -130,8 +141,17 @@ def start_record(
         parent_producer=parent_producer,
         first_step=first_step,
         environment={} if is_guest else environment.describe(settings),
+        resume=settings.resume or "",
+        rewind_to=_moment(settings.resume_from),
+        forked_from=_moment(settings.fork_from),
+        summary=context.summary,
+        earlier_runtime_s=context.earlier_runtime_s,
         joined_s=context.clock.runtime_s() if is_guest else 0.0,
     )
+
+
+def _moment(moment: RunMoment | None) -> tuple[str, int] | None:
+    return None if moment is None else (moment.run, int(moment.value))
 
 
 def agent_settings(settings: Settings) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class RunFacts:
 
     __slots__ = (
         "__weakref__",
+        "_at_finish",
         "_backend",
         "_config",
         "_finish",
@@ -61,6 +62,7 @@ class RunFacts:
         self._make_saver: Callable[[], FileSaver] | None = None
         self._saver: FileSaver | None = None
         self._watcher: Watcher | None = None
+        self._at_finish: list[Callable[[], None]] = []
         self._config = Config(
             identity.config,
             self._publish_config,
@@ -206,8 +208,8 @@ class RunFacts:
 
     @property
     def starting_step(self) -> int:
-        """Number of the first row."""
-        return 0
+        """Number of the first row: not 0 when an earlier run is continued."""
+        return self._identity.starting_step
 
     @property
     def step(self) -> int:
@@ -227,7 +229,7 @@ class RunFacts:
     @property
     def resumed(self) -> bool:
         """True when an earlier run was continued."""
-        return False
+        return self._identity.resumed
 
     @property
     def is_finished(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -106,11 +107,15 @@ class Session:
             self._bind(run)
             return run
         self._install_hooks()
+        if settings.sync_tensorboard:
+            importlib.import_module("trackd.integration.tensorboard").apply_to_process()
         if self._forked_from:
             run = starting.start_in_child(identity, settings, self.finish, self._forked_from)
         else:
             run = starting.start(identity, settings, self.finish)
         self._runs.append(run)
+        if "trackd.integration.tensorboard" in sys.modules:
+            sys.modules["trackd.integration.tensorboard"].prepare(run)
         if settings.reinit != "create_new":
             self._bind(run)
         return run
@@ -143,11 +148,13 @@ class Session:
         for runs in (self._runs, self._inherited):
             if run in runs:
                 runs.remove(run)
+        from trackd import continuing, starting
+
+        if not exit_code:
+            continuing.forget(run.settings)
         handover = run.backend.finish(int(exit_code or 0))
         if handover is None:
             return
-        from trackd import starting
-
         starting.print_footer(run, Terminal(run.settings), handover)
         settings = run.settings
         if not handover.complete and settings.finish_timeout and settings.finish_timeout_raises:

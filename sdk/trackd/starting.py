@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackd import environment, folders
+from trackd import continuing, environment, folders
 from trackd import identity as identities
 from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.console import ConsoleCapture, check_levels
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 def identify(settings: Settings, config: FirstConfig) -> RunIdentity:
     """Return what the run is, from settings, environment and defaults; completes the settings."""
     environment.complete(settings)
-    run_id = settings.run_id or identities.generate_id()
+    known_id = continuing.remembered_id(settings, Terminal(settings).warn)
+    run_id = known_id or identities.generate_id()
     disabled = settings.mode == "disabled"
     program = settings.program or identities.program_path()
     project = settings.project or identities.default_project(program)
@@ -88,12 +89,14 @@ def start(
     proposal = folders.propose(root, identity.run_id, offline=offline, start_time_s=time.time())
     context = WriterContext(identity, settings, Discovery(), terminal, proposal.path)
     try:
+        continuing.take_up(context)
         writer = Writer(context)
         attached = writer.open()
     except BaseException:
         folders.withdraw(proposal)
         raise
     folder = _establish(context, proposal)
+    continuing.remember(settings, identity.run_id, terminal.warn)
     writer.begin()
     backend = AgentBackend(writer)
     backend.debug_log = open_debug_log(folder.logs)
@@ -123,10 +126,11 @@ def start_in_child(
     offline = identity.mode == "offline"
     proposal = folders.propose(root, identity.run_id, offline=offline, start_time_s=time.time())
     context = WriterContext(identity, settings, Discovery(), terminal, proposal.path)
+    continuing.take_up(context, can_ask=False)
     _establish(context, proposal)
     if not context.discovery.is_listening():
         context.discovery.start_agent()
-    backend = ChildBackend(context, parent_producer, 0, "")
+    backend = ChildBackend(context, parent_producer, identity.starting_step, "")
     backend.config = identity.config
     backend.is_guest = False
     recorder = backend.open()
@@ -206,7 +210,8 @@ def print_header(run: Run, terminal: Terminal, *, attached: bool) -> None:
         lines.append("offline: nothing is uploaded; `trackd sync` does that later")
     lines.append(f"run data is in {run.sync_dir}")
     label = f" as {run.label}" if run.label else ""
-    lines.append(f"recording run {run.name or run.id}{label} of project {run.project}")
+    verb = "resuming" if run.resumed else "recording"
+    lines.append(f"{verb} run {run.name or run.id}{label} of project {run.project}")
     if not attached:
         lines.append("no agent answers yet: rows are kept on disk and handed over when one does")
     if run.backend.url:

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 from trackd import __version__
 from trackd import identity as identities
 from trackd.context import start_record
+from trackd.continuing import run_ref
 from trackd.errors import CommError, LabelInUseError, UsageError
 from trackd.run_status import RunStatus
 from trackd.sending.agent_link import AgentCallError
 from trackd.sending.sender import Sender
 from trackd_proto.records import Exit, Kind
-from trackd_proto.v1 import common_pb2, run_pb2
+from trackd_proto.v1 import run_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trackd.context import WriterContext
+    from trackd_proto.v1 import common_pb2
 
-_MODES = {
+MODES = {
     "online": run_pb2.MODE_ONLINE,
     "offline": run_pb2.MODE_OFFLINE,
     "shared": run_pb2.MODE_SHARED,
@@ -62,7 +64,7 @@ class Writer:
         self.context = context
         self.producer = identities.generate_producer()
         self.spool = context.make_spool(self.producer)
-        self.recorder = context.make_recorder(self.spool)
+        self.recorder = context.make_recorder(self.spool, context.identity.starting_step)
         self.sender = Sender(self.spool, context.discovery, self._attach_request, context.terminal)
         self.sender.on_attached = self._take_label
         self.spool.is_drained = lambda: self.sender.is_streaming
@@ -91,7 +93,9 @@ class Writer:
 
     def begin(self) -> None:
         """Write the first record and start to send."""
-        start = start_record(self.context, self.context.identity.config)
+        identity = self.context.identity
+        first_step = identity.starting_step
+        start = start_record(self.context, identity.config, first_step=first_step)
         self.recorder.record(Kind.START, start)
         self.sender.start()
 
@@ -193,7 +197,7 @@ class Writer:
             run=self._run_ref(),
             producer=self.producer,
             label=context.identity.label,
-            mode=_MODES[context.identity.mode],
+            mode=MODES[context.identity.mode],
             spool_dir=str(self.spool.folder.absolute()),
             run_dir=str(context.run_dir.absolute()),
             sdk_version=__version__,
@@ -205,7 +209,4 @@ class Writer:
         )
 
     def _run_ref(self) -> common_pb2.RunRef:
-        identity = self.context.identity
-        return common_pb2.RunRef(
-            run_id=identity.run_id, project=identity.project, entity=identity.entity
-        )
+        return run_ref(self.context.identity)

@@ -17,6 +17,7 @@ from trackd_agent.runs.config_tree import ConfigTree
 from trackd_agent.runs.console import Console
 from trackd_agent.runs.metrics import MetricDefinitions, metric_path
 from trackd_agent.runs.rows import RowMerger, StepWentBack
+from trackd_agent.runs.screen import ScreenConsole
 from trackd_agent.runs.summary import Summary
 from trackd_agent.runs.updates import Notice, Updates
 from trackd_proto import records
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 MAX_LINE_BYTES = 10 * 1024 * 1024 - 100 * 1024
 _SNAPSHOT_VERSION = 1
 _WHOLE_MAPPING_EXT = 1
+#: Console modes whose text a whole screen is made of.
+_WHOLE_SCREEN = ("wrap_emu", "redirect")
 _BAD_PAYLOAD_ERRORS = (ValueError, TypeError, OverflowError, RecursionError)
 
 
@@ -67,8 +70,10 @@ class WriterState:
         self.runtime_s = 0.0
         self._rows = RowMerger(start.first_step)
         self._summary = Summary()
+        for name, value in start.summary.items():
+            self._summary.put((name,), value)
         self._config = ConfigTree(start.config)
-        self._console = Console(start.label)
+        self._console = _console_class(start)(start.label)
         self._updates = Updates(config_changed=True, facts_changed=True)
         #: How far event files were read: offset and namespace, by path.
         self.followed: dict[str, tuple[int, str]] = {}
@@ -222,7 +227,7 @@ class WriterState:
         }
         event["_wandb"] = True
         event["_timestamp"] = record.time_s
-        event["_runtime"] = record.time_s - self.start.time_s
+        event["_runtime"] = record.time_s - self.start.time_s + self.start.earlier_runtime_s
         line = encode_json(event)
         self._updates.events.append(line)
         self._updates.pending_bytes += len(line)
@@ -316,11 +321,16 @@ class WriterState:
         state._summary = Summary.from_state(summary[1])
         state._summary.changed = summary[0]
         state._config = ConfigTree.from_state(config)
-        state._console = Console.from_state(console)
+        state._console = _console_class(state.start).from_state(console)
         state._updates = msgspec.convert(updates, Updates)
         if later:  # an agent of an earlier version knew of no event files
             state.followed = {file: (at, name) for file, (at, name) in later[0].items()}
         return state
+
+
+def _console_class(start: Start) -> type[Console | ScreenConsole]:
+    """Return the emulation that the run asked for."""
+    return ScreenConsole if start.settings.get("console") in _WHOLE_SCREEN else Console
 
 
 def encode_json(value: dict[str, Any]) -> str:

@@ -54,6 +54,11 @@ class AgentCallError(Exception):
         return self.status is grpc.StatusCode.INVALID_ARGUMENT
 
     @property
+    def is_unauthenticated(self) -> bool:
+        """True when the server does not take the API key."""
+        return self.status is grpc.StatusCode.UNAUTHENTICATED
+
+    @property
     def is_refusal(self) -> bool:
         """True when this process, or this version of it, may not use the agent."""
         return self.status in (
@@ -95,6 +100,19 @@ class AgentLink:
         """
         try:
             return self._stub.Attach(request, timeout=timeout_s, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+
+    def continue_run(
+        self, request: run_pb2.ContinueRunRequest, timeout_s: float
+    ) -> run_pb2.ContinueRunResponse:
+        """Ask what a run has so far.
+
+        Raises:
+            AgentCallError: the agent refused, or did not answer in time.
+        """
+        try:
+            return self._stub.ContinueRun(request, timeout=timeout_s, wait_for_ready=True)
         except grpc.RpcError as error:
             raise _translate(error) from None
 
