@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -158,7 +158,18 @@ class Console:
         return made
 
 
-def encode_line(line: Line, label: str) -> str:
+class _Shown(Protocol):
+    """What a line has to say."""
+
+    @property
+    def stderr(self) -> bool: ...
+    @property
+    def time_s(self) -> float: ...
+    @property
+    def shown(self) -> str: ...
+
+
+def encode_line(line: _Shown, label: str) -> str:
     """Return a line in the structured form of the file stream."""
     facts: dict[str, Any] = {"level": "error"} if line.stderr else {}
     stamp = datetime.fromtimestamp(line.time_s, UTC).replace(tzinfo=None)

@@ -204,5 +204,7 @@ def _rows(writer: Replay) -> Iterable[dict[str, Any]]:
 
 
 def _console(writer: Replay) -> Iterable[str]:
+    if writer.state.start.settings.get("console") == "off":
+        return  # lines of loggers go to the server's stream, and into no file
     for number in sorted(writer.console):
         yield json.loads(writer.console[number])["content"]
