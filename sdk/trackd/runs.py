@@ -297,6 +297,10 @@ class Run(RunArtifacts):
         self._make_saver = make_saver
         self._start_time = start_time
 
+    def before_finish(self, action: Callable[[], None]) -> None:
+        """Do something when the run is about to end and still takes records; for integrations."""
+        self._at_finish.append(action)
+
     def use(self, backend: Backend) -> None:
         """Send records elsewhere from now on."""
         self._backend = backend
@@ -305,6 +309,8 @@ class Run(RunArtifacts):
 
     def close(self) -> None:
         """Refuse records from now on."""
+        for action in self._at_finish:
+            action()
         self._recorder = FinishedRecorder(self.id, self._recorder.step)
 
     @property

@@ -1,7 +1,8 @@
 """What the keys of a folder of event files begin with.
 
-A folder that names its root has the path from there. The others share one root, which is their
-common folder: so one has to wait a while for the second folder. The only one is its own root.
+A folder that names its root has the path from there. The others share one root, which is what
+the first two have in common: so one has to wait a while for the second. The only one is its own
+root, and so is a folder outside of the root.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Namespaces:
 
     def settle(self, folders: Iterable[TensorboardLogs], now_s: float, *, final: bool) -> None:
         """Find the common root, if it is not known and can be known."""
-        free = sorted({logs.folder for logs in folders if not logs.root})
+        free = list(dict.fromkeys(logs.folder for logs in folders if not logs.root))[:2]
         if self._root is not None or not free:
             return
         if len(free) > 1:

@@ -18,6 +18,7 @@ from trackd_agent.runs.folders import families, logged_artifacts
 from trackd_agent.runs.folders.saved_files import list_files
 from trackd_agent.runs.metrics import MetricDefinitions
 from trackd_agent.runs.state import WriterState
+from trackd_agent.runs.tandem import in_order
 from trackd_proto.records import Alert, ArtifactLogged, Kind
 
 if TYPE_CHECKING:
@@ -81,12 +82,12 @@ def replay(
     if start is None:
         return None
     made = Replay(WriterState(start), is_alive=source.is_alive())
-    for frames in (source.agent_frames(), families.rank_frames(source, children or [])):
-        for frame in frames:
-            if frame.kind != Kind.STATS:  # the document has no system metrics
-                made.state.apply(frame)
-                if made.state.pending_bytes > _TAKE_BYTES:
-                    made.take(made.state.take())
+    own_frames = families.rank_frames(source, children or [])
+    for frame in in_order(own_frames, source.agent_frames()):
+        if frame.kind != Kind.STATS:  # the document has no system metrics
+            made.state.apply(frame)
+            if made.state.pending_bytes > _TAKE_BYTES:
+                made.take(made.state.take())
     made.state.close()
     made.take(made.state.take())
     return made

@@ -1,0 +1,14 @@
+"""Frameworks: callbacks and loggers that record what a framework tells them, a module each.
+
+Owns: the names that users of each framework expect. Every module imports its framework, so it is
+imported by those who use it. Knows the public API of this package only.
+
+| module | for |
+|---|---|
+| `tensorboard` | event files: `SummaryWriter` of PyTorch and TensorBoard, tensorboardX |
+| `keras` | Keras 3: `WandbMetricsLogger`, `WandbModelCheckpoint`, `WandbCallback` |
+| `lightning` | PyTorch Lightning: `WandbLogger` |
+| `transformers` | Hugging Face `Trainer`: `WandbCallback` |
+| `xgboost`, `lightgbm` | `WandbCallback`, `wandb_callback`, `log_summary` |
+| `logging` | a handler for Python's `logging` |
+"""
