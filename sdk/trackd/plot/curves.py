@@ -115,7 +115,12 @@ def _numpy(chart: str) -> Any:
 def _by_class(np: Any, y_true: Any, y_probas: Any, labels: Any, wanted: Any) -> Iterable[Any]:
     """Yield for each class its label and the hits and misses above each distinct score."""
     truth, scores = np.array(y_true), np.array(y_probas)
-    if truth.ndim != 1 or len(truth) != len(np.atleast_1d(scores)):
+    if scores.ndim < 2:
+        raise IndexError(
+            f"y_probas has the shape {scores.shape}: give a row for each sample, with a score for "
+            "each class"
+        )
+    if truth.ndim != 1 or len(truth) != len(scores):
         raise ValueError(
             f"y_true has the shape {truth.shape} and y_probas {scores.shape}: give one class, and "
             "one row of scores, for each sample"
@@ -160,7 +165,7 @@ def _chart(
         raise ValueError("no class is left to be drawn: classes_to_plot must name values of y_true")
     names = np.hstack([[label] * len(values[0]) for label, values in curves.items()])
     numbers = [np.hstack([values[axis] for values in curves.values()]) for axis in (0, 1)]
-    rounded = [np.round(axis, _DECIMALS).tolist() for axis in numbers]
+    rounded = [np.round(axis, _DECIMALS) for axis in numbers]
     rows = [list(row) for row in zip(names.tolist(), *rounded, strict=True)]
     if len(rows) > Table.MAX_ROWS:
         LOGGER.warning("a curve of %d points is thinned out to %d", len(rows), Table.MAX_ROWS)
