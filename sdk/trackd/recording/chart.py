@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
-from trackd.recording.values import MAX_DEPTH, SCALARS
+from trackd.recording.values import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,14 +39,18 @@ def settle_charts(row: Mapping[Any, Any], place: RunPlace | None) -> Mapping[Any
 
 def _has_chart(row: Mapping[Any, Any], depth: int = 1) -> bool:
     for value in row.values():
-        if type(value) in SCALARS:
+        if not _may_hold_chart(value.__class__):
             continue
         if isinstance(value, Chart):
             return True
-        nested = isinstance(value, dict) and depth < MAX_DEPTH
-        if nested and _has_chart(cast("dict[Any, Any]", value), depth + 1):
+        if depth < MAX_DEPTH and _has_chart(cast("dict[Any, Any]", value), depth + 1):
             return True
     return False
+
+
+@functools.cache
+def _may_hold_chart(kind: type[Any]) -> bool:
+    return issubclass(kind, Chart | dict)
 
 
 def _without_charts(

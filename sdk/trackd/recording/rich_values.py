@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 from trackd.recording.recordable import Recordable, RunPlace, Slot
 from trackd.recording.texts import kind_of, type_name
 from trackd.recording.values import (
-    SCALARS,
     check_depth,
     key_text,
     text_key,
@@ -43,16 +42,18 @@ def row_value(value: Any, place: RunPlace | None, slot: Slot, depth: int = 1) ->
         ValueError: its content cannot be recorded.
         OSError: a file of it cannot be written.
     """
-    if type(value) in SCALARS:
-        return to_history(value)
-    if isinstance(value, dict):
-        check_depth(depth)
-        return {
-            key_text(key): row_value(item, place, Slot(str(key), slot.step), depth + 1)
-            for key, item in cast("dict[Any, Any]", value).items()
-        }
-    found, plain = _record_rich(value, place, slot)
-    return to_history(plain if found else value)
+    if not isinstance(value, dict):
+        found, plain = _record_rich(value, place, slot)
+        return to_history(plain if found else value)
+    check_depth(depth)
+    tree: dict[str, Any] = {}
+    for key, item in cast("dict[Any, Any]", value).items():
+        name = key if key.__class__ is str and key.isascii() else key_text(key)
+        if is_rich(item.__class__):
+            tree[name] = row_value(item, place, Slot(str(key), slot.step), depth + 1)
+        else:
+            tree[name] = to_history(item, depth + 1)
+    return tree
 
 
 def summary_value(value: Any, place: RunPlace | None, slot: Slot, depth: int = 1) -> Any:
@@ -79,6 +80,12 @@ def summary_value(value: Any, place: RunPlace | None, slot: Slot, depth: int = 1
         }
     found, plain = _record_rich(value, place, slot)
     return to_summary(plain if found else value)
+
+
+@functools.cache
+def is_rich(kind: type[Any]) -> bool:
+    """Tell whether values of this type may leave more than numbers and text."""
+    return issubclass(kind, (dict, ModuleType, *_LISTS)) or _find_maker(kind) is not None
 
 
 def _record_rich(value: Any, place: RunPlace | None, slot: Slot) -> tuple[bool, Any]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from trackd.recording.recordable import Slot
-from trackd.recording.rich_values import row_value
+from trackd.recording.rich_values import is_rich, row_value
 from trackd.recording.texts import clean_text, type_name
-from trackd.recording.values import SCALARS, TooDeepError, to_history
+from trackd.recording.values import TooDeepError, to_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,10 +77,10 @@ class RowCheck:
             return
         key = clean_text(key)
         try:
-            if type(value) in SCALARS:
-                plain = to_history(value)
-            else:
+            if is_rich(value.__class__):
                 plain = row_value(value, self._place, Slot(key, self._step))
+            else:
+                plain = to_history(value)
         except TooDeepError as error:
             self._refuse("too_deep", f"the value of {shown(key)} is {error}: flatten it")
         except RecursionError:

@@ -193,8 +193,9 @@ _Converter = Callable[[Any, Form, int], Any]
 
 
 def _plain(value: Any, form: Form, depth: int) -> Any:
-    check_depth(depth)
-    return _find_converter(kind_of(value))(value, form, depth)
+    if depth > MAX_DEPTH:
+        check_depth(depth)
+    return _find_converter(value.__class__)(value, form, depth)
 
 
 @functools.cache
@@ -322,10 +323,10 @@ def _array_of(array: Any, kind: type[Any], form: Form, depth: int) -> Any:
 
 def _array_scalar(value: Any, form: Form, depth: int) -> Any:
     """Numpy scalars, the most usual guests of a row."""
-    item = arrays.scalar_to_python(value)
+    item = value.item()
     if type(item) is float:
         return None if form is Form.SUMMARY and item != item else item
-    return _plain(item, form, depth)
+    return _plain(arrays.scalar_to_python(value), form, depth)
 
 
 def _refuse(value: Any, _form: Form, _depth: int) -> Any:
