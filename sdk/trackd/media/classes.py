@@ -7,13 +7,17 @@ import json
 from numbers import Number
 from typing import TYPE_CHECKING, Any, cast
 
+from trackd.artifacts.member import ArtifactMember
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from trackd.artifacts import Artifact
 
 ClassId = int | str
 
 
-class Classes:
+class Classes(ArtifactMember):
     """A set of classes: ids and their names.
 
     Args:
@@ -23,7 +27,7 @@ class Classes:
         AssertionError: an item lacks its id or name.
     """
 
-    log_type = "classes"
+    log_type = artifact_suffix = "classes"
     folder = "media/classes"
 
     def __init__(self, class_set: Sequence[Mapping[str, Any]]) -> None:
@@ -52,6 +56,11 @@ class Classes:
     def to_json(self) -> dict[str, Any]:
         """Return the content of its file."""
         return {"_type": self.log_type, "class_set": self._class_set}
+
+    def to_artifact(self, artifact: Artifact) -> dict[str, Any]:
+        """Return the JSON that stands for it in an artifact; it has no files."""
+        del artifact
+        return self.to_json()
 
     def read_bytes(self) -> bytes:
         """Return the content of its file, encoded."""
