@@ -17,11 +17,7 @@ CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance"
 #: Cases that need what a later issue adds, and what that is.
 LATER = {
     "config_sources": "config-defaults.yaml",
-    "config_values": "data types (Histogram)",
     "config_yaml_path": "config from a YAML file",
-    "histogram_values": "data types (Histogram)",
-    "html_and_molecule": "data types (Html, Molecule)",
-    "log_numpy": "histograms of large arrays",
 }
 CASES = sorted(path.stem for path in CONFORMANCE.glob("scripts/*.py"))
 
