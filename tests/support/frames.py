@@ -34,6 +34,7 @@ def start(**changes: Any) -> records.Start:
         "host": "h",
         "program": "main.py",
     }
+    facts["environment"] = {"program": facts["program"]} if changes.get("primary", True) else {}
     return records.Start(**{**facts, **changes})
 
 

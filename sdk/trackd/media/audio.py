@@ -52,8 +52,8 @@ class Audio(Media):
         elif sample_rate is None:
             raise ValueError("Audio: samples need sample_rate: Audio(samples, sample_rate=16000)")
         else:
-            self.duration_s = len(data_or_path) / float(sample_rate)
             self.hold(_wav(data_or_path, sample_rate), ".wav")
+            self.duration_s = len(data_or_path) / float(sample_rate)
 
     @property
     def reference(self) -> str:

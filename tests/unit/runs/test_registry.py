@@ -251,7 +251,7 @@ async def test_flush_waits_for_everything_journalled(tmp_path: Path) -> None:
         fake_server() as server,
         running_registry(tmp_path, server.base_url, upstream=settings) as registry,
     ):
-        rank = Rank(tmp_path)
+        rank = Rank(tmp_path, primary=False)  # no files, which would wait for the interval
         await rank.attach(registry)
         rank.send()
         await until(lambda: bool(server.bodies))

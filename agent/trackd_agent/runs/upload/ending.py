@@ -48,8 +48,16 @@ def own_contents(states: Mapping[str, WriterState]) -> dict[str, bytes]:
     return {
         own_files.CONFIG_FILE: own_files.yaml_of(upstream_config(primary)),
         own_files.SUMMARY_FILE: encode_json(summary).encode("utf-8", "replace"),
-        own_files.METADATA_FILE: own_files.metadata_of(next(iter(primary.values())).start),
+        **metadata_content(primary),
     }
+
+
+def metadata_content(states: Mapping[str, WriterState]) -> dict[str, bytes]:
+    """Return `wandb-metadata.json` by name, as the first primary writer tells it."""
+    for id_, state in states.items():
+        if state.start.primary and (told := own_files.environment_of(state.start, id_)):
+            return {own_files.METADATA_FILE: own_files.metadata_of(told)}
+    return {}
 
 
 async def bring_own_files(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from trackd_proto.records import Start
@@ -30,18 +30,17 @@ def write_whole(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def metadata_of(start: Start) -> bytes:
+def environment_of(start: Start, writer_id: str) -> dict[str, Any]:
+    """Return what a writer told of its process and machine; nothing where it is not to be kept."""
+    if not start.environment:
+        return {}
+    started = datetime.fromtimestamp(start.time_s, UTC).isoformat().replace("+00:00", "Z")
+    return {**start.environment, "startedAt": started, "writerId": writer_id}
+
+
+def metadata_of(environment: Mapping[str, Any]) -> bytes:
     """Return the content of `wandb-metadata.json`."""
-    facts: dict[str, object] = {
-        "os": platform.platform(),
-        "python": f"CPython {start.python_version}",
-        "startedAt": datetime.fromtimestamp(start.time_s, UTC).isoformat().replace("+00:00", "Z"),
-        "program": start.program,
-        "host": start.host,
-        "cliVersion": start.sdk_version,
-        "writerId": start.label or start.run_id,
-    }
-    return json.dumps(facts, indent=2).encode()
+    return json.dumps(environment, indent=2).encode()
 
 
 def yaml_of(value: dict[str, Any]) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from trackd_agent.runs import tree
 from trackd_agent.runs.config_tree import RESERVED
 from trackd_agent.runs.metrics import MetricDefinitions
+from trackd_agent.runs.upload.own_files import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,23 +45,11 @@ def upstream_config(writers: Mapping[str, WriterState]) -> dict[str, Any]:
         },
         "m": metrics.upstream(),
         "e": {
-            writer_id: _environment(writer_id, state)
+            writer_id: environment
             for writer_id, state in writers.items()
-            if state.start.primary
+            if state.start.primary and (environment := environment_of(state.start, writer_id))
         },
     }
     config: dict[str, Any] = {key: {"value": value} for key, value in merged.items()}
     config[RESERVED] = {"value": reserved}
     return config
-
-
-def _environment(writer_id: str, state: WriterState) -> dict[str, Any]:
-    start = state.start
-    return {
-        "writerId": writer_id,
-        "host": start.host,
-        "program": start.program,
-        "python": start.python_version,
-        "pid": start.pid,
-        "startedAt": datetime.fromtimestamp(start.time_s, UTC).isoformat().replace("+00:00", "Z"),
-    }

@@ -221,6 +221,8 @@ class Uplink:
 
     async def _serve_files(self) -> None:
         await self.upsert.ready.wait()
+        metadata = ending.metadata_content(self._states())
+        await ending.bring_own_files(metadata, self.files_dir, self.uploader)
         await self.uploader.run()
 
     async def _serve_alerts(self) -> None:
