@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from trackd import data_types as data_types
+    from trackd import helper as helper
     from trackd import plot as plot
+    from trackd.account.login import login
     from trackd.alerts import AlertLevel
     from trackd.artifacts import Artifact, ArtifactTTL
     from trackd.configuration import Config
@@ -112,6 +114,7 @@ __all__ = [
     "log",
     "log_artifact",
     "log_model",
+    "login",
     "mark_preempting",
     "pin_config_keys",
     "plot",
@@ -161,6 +164,7 @@ _HOMES = {
     "box3d": "trackd.media.object3d",
     "finish": "trackd.session",
     "init": "trackd.session",
+    "login": "trackd.account.login",
     "plot_table": "trackd.plot",
     "restore": "trackd.restoring",
     "setup": "trackd.session",
@@ -168,7 +172,7 @@ _HOMES = {
     "visualize": "trackd.plot",
 }
 #: Modules that are there without being imported.
-_MODULES = frozenset({"data_types", "plot"})
+_MODULES = frozenset({"data_types", "helper", "plot"})
 #: Belong to the global run; `trackd.session` puts the real ones here while there is one.
 _NEED_A_RUN = frozenset(
     {"log", "save", "define_metric", "alert", "mark_preempting", "pin_config_keys"}
@@ -192,11 +196,7 @@ def _find(name: str) -> Any:
     if name in _NEED_A_RUN or name in _HOLDERS:
         before = importlib.import_module("trackd.before_init")
         return before.function(name) if name in _NEED_A_RUN else before.Placeholder(name)
-    why = ""
-    if name == "login":
-        why = ": no login is needed; TRACKD_BASE_URL and TRACKD_API_KEY name another server"
-    elif name in _NOT_YET:
-        why = ": of the names of wandb this one is not there yet"
+    why = ": of the names of wandb this one is not there yet" if name in _NOT_YET else ""
     raise AttributeError(f"module 'trackd' has no attribute {name!r}{why}")
 
 

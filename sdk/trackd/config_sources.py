@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trackd.settings import Settings
 
 _DEFAULTS_FILE = "config-defaults.yaml"
+#: Key of what trackd itself keeps in a configuration.
+RESERVED = "_wandb"
 _VERSION_KEY = "wandb_version"
 _VERSION = 1
 #: Parameters that a launcher hands over, whole or in numbered parts.
@@ -50,7 +52,7 @@ def parse_config(
     """
     if exclude and include:
         raise UsageError("config: give names to exclude or names to include, not both")
-    values = (from_yaml_file(params) or {}) if isinstance(params, str) else _as_mapping(params)
+    values = _as_mapping(from_yaml_file(params) if isinstance(params, str) else params)
     if include:
         values = {key: value for key, value in values.items() if key in include}
     if exclude:
@@ -165,7 +167,7 @@ def first_config(
     """
     from trackd.configuration import merged, plain_values
 
-    first = FirstConfig(plain_values(_defaults(warn)))
+    first = FirstConfig({**plain_values(_defaults(warn)), RESERVED: {}})
     named: dict[str, Any] = {}
     for path in session.config_paths or ():
         if os.path.exists(path):  # noqa: PTH110 - as given, a missing one is no fault

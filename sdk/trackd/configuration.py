@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from trackd.config_sources import parse_config
+from trackd.artifacts.in_config import refuse_artifacts
+from trackd.config_sources import RESERVED, parse_config
 from trackd.errors import ConfigError
 from trackd.recording.values import to_config
 
@@ -15,7 +16,9 @@ Publish = Callable[[dict[str, Any]], None]
 
 def plain_values(source: Any) -> dict[str, Any]:
     """Return a `config` argument as JSON-like values under clean keys."""
-    return {clean_key(key): to_config(value) for key, value in parse_config(source).items()}
+    values = parse_config(source)
+    refuse_artifacts(values)
+    return {clean_key(key): to_config(value) for key, value in values.items()}
 
 
 def clean_key(key: Any) -> str:
@@ -57,13 +60,13 @@ class Config:
         """Begin with values that the run knows already.
 
         Args:
-            items: as `to_config` gives them.
+            items: as `to_config` gives them, in the order of their first mention.
             publish: told every change.
             warn: tells the user something.
             locks: keys that nobody may change, and who says so.
             is_free: values may change unless a call says otherwise, as in notebooks.
         """
-        object.__setattr__(self, "_items", {"_wandb": {}, **items})
+        object.__setattr__(self, "_items", dict(items))
         object.__setattr__(self, "_locks", dict(locks or {}))
         object.__setattr__(self, "_is_free", is_free)
         object.__setattr__(self, "_publish", publish)
@@ -168,7 +171,7 @@ class Config:
 
     def persist(self) -> None:
         """Record all values as they are now, with what was changed in place."""
-        self._publish({key: value for key, value in self._items.items() if key != "_wandb"})
+        self._publish({key: value for key, value in self._items.items() if key != RESERVED})
 
     def _is_locked(self, key: str) -> bool:
         if key not in self._locks:

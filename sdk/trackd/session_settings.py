@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _DECIDED_ELSEWHERE = ("project", "entity", "run_id")
 
 
+#: Modes in which nothing is uploaded.
+_WITHOUT_SERVER = ("offline", "disabled")
+
+
 class SessionSettings:
     """Files, environment and `setup`, read once; `init` adds its own for one run."""
 
@@ -86,6 +90,8 @@ class SessionSettings:
             )
         for warning in _deprecations(settings):
             self._warn_once(terminal, warning)
+        if settings.base_url and settings.mode not in _WITHOUT_SERVER:
+            _find_key(settings, terminal)
         return settings
 
     def first_config(
@@ -126,6 +132,21 @@ class SessionSettings:
         if warning not in self._said:
             self._said.add(warning)
             terminal.warn(warning)
+
+
+def _find_key(settings: Settings, terminal: Terminal) -> None:
+    """Complete the key for the server, or say that there is none."""
+    if settings.api_key:
+        return
+    from trackd.account import keys  # only where somebody named a server
+
+    address = str(settings.base_url)
+    settings.api_key = keys.find(address)[0] or None
+    if settings.api_key is None:
+        terminal.warn(
+            f"there is no API key for {address}: everything is kept on this node and uploaded "
+            "once there is one; run `trackd login`, or set TRACKD_API_KEY"
+        )
 
 
 def _take_away(values: dict[str, Any], session: Settings) -> list[str]:

@@ -36,7 +36,7 @@ class Credentials:
         if self._keys.get(address) == api_key:
             return
         self._keys[address] = api_key
-        await anyio.to_thread.run_sync(self._write, dict(self._keys))
+        await anyio.to_thread.run_sync(self._write, {address: api_key})
 
     def _read(self) -> dict[str, str]:
         try:
@@ -48,6 +48,7 @@ class Credentials:
         return {str(k): str(v) for k, v in cast("dict[object, object]", raw).items()}
 
     def _write(self, keys: dict[str, str]) -> None:
+        """Add keys to the file; others in it may be newer than ours: `trackd login` writes too."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -39,7 +39,7 @@ def file_system_of(path: Path, mountinfo: str) -> str:
     return kind
 
 
-def _network_file_system(path: Path) -> str:
+def network_file_system(path: Path) -> str:
     """Return the type of the network file system that holds a path, or ''."""
     try:
         kind = file_system_of(
@@ -79,7 +79,7 @@ def open_spool(
     for root in (data_dir, None):
         root = root or _spare_root()
         folder = layout.spool_folder(root, run_id, producer)
-        if kind := _network_file_system(root):
+        if kind := network_file_system(root):
             reasons.append(f"{folder.parent} is on a network file system ({kind})")
             continue
         try:

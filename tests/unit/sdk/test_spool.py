@@ -274,7 +274,7 @@ def test_network_file_systems_are_refused_with_a_reason(
     def is_remote(path: Path) -> str:
         return "nfs4" if path == remote else ""
 
-    monkeypatch.setattr("trackd.recording.spool_place._network_file_system", is_remote)
+    monkeypatch.setattr("trackd.recording.spool_place.network_file_system", is_remote)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "local"))
     said: list[str] = []
     spool = open_spool(remote, ("p", "r", 77), SMALL, said.append)

@@ -1,0 +1,140 @@
+"""What can keep a run from being recorded or uploaded: each check looks and says what it saw."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trackd.account import keys
+from trackd.recording.spool_place import network_file_system
+from trackd.sending import quiet_grpc
+from trackd_proto import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trackd.sending.discovery import Discovery
+    from trackd.settings import Loaded
+    from trackd_proto.v1 import admin_pb2
+
+#: Less than this is a problem: journals and spools need room.
+_LEAST_FREE_BYTES = 1 << 30
+_CALL_TIMEOUT_S = 5.0
+_SERVER_STATES = ("ready", "starting")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check saw; `remedy` is empty where all is well."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is to be done."""
+        return not self.remedy
+
+
+def findings(loaded: Loaded, discovery: Discovery) -> Iterator[Finding]:
+    """Yield what there is to say, most important first."""
+    yield from _settings(loaded)
+    yield from _disk(discovery.data_dir)
+    yield from _spool(discovery.data_dir)
+    yield from _agent(discovery)
+    yield from _server(loaded)
+
+
+def _settings(loaded: Loaded) -> Iterator[Finding]:
+    files = ", ".join(map(str, loaded.files)) or "no settings file"
+    yield Finding("settings", f"{files}, {len(loaded.environ)} environment variables")
+    for problem in loaded.problems:
+        yield Finding("settings", problem, "correct the file or remove it")
+
+
+def _disk(data: Path) -> Iterator[Finding]:
+    there = next(folder for folder in (data, *data.parents) if folder.exists())
+    remedy = "set TRACKD_DIR to a folder on a local disk that you may write to"
+    if not os.access(there, os.W_OK | os.X_OK):
+        yield Finding("data", f"{there} cannot be written", remedy)
+        return
+    if kind := network_file_system(there):
+        yield Finding("data", f"{data} is on a network file system ({kind})", remedy)
+        return
+    free = shutil.disk_usage(there).free
+    short = "free some space, or set TRACKD_DIR to another disk"
+    yield Finding("data", f"{data}, {size(free)} free", short if free < _LEAST_FREE_BYTES else "")
+
+
+def _spool(data: Path) -> Iterator[Finding]:
+    root = layout.spool_root(data)
+    segments = [path for path in root.glob("*/*") if path.is_file()] if root.is_dir() else []
+    folders = {path.parent for path in segments}
+    total = sum(path.stat().st_blocks * 512 for path in segments if path.exists())
+    yield Finding("spool", f"{len(folders)} writers, {size(total)} on disk")
+
+
+def _agent(discovery: Discovery) -> Iterator[Finding]:
+    if not discovery.is_listening():
+        where = discovery.target
+        if discovery.is_given:
+            yield Finding("agent", f"none at {where}", "start it, or unset TRACKD_SERVICE")
+        else:
+            yield Finding("agent", f"none at {where}; `init` starts one")
+        return
+    status = _status(discovery.target)
+    if status is None:
+        remedy = f"see {discovery.data_dir / 'agent' / 'agent.log'}; `trackd down`, `trackd up`"
+        yield Finding("agent", f"at {discovery.target}: it does not answer", remedy)
+        return
+    yield Finding(
+        "agent",
+        f"process {status.pid}, version {status.version}, at {discovery.target}; "
+        f"{len(status.runs)} runs, {size(status.backlog_bytes)} to upload",
+    )
+    for upstream in status.upstreams:
+        text = f"{upstream.name} at {upstream.base_url or '?'}: {upstream.state}"
+        well = upstream.state in _SERVER_STATES
+        remedy = "" if well else f"{upstream.problem or 'see `trackd status`'}"
+        yield Finding("server", text, remedy)
+
+
+def _server(loaded: Loaded) -> Iterator[Finding]:
+    settings = loaded.settings
+    address = settings.base_url
+    if not address:
+        yield Finding("server", "the agent's own one (no base_url is set)")
+    elif settings.api_key:
+        yield Finding("server", f"{address}, key from {loaded.sources.get('api_key', 'settings')}")
+    elif source := keys.find(address)[1]:
+        yield Finding("server", f"{address}, key from {source}")
+    else:
+        yield Finding("server", f"{address}, no API key", "run `trackd login`")
+
+
+def _status(target: str) -> admin_pb2.GetStatusResponse | None:
+    """Return what the agent says of itself; None: it does not answer."""
+    quiet_grpc.load()
+    import grpc
+
+    from trackd_proto.v1 import admin_pb2, admin_pb2_grpc
+
+    with grpc.insecure_channel(target) as channel:
+        stub = admin_pb2_grpc.AdminServiceStub(channel)
+        try:
+            return stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=_CALL_TIMEOUT_S)
+        except grpc.RpcError:
+            return None
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as people read it."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
