@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from trackd.recording.recordable import Slot
 from trackd.recording.rich_values import summary_value
 from trackd.recording.row_check import fault
-from trackd.recording.texts import clean_text
+from trackd.recording.texts import clean_text, type_name
 from trackd_proto.records import Kind, SummaryUpdate
 
 if TYPE_CHECKING:
@@ -147,7 +147,13 @@ class Summary:
             ValueError: the content of a value cannot be recorded.
             UsageError: the run is finished.
         """
-        self._store.write([((*self._path, str(key)), value) for key, value in values.items()])
+        for key in values:
+            if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(
+                    f"summary: the key {key!r} is of type {type_name(key)}: "
+                    f"keys are text, use {str(key)!r}"
+                )
+        self._store.write([((*self._path, key), value) for key, value in values.items()])
 
     def _values(self) -> dict[str, Any]:
         values: Any = self._store.read()

@@ -13,6 +13,7 @@ from trackd.recording.values import to_history
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trackd.artifacts.artifact import Artifact
     from trackd.recording.recordable import RunPlace, Slot
 
 DEFAULT_BINS = 64
@@ -75,6 +76,12 @@ class Histogram(Recordable):
         """Return what stands for it in a row; no file is written."""
         del place, slot
         return to_history(self.to_json())
+
+    def to_artifact(self, artifact: Artifact) -> dict[str, Any]:
+        """Return what stands for it in the JSON of a table; no file is added."""
+        del artifact
+        plain: dict[str, Any] = to_history(self.to_json())
+        return plain
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Histogram) and self.to_json() == other.to_json()
