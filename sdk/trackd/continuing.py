@@ -8,6 +8,7 @@ other run.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -28,6 +29,8 @@ _POLL_S = 0.05
 #: Shortest time that one question gets, and by how much the agent's own limit lies below it.
 _SHORTEST_S = 1.0
 _GRACE_S = 2.0
+#: How long a fork waits for the rows of its parent.
+_ARRIVAL_S = 10.0
 
 
 # --- resume="auto": the id of the last run, in a file ------------------------------------------
@@ -108,7 +111,11 @@ def take_up(context: WriterContext, *, can_ask: bool = True) -> None:
         branch_point = {"run_id": moment.run, "step": int(moment.value)}
         reserved = cast("dict[str, Any]", identity.config.setdefault(_RESERVED, {}))
         reserved["branch_point"] = branch_point
-    if identity.mode == "offline" or fork is not None or not (settings.resume or back):
+    if identity.mode == "offline":
+        return
+    if fork is not None and can_ask:
+        _let_arrive(context, fork.run)
+    if fork is not None or not (settings.resume or back):
         return
     if not can_ask:
         raise UsageError(
@@ -153,7 +160,7 @@ def _ask(context: WriterContext) -> run_pb2.EarlierRun | None:
             time.sleep(_POLL_S)
             continue
         try:
-            response = _call(context, max(_SHORTEST_S, left_s))
+            response = _call(context, context.identity, max(_SHORTEST_S, left_s))
         except AgentCallError as error:
             _raise_if_final(error)
             problem = error.message
@@ -167,19 +174,32 @@ def _ask(context: WriterContext) -> run_pb2.EarlierRun | None:
     raise CommError(f"{text}; try again, or leave out resume and resume_from")
 
 
+def _let_arrive(context: WriterContext, run_id: str) -> None:
+    """Wait a little until the server has what this node holds of the run that is forked."""
+    if not context.discovery.is_listening():
+        return
+    parent = dataclasses.replace(context.identity, run_id=run_id)
+    try:
+        _call(context, parent, _ARRIVAL_S)
+    except AgentCallError as error:
+        context.terminal.warn(f"fork_from: rows of run {run_id} may be missing: {error.message}")
+
+
 def _raise_if_final(error: AgentCallError) -> None:
     if error.is_invalid:
-        raise UsageError(error.message)
+        raise UsageError(error.message) from None
     if error.is_unauthenticated:
-        raise AuthenticationError(error.message)
+        raise AuthenticationError(error.message) from None
     if error.is_refusal:
-        raise CommError(f"the agent refuses this run: {error.message} ({error.code})")
+        raise CommError(f"the agent refuses this run: {error.message} ({error.code})") from None
 
 
-def _call(context: WriterContext, timeout_s: float) -> run_pb2.ContinueRunResponse:
+def _call(
+    context: WriterContext, identity: RunIdentity, timeout_s: float
+) -> run_pb2.ContinueRunResponse:
     from trackd.writer import MODES
 
-    settings, identity = context.settings, context.identity
+    settings = context.settings
     request = run_pb2.ContinueRunRequest(
         run=run_ref(identity),
         mode=MODES[identity.mode],

@@ -66,7 +66,8 @@ async def earlier_run(
     """Return what a run has so far; None: there is no such run.
 
     Args:
-        options: which run, and what is wanted of it.
+        options: which run, and what is wanted of it: where that is nothing, only that the server
+            has all of it.
         run: the run, where this agent knows it.
         context: settings and neighbours.
 
@@ -78,6 +79,10 @@ async def earlier_run(
     upstream = context.upstreams.get(options.base_url)
     if options.rewind_to_step is not None:
         return await _rewind(options, run, upstream)
+    if not options.resume:
+        if run is not None:
+            await _let_settle(run, options.timeout_s)
+        return None
     earlier = await _from_here(run, options.label, context) if run else None
     if earlier is None:
         earlier = await _patiently(upstream, options.timeout_s, lambda: _ask(upstream, options))
@@ -187,8 +192,8 @@ async def _let_settle(run: Run, timeout_s: float) -> None:
     if not run.is_over:
         raise UpstreamUnavailable(
             "RUN_NOT_UPLOADED",
-            f"run {run.run_id!r} cannot be rewound: this node still brings earlier records of it "
-            "to the server; try again later, see `trackd status`",
+            f"this node still brings records of run {run.run_id!r} to the server: try again "
+            "later, see `trackd status`",
         )
 
 

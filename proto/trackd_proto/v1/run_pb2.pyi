@@ -65,7 +65,9 @@ class ContinueRunRequest(_message.Message):
     mode: Global___Mode.ValueType
     """How the run is recorded."""
     resume: _builtins.str
-    """What an earlier run of this id means: `allow`, `must`, `never`. Empty with `rewind_to_step`."""
+    """What an earlier run of this id means: `allow`, `must`, `never`. Empty with
+    `rewind_to_step`; without that it only asks to wait until the server has all of the run.
+    """
     rewind_to_step: _builtins.int
     """Last step that stays; what came later is dropped. Absent: everything stays."""
     label: _builtins.str

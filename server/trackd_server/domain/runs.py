@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, delete, func, select, update
 
 from trackd_proto.wandb_http import CONSOLE_FILE, EVENTS_FILE, HISTORY_FILE, RUN_STATES
-from trackd_server.domain import chunks, ledger, merge, names, run_records
+from trackd_server.domain import chunks, forks, ledger, merge, names, run_records
 from trackd_server.domain.errors import InvalidRequest, NotFound
 from trackd_server.domain.run_records import Client, RunPath
 from trackd_server.store.tables import (
@@ -164,6 +164,8 @@ class Runs:
         values = _changed_columns(fields)
         with self._database.write() as connection:
             run, inserted = self._locate(connection, fields, values, now)
+            if inserted:
+                forks.inherit(connection, run, fields.get("config"))
             writer_id, is_new = run_records.ensure_writer(connection, run.id, client)
             if not inserted and run.state in TERMINAL_STATES and "state" not in values:
                 # Only the first upsert of a process names its host or program: the id is used
