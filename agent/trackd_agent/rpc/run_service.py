@@ -112,3 +112,13 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             conversion.run_ref(request.run), request.label, all_writers=request.all_writers
         )
         return run_pb2.ReadSummaryResponse(summary_json=text, step=step)
+
+    async def ReadDigest(
+        self, request: run_pb2.ReadDigestRequest, context: Any
+    ) -> run_pb2.ReadDigestResponse:
+        """Read what a rank shows when it ends."""
+        del context
+        found = await self._registry.read_digest(conversion.run_ref(request.run), request.label)
+        if found is None:
+            return run_pb2.ReadDigestResponse(is_behind=True)
+        return run_pb2.ReadDigestResponse(summary_json=found[0], history_json=found[1])

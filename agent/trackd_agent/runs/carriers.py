@@ -20,6 +20,8 @@ class Carrier(Protocol):
     @property
     def backlog_bytes(self) -> int: ...  # noqa: D102
     @property
+    def unread_bytes(self) -> int: ...  # noqa: D102
+    @property
     def stop_requested(self) -> bool: ...  # noqa: D102
     @property
     def dropped(self) -> Mapping[str, int]: ...  # noqa: D102
@@ -85,6 +87,11 @@ class Carriers:
     def backlog_bytes(self) -> int:
         """Journal bytes that some server has not acknowledged."""
         return max((carrier.backlog_bytes for carrier in self._all), default=0)
+
+    @property
+    def unread_bytes(self) -> int:
+        """About how much of the journals was not decoded for some server."""
+        return max((carrier.unread_bytes for carrier in self._all), default=0)
 
     @property
     def dropped(self) -> dict[str, int]:

@@ -102,6 +102,11 @@ class OfflineReader:
     # -- what writers ask a pump -----------------------------------------------------------
 
     @property
+    def unread_bytes(self) -> int:
+        """About how much of the journals was not decoded."""
+        return self._feed.unread_bytes if self._feed else 0
+
+    @property
     def dropped(self) -> Mapping[str, int]:
         """Records that left no trace, by reason."""
         return self._state.dropped if self._state else {}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from trackd_agent.runs.writer import Writer
 
 _POLL_S = 0.02
+#: A writer that is further behind is not decoded for its last words.
+_MAX_DIGEST_BYTES = 1024 * 1024
 #: Longest wait for what is left in TensorBoard files of a run that is ended by hand, in seconds.
 _LAST_READING_S = 30.0
 
@@ -123,6 +125,27 @@ async def read_summary(
             tree.merge_all(summary, state.summary)
             step = state.step
     return encode_json(summary), step
+
+
+async def read_digest(run: Run, label: str, context: RunsContext) -> tuple[str, str] | None:
+    """Return summary and sample of the history of one writer, as JSON texts.
+
+    Returns:
+        None: there is too much to read for somebody who waits for it.
+
+    Raises:
+        UnknownRun: there is no such writer.
+    """
+    writer = next((w for w in reversed(run.writers) if w.label == label), None)
+    if writer is None:
+        raise UnknownRun("UNKNOWN_WRITER", f"run {run.run_id!r} has no writer {label!r} here")
+    if writer.pumps.unread_bytes > _MAX_DIGEST_BYTES:
+        return None
+    state = await state_now(writer, context)
+    if state is None:
+        return None
+    state.close()
+    return encode_json(state.summary), encode_json(dict(state.sample.values()))
 
 
 async def state_now(writer: Writer, context: RunsContext) -> WriterState | None:

@@ -401,6 +401,14 @@ class RunRegistry:
         run = self._find(ref)
         return await operators.read_summary(run, label, self._context, all_writers=all_writers)
 
+    async def read_digest(self, ref: RunRef, label: str) -> tuple[str, str] | None:
+        """Return summary and sample of the history of a writer; None: it is far behind.
+
+        Raises:
+            UnknownRun: there is no such run or writer here.
+        """
+        return await operators.read_digest(self._find(ref), label, self._context)
+
     def _find(self, ref: RunRef) -> Run:
         for run in self._runs.values():
             if run.matches(ref):

@@ -15,6 +15,7 @@ import msgspec
 from trackd_agent.runs import tree
 from trackd_agent.runs.config_tree import ConfigTree
 from trackd_agent.runs.console import Console
+from trackd_agent.runs.history_sample import HistorySample
 from trackd_agent.runs.metrics import MetricDefinitions, metric_path
 from trackd_agent.runs.rows import RowMerger, StepWentBack
 from trackd_agent.runs.screen import ScreenConsole
@@ -59,6 +60,7 @@ class WriterState:
         exit: the exit record, once there is one.
         dropped: records that left no trace, by reason.
         runtime_s: latest runtime seen.
+        sample: a few of the rows, for the end of the run.
     """
 
     def __init__(self, start: Start) -> None:
@@ -69,6 +71,7 @@ class WriterState:
         self.dropped: dict[str, int] = {}
         self.runtime_s = 0.0
         self._rows = RowMerger(start.first_step)
+        self.sample = HistorySample()
         self._summary = Summary()
         for name, value in start.summary.items():
             self._summary.put((name,), value)
@@ -188,6 +191,7 @@ class WriterState:
             self._summary.take_plain_row(data)
         else:
             self._summary.take_row(data)
+        self.sample.add(data)
         self._updates.history.append(line)
         self._updates.pending_bytes += len(line)
 
@@ -295,6 +299,7 @@ class WriterState:
                 self._console.to_state(),
                 self._updates,
                 self.followed,
+                self.sample.to_state(),
             ]
         )
 
@@ -325,6 +330,8 @@ class WriterState:
         state._updates = msgspec.convert(updates, Updates)
         if later:  # an agent of an earlier version knew of no event files
             state.followed = {file: (at, name) for file, (at, name) in later[0].items()}
+        if later[1:]:
+            state.sample = HistorySample.from_state(later[1])
         return state
 
 

@@ -930,3 +930,63 @@ class ReadSummaryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadSummaryResponse: _TypeAlias = ReadSummaryResponse  # noqa: Y015
+
+@_typing.final
+class ReadDigestRequest(_message.Message):
+    """Asks for what a rank shows when it ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Label of the writer to read."""
+    @_builtins.property
+    def run(self) -> _common_pb2.RunRef:
+        """Run to read."""
+
+    def __init__(
+        self,
+        *,
+        run: _common_pb2.RunRef | None = ...,
+        label: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadDigestRequest: _TypeAlias = ReadDigestRequest  # noqa: Y015
+
+@_typing.final
+class ReadDigestResponse(_message.Message):
+    """Answer to ReadDigestRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUMMARY_JSON_FIELD_NUMBER: _builtins.int
+    HISTORY_JSON_FIELD_NUMBER: _builtins.int
+    IS_BEHIND_FIELD_NUMBER: _builtins.int
+    summary_json: _builtins.str
+    """The summary as a JSON object (with the NaN and Infinity tokens of Python's json module)."""
+    history_json: _builtins.str
+    """A sample of the history as a JSON object: at most about 100 numbers a key, in order. A key
+    with an empty list was logged, and not sampled.
+    """
+    is_behind: _builtins.bool
+    """True: the writer has logged more than can be read at once, and the texts are empty."""
+    def __init__(
+        self,
+        *,
+        summary_json: _builtins.str = ...,
+        history_json: _builtins.str = ...,
+        is_behind: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history_json", b"history_json", "is_behind", b"is_behind", "summary_json", b"summary_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadDigestResponse: _TypeAlias = ReadDigestResponse  # noqa: Y015

@@ -81,6 +81,11 @@ class RunServiceStub:
                 request_serializer=trackd__proto_dot_v1_dot_run__pb2.ReadSummaryRequest.SerializeToString,
                 response_deserializer=trackd__proto_dot_v1_dot_run__pb2.ReadSummaryResponse.FromString,
                 _registered_method=True)
+        self.ReadDigest = channel.unary_unary(
+                '/trackd.v1.RunService/ReadDigest',
+                request_serializer=trackd__proto_dot_v1_dot_run__pb2.ReadDigestRequest.SerializeToString,
+                response_deserializer=trackd__proto_dot_v1_dot_run__pb2.ReadDigestResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
@@ -152,6 +157,13 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadDigest(self, request, context):
+        """What a rank shows when it ends: the summary, and a sample of the history.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -194,6 +206,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ReadSummary,
                     request_deserializer=trackd__proto_dot_v1_dot_run__pb2.ReadSummaryRequest.FromString,
                     response_serializer=trackd__proto_dot_v1_dot_run__pb2.ReadSummaryResponse.SerializeToString,
+            ),
+            'ReadDigest': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadDigest,
+                    request_deserializer=trackd__proto_dot_v1_dot_run__pb2.ReadDigestRequest.FromString,
+                    response_serializer=trackd__proto_dot_v1_dot_run__pb2.ReadDigestResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -419,6 +436,33 @@ class RunService:
             '/trackd.v1.RunService/ReadSummary',
             trackd__proto_dot_v1_dot_run__pb2.ReadSummaryRequest.SerializeToString,
             trackd__proto_dot_v1_dot_run__pb2.ReadSummaryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadDigest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trackd.v1.RunService/ReadDigest',
+            trackd__proto_dot_v1_dot_run__pb2.ReadDigestRequest.SerializeToString,
+            trackd__proto_dot_v1_dot_run__pb2.ReadDigestResponse.FromString,
             options,
             channel_credentials,
             insecure,

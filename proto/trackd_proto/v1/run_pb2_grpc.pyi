@@ -61,6 +61,8 @@ class RunServiceStub:
     """State of one run and of each of its writers."""
     ReadSummary: _grpc.UnaryUnaryMultiCallable[_run_pb2.ReadSummaryRequest, _run_pb2.ReadSummaryResponse]
     """The summary as the rows journalled so far make it. Used by `run.summary[...]` reads."""
+    ReadDigest: _grpc.UnaryUnaryMultiCallable[_run_pb2.ReadDigestRequest, _run_pb2.ReadDigestResponse]
+    """What a rank shows when it ends: the summary, and a sample of the history."""
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
@@ -95,6 +97,8 @@ class RunServiceAsyncStub(RunServiceStub):
     """State of one run and of each of its writers."""
     ReadSummary: _aio.UnaryUnaryMultiCallable[_run_pb2.ReadSummaryRequest, _run_pb2.ReadSummaryResponse]  # type: ignore[assignment]
     """The summary as the rows journalled so far make it. Used by `run.summary[...]` reads."""
+    ReadDigest: _aio.UnaryUnaryMultiCallable[_run_pb2.ReadDigestRequest, _run_pb2.ReadDigestResponse]  # type: ignore[assignment]
+    """What a rank shows when it ends: the summary, and a sample of the history."""
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     """What training processes ("ranks") use: join a run, stream records, leave.
@@ -174,5 +178,13 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.ReadSummaryResponse, _abc.Awaitable[_run_pb2.ReadSummaryResponse]]:
         """The summary as the rows journalled so far make it. Used by `run.summary[...]` reads."""
+
+    @_abc_1.abstractmethod
+    def ReadDigest(
+        self,
+        request: _run_pb2.ReadDigestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.ReadDigestResponse, _abc.Awaitable[_run_pb2.ReadDigestResponse]]:
+        """What a rank shows when it ends: the summary, and a sample of the history."""
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

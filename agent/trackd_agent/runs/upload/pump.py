@@ -112,6 +112,11 @@ class Pump:
         return feed.unread_bytes + feed.read_bytes if feed else self.writer.journal.size_bytes
 
     @property
+    def unread_bytes(self) -> int:
+        """About how much of the journals was not decoded."""
+        return self._feed.unread_bytes if self._feed else self.writer.journal.size_bytes
+
+    @property
     def stop_requested(self) -> bool:
         """Whether the server asks the run to stop."""
         return self.stream is not None and self.stream.stop_requested
