@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from trackd import libraries
 from trackd.media.base import ANY_NUMBER, Media
-from trackd.media.references import hash_of_address, is_reference, refuse_in_run
+from trackd.media.references import hash_of_address, is_reference, refer_in, refuse_in_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trackd.artifacts.artifact import Artifact
     from trackd.recording.recordable import RunPlace, Slot
 
 
@@ -68,6 +69,12 @@ class Audio(Media):
         """
         refuse_in_run("audio clip", self._reference)
         super().bind_file(place, slot)
+
+    def add_file_to(self, artifact: Artifact) -> str:
+        """Add the clip to an artifact; return its path there."""
+        if self._reference:
+            return refer_in(artifact, self._reference, self.folder)
+        return super().add_file_to(artifact)
 
     @classmethod
     def batch_form(cls, items: Sequence[Audio], forms: list[dict[str, Any]]) -> dict[str, Any]:

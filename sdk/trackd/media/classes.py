@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trackd.artifacts import Artifact
+    from trackd.tables.image_type import ClassesIdType
 
 ClassId = int | str
 
@@ -61,6 +62,16 @@ class Classes(ArtifactMember):
         """Return the JSON that stands for it in an artifact; it has no files."""
         del artifact
         return self.to_json()
+
+    def get_type(self) -> ClassesIdType:
+        """Return the type of columns that hold ids of these classes, for `Table(dtype=...)`."""
+        from trackd.tables.image_type import ClassesIdType  # tables know media, not media tables
+
+        return ClassesIdType(self)
+
+    def column_type(self) -> ClassesIdType:
+        """Return the type of columns that hold such values."""
+        return self.get_type()
 
     def read_bytes(self) -> bytes:
         """Return the content of its file, encoded."""

@@ -14,11 +14,12 @@ from trackd.media.base import Media
 from trackd.media.boxes import BoundingBoxes2D
 from trackd.media.classes import Classes
 from trackd.media.masks import ImageMask
-from trackd.media.references import hash_of_address, is_reference, refuse_in_run
+from trackd.media.references import hash_of_address, is_reference, refer_in, refuse_in_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trackd.artifacts.artifact import Artifact
     from trackd.media.classes import ClassId
     from trackd.recording.recordable import RunPlace, Slot
 
@@ -209,8 +210,41 @@ class Image(Media):
     # --- in an artifact ----------------------------------------------------------------------
 
     def artifact_form(self, path: str) -> dict[str, Any]:
-        """Return what stands for the picture in a table; its parts are added by the table."""
+        """Return what stands for the picture alone in a table."""
         return {**super().artifact_form(path), **self._facts()}
+
+    def to_artifact(self, artifact: Artifact) -> dict[str, Any]:
+        """Add picture, masks and classes to an artifact; return what stands for them there.
+
+        Raises:
+            ValueError: there are boxes or masks without classes.
+            OSError: the file cannot be read, or its copy not be written.
+            ArtifactFinalizedError: nothing can be added any more.
+        """
+        form = super().to_artifact(artifact)
+        if self._classes is not None:
+            entry = artifact.add(self._classes, self._classes.artifact_path())
+            form["classes"] = {
+                "type": "classes-file",
+                "path": entry.path,
+                "digest": entry.digest,
+            }
+        elif self._boxes or self._masks:
+            raise ValueError(
+                "Image: boxes and masks need classes in tables and artifacts: name them with "
+                "class_labels, or Image(classes=...)"
+            )
+        if self._boxes:
+            form["boxes"] = {key: box.boxes for key, box in self._boxes.items()}
+        if self._masks:
+            form["masks"] = {key: mask.to_artifact(artifact) for key, mask in self._masks.items()}
+        return form
+
+    def add_file_to(self, artifact: Artifact) -> str:
+        """Add the picture to an artifact; return its path there."""
+        if self._reference:
+            return refer_in(artifact, self._reference, self.folder)
+        return super().add_file_to(artifact)
 
     def __eq__(self, other: object) -> bool:
         return (

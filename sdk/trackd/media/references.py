@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from trackd.media.base import HASH_CHARACTERS
+
+if TYPE_CHECKING:
+    from trackd.artifacts.artifact import Artifact
 
 _ADDRESS = re.compile(r"(gs|s3|https?)://")
 
@@ -29,3 +36,9 @@ def refuse_in_run(what: str, address: str) -> None:
             f"log(): the {what} {address!r} is in external storage: "
             "add it to a table or an artifact, or log a local file"
         )
+
+
+def refer_in(artifact: Artifact, address: str, folder: str) -> str:
+    """Add an address to an artifact; return its path there, made of its hash and last part."""
+    name = f"{folder}/{hash_of_address(address)[:HASH_CHARACTERS]}/{PurePosixPath(address).name}"
+    return artifact.add_reference(address, name)[0].path
