@@ -6,9 +6,9 @@ imported by those who use it. Knows the public API of this package only.
 | module | for |
 |---|---|
 | `tensorboard` | event files: `SummaryWriter` of PyTorch and TensorBoard, tensorboardX |
-| `keras` | Keras 3: `WandbMetricsLogger`, `WandbModelCheckpoint`, `WandbCallback` |
+| `keras` | Keras 3: `WandbMetricsLogger`, `WandbModelCheckpoint`, `WandbEvalCallback` |
 | `lightning` | PyTorch Lightning: `WandbLogger` |
 | `transformers` | Hugging Face `Trainer`: `WandbCallback` |
 | `xgboost`, `lightgbm` | `WandbCallback`, `wandb_callback`, `log_summary` |
-| `logging` | a handler for Python's `logging` |
+| `logging` | `RunHandler`, a handler of Python's `logging` |
 """
