@@ -49,6 +49,8 @@ class Field:
         self.is_secret = False
         #: Whether the agent acts on it: it travels in the first record of the run.
         self.for_agent = False
+        #: Whether None is a value.
+        self.is_optional = default is None and factory is None
         self._default = default
         self.__doc__ = doc
 
@@ -56,11 +58,6 @@ class Field:
     def default(self) -> Any:
         """The value where none was given."""
         return self.factory() if self.factory is not None else self._default
-
-    @property
-    def is_optional(self) -> bool:
-        """Whether None is a value."""
-        return self.factory is None and self._default is None
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -107,6 +104,12 @@ def deprecated_setting(rule: Rule, instead: str) -> Any:
     """Return a field that nobody should set any more; it is read, with one warning."""
     field = Field(None, rule, f"Deprecated: {instead}.", (), None)
     field.deprecated = instead
+    return field
+
+
+def optional(field: Any) -> Any:
+    """Let None be a value of a field that has another default."""
+    field.is_optional = True
     return field
 
 

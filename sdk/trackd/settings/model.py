@@ -72,7 +72,8 @@ class Settings(
         self._refuse_contradictions()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name if name == "run_dir" else canonical(name), value)
+        known = hasattr(type(self), name)  # computed ones refuse with Python's own words
+        object.__setattr__(self, name if known else canonical(name), value)
 
     def value_of(self, field: Field) -> Any:
         """Return a value, or the default."""

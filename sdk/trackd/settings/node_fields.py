@@ -9,6 +9,7 @@ from trackd.settings.field import (
     agent_setting,
     deprecated_setting,
     inert_setting,
+    optional,
     secret,
     setting,
 )
@@ -206,8 +207,8 @@ class ProcessFields:
     x_stats_track_process_tree: bool = agent_setting(
         False, rules.boolean, "Add the processes that it started."
     )
-    x_stats_disk_paths: tuple[str, ...] | None = agent_setting(
-        ("/",), rules.texts, "File systems whose use is recorded."
+    x_stats_disk_paths: tuple[str, ...] | None = optional(
+        agent_setting(("/",), rules.texts, "File systems whose use is recorded.")
     )
     x_stats_cpu_count: int | None = agent_setting(
         None, rules.integer, "Number of processors in the metadata."
@@ -241,7 +242,7 @@ class ProcessFields:
         agent_setting(None, rules.text_map, "Headers of requests for those pages.")
     )
     x_stats_neuron_monitor_config_path: str | None = agent_setting(
-        None, rules.text, "Configuration file of `neuron-monitor`."
+        None, rules.path, "Configuration file of `neuron-monitor`."
     )
     x_stats_buffer_size: int = inert_setting(
         0, rules.integer, "samples are on disk; nothing keeps them in memory"

@@ -49,12 +49,15 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def text(name: str, value: Any) -> str:
-    """Accept text and paths."""
+    """Accept text."""
     if isinstance(value, str):
         return value
-    if isinstance(value, PurePath):
-        return str(value)
     raise fault(name, value, f"it is of type {type(value).__name__}: use a text")
+
+
+def path(name: str, value: Any) -> str:
+    """Accept text and paths."""
+    return text(name, str(value) if isinstance(value, PurePath) else value)
 
 
 def integer(name: str, value: Any) -> int:
@@ -210,6 +213,8 @@ def _forbid(name: str, found: str, characters: str) -> None:
 
 def tags(name: str, value: Any) -> tuple[str, ...]:
     """Accept a sequence of tags; one text is one tag."""
+    if not isinstance(value, Iterable):
+        raise TypeError(f"setting {name!r}: {value!r} is no list of tags: use texts")
     found = (value,) if isinstance(value, str) else texts(name, value)
     faults = [tag for tag in found if not 1 <= len(tag) <= _MAX_TAG_CHARACTERS]
     if faults:
@@ -290,4 +295,4 @@ def encoding(name: str, value: Any) -> str:
 
 def folder(name: str, value: Any) -> str:
     """Accept a path; `~` is expanded."""
-    return os.path.expanduser(text(name, value))  # noqa: PTH111 - keeps a relative path as given
+    return os.path.expanduser(path(name, value))  # noqa: PTH111 - keeps a relative path as given

@@ -78,13 +78,13 @@ class IdentityFields:
     )
     sweep_id: str | None = setting(None, rules.identifier, "Sweep that the run belongs to.")
     sweep_param_path: str | None = setting(
-        None, rules.text, "YAML file with the parameters of a sweep; they cannot be changed."
+        None, rules.path, "YAML file with the parameters of a sweep; they cannot be changed."
     )
     launch: bool = setting(
         False, rules.boolean, "Whether a launcher started the run; its parameters are locked."
     )
     launch_config_path: str | None = setting(
-        None, rules.text, "JSON file with the parameters of a launcher."
+        None, rules.path, "JSON file with the parameters of a launcher."
     )
     username: str | None = setting(None, rules.text, "Name of the user, for people.")
     email: str | None = setting(None, rules.text, "Address of the user.", "USER_EMAIL")
@@ -97,17 +97,17 @@ class CodeFields:
 
     __slots__ = ()
 
-    program: str | None = setting(None, rules.text, "Script or notebook that makes the run.")
-    program_abspath: str | None = setting(None, rules.text, "Its absolute path.")
+    program: str | None = setting(None, rules.path, "Script or notebook that makes the run.")
+    program_abspath: str | None = setting(None, rules.path, "Its absolute path.")
     program_relpath: str | None = setting(
-        None, rules.text, "Its path from the root of the git repository."
+        None, rules.path, "Its path from the root of the git repository."
     )
     notebook_name: str | None = setting(None, rules.text, "Path of the notebook that runs.")
     save_code: bool | None = setting(
         None, rules.boolean, "Keep the program, or the cells of the notebook, with the run."
     )
     code_dir: str | None = setting(
-        None, rules.text, "Folder whose source files are kept with the run."
+        None, rules.path, "Folder whose source files are kept with the run."
     )
     disable_code: bool = setting(False, rules.boolean, "Keep no source code.")
     disable_git: bool = setting(False, rules.boolean, "Do not look at the git repository.")
@@ -116,13 +116,13 @@ class CodeFields:
         rules.boolean,
         "False: where no upstream branch is set, find the nearest commit of all remote branches.",
     )
-    git_root: str | None = setting(None, rules.text, "Root folder of the git repository.")
+    git_root: str | None = setting(None, rules.path, "Root folder of the git repository.")
     git_commit: str | None = setting(None, rules.text, "Commit that the run was made from.")
     git_remote: str = setting("origin", rules.text, "Name of the git remote.")
     git_remote_url: str | None = setting(None, rules.text, "Address of the git remote.")
     docker: str | None = setting(None, rules.text, "Docker image that the program runs in.")
     host: str | None = setting(None, rules.text, "Name of this machine, for people.")
-    x_executable: str | None = setting(None, rules.text, "Path of the Python executable.")
+    x_executable: str | None = setting(None, rules.path, "Path of the Python executable.")
     x_jupyter_name: str | None = setting(None, rules.text, "Name of the notebook.")
     x_jupyter_path: str | None = setting(None, rules.text, "Path of the notebook at its server.")
     x_jupyter_root: str | None = setting(None, rules.text, "Folder of the notebook server.")
@@ -171,7 +171,7 @@ class PlaceFields:
         (), rules.texts, "Patterns of files, relative to the files folder, that stay here."
     )
     x_files_dir: str | None = deprecated_setting(
-        rules.text, "the files folder lies in the run folder; set root_dir"
+        rules.path, "the files folder lies in the run folder; set root_dir"
     )
     x_sync_dir_suffix: str = setting(
         "", rules.text, "Added to the name of the run folder; set where that name is taken."
