@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import datetime
 import enum
+import functools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from trackd.recording.recordable import Recordable
 from trackd.recording.values import key_text, to_history, type_name
-from trackd.tables.column_types import is_array
+from trackd.tables.column_types import BooleanType, NumberType, is_array, numpy_scalar_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 _KEPT = frozenset({str, int, bool, type(None)})
 _SCALARS = _KEPT | {float}
 _NANOSECONDS_PER_MS = 1_000_000
+_NOT_IN_PYTHON = frozenset({"longdouble", "clongdouble", "complex64", "complex128"})
+
+
+@functools.cache
+def _is_number(kind: type[Any]) -> bool:
+    """Say whether values of a class are numbers of numpy that Python has, too."""
+    is_scalar = isinstance(numpy_scalar_type(kind), NumberType | BooleanType)
+    return is_scalar and kind.__name__ not in _NOT_IN_PYTHON
 
 
 def run_rows(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
@@ -69,6 +78,8 @@ def artifact_rows(
 
 
 def _run_cell(value: Any) -> Any:
+    if _is_number(cast("type[Any]", type(value))):
+        return value.item()
     if type(value) in _SCALARS or isinstance(value, str):
         return to_history(value) if isinstance(value, enum.Enum) else value
     if isinstance(value, Recordable):
@@ -91,7 +102,9 @@ def artifact_cell(value: Any, artifact: Artifact) -> Any:
     Raises:
         TypeError: it has no JSON form.
     """
-    if isinstance(value, enum.Enum):
+    if _is_number(cast("type[Any]", type(value))):
+        value = value.item()
+    elif isinstance(value, enum.Enum):
         return value.name
     if type(value) in _KEPT or isinstance(value, str):
         return value
@@ -113,7 +126,10 @@ def artifact_cell(value: Any, artifact: Artifact) -> Any:
 
 def _plain_array(value: Any) -> Any:
     """Return the numbers of an array, tensor or scalar."""
-    return value.tolist() if hasattr(value, "tolist") else value.__array__().tolist()
+    plain = value.tolist() if hasattr(value, "tolist") else value.__array__().tolist()
+    if type(plain) is not type(value):
+        return plain
+    return complex(value) if type(value).__name__.startswith("c") else float(value)
 
 
 def _artifact_object(value: Any) -> Any:
