@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from trackd.console import ConsoleCapture
     from trackd.context import WriterContext
+    from trackd.notebooks import Cells
     from trackd.provenance import Provenance
     from trackd.recording.recordable import RunPlace
     from trackd.recording.recorder import Recorder
@@ -104,6 +105,8 @@ class AgentBackend:
         self.recorder: RecordSink = writer.recorder
         self.console: ConsoleCapture | None = None
         self.debug_log: logging.Handler | None = None
+        #: Stops the clock between the cells of a notebook.
+        self.cells: Cells | None = None
         #: What writes the files that tell what the run was made from.
         self.provenance: Provenance | None = None
         self._writer = writer
@@ -150,6 +153,8 @@ class AgentBackend:
 
     def finish(self, exit_code: int) -> Handover:
         """Hand everything to the agent and leave."""
+        if self.cells is not None:
+            self.cells.leave()
         if self.console is not None:
             self.console.finish()
         if self.provenance is not None:

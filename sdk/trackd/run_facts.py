@@ -99,9 +99,9 @@ class RunFacts:
         return self._identity.name
 
     @name.setter
-    def name(self, name: str) -> None:
-        self._recorder.record(Kind.RUN, RunUpdate(name=str(name)))
-        self._identity.name = str(name)
+    def name(self, name: str | None) -> None:
+        self._recorder.record(Kind.RUN, RunUpdate(name=_text("name", name)))
+        self._identity.name = name
 
     @property
     def notes(self) -> str | None:
@@ -109,9 +109,9 @@ class RunFacts:
         return self._identity.notes
 
     @notes.setter
-    def notes(self, notes: str) -> None:
-        self._recorder.record(Kind.RUN, RunUpdate(notes=str(notes)))
-        self._identity.notes = str(notes)
+    def notes(self, notes: str | None) -> None:
+        self._recorder.record(Kind.RUN, RunUpdate(notes=_text("notes", notes)))
+        self._identity.notes = notes
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -213,7 +213,16 @@ class RunFacts:
 
     @property
     def step(self) -> int:
-        """Number of the open row."""
+        """Number of the open row.
+
+        Raises:
+            UsageError: in shared mode, where no number is that of the run.
+        """
+        if self._identity.mode == "shared":
+            raise UsageError(
+                "run.step does not exist in shared mode, where several processes write: count "
+                "steps in the script and log them as a value"
+            )
         return self._backend.open_step
 
     @property
@@ -255,3 +264,14 @@ class RunFacts:
         recorded = config_record(changes)
         update = ConfigUpdate(set=[([key], value) for key, value in recorded.items()])
         self._recorder.record(Kind.CONFIG, update)
+
+
+def _text(field: str, value: object) -> str:
+    """Return a fact as it is recorded: None takes it back.
+
+    Raises:
+        ValueError: it is neither text nor None.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"run.{field}={value!r} is of type {type(value).__name__}: use text")
+    return value or ""

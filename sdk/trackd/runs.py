@@ -104,6 +104,7 @@ class Run(RunArtifacts):
             ValueError: unknown policy, or a path outside `base_path`.
             UsageError: the run is finished.
         """
+        self.require_open("save()")
         if self._make_saver is None:
             return False
         if self._saver is None:
@@ -227,6 +228,8 @@ class Run(RunArtifacts):
             TypeError: something is no PyTorch module.
             Error: PyTorch is not installed.
         """
+        if self.disabled:
+            return
         self._watching().watch(models, criterion, log, log_freq, idx, log_graph=log_graph)
 
     def unwatch(self, models: Module | Sequence[Module] | None = None) -> None:
@@ -242,6 +245,26 @@ class Run(RunArtifacts):
 
         self._watcher = self._watcher or Watcher(self, self._terminal.warn)
         return self._watcher
+
+    def display(self, height: int = 420, hidden: bool = False) -> bool:
+        """Show the run's page in a notebook.
+
+        Args:
+            height: of the frame, in pixels.
+            hidden: show a button that shows the frame.
+
+        Returns:
+            False where this is no notebook, or one that shows no frames.
+        """
+        from trackd import notebooks
+
+        return notebooks.display(self, height, hidden=hidden)
+
+    def to_html(self, height: int = 420, hidden: bool = False) -> str:
+        """Return a frame with the run's page as HTML; see `display`."""
+        from trackd import notebooks
+
+        return notebooks.to_html(self, height, hidden=hidden)
 
     def finish(self, exit_code: int | None = None) -> None:
         """End the run: hand everything to the agent, which goes on uploading.
@@ -286,6 +309,10 @@ class Run(RunArtifacts):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         del memo
         return self
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        del include, exclude
+        return {"text/html": self.to_html(hidden=True), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
         return f"<trackd.Run {self.path}>"

@@ -216,7 +216,9 @@ def session() -> Session:
 def _chosen_reinit(reinit: str | bool) -> str:
     """Return what a second `init` does; by default notebooks start anew."""
     if reinit == "default":
-        reinit = "ipykernel" in sys.modules
+        from trackd import notebooks
+
+        reinit = notebooks.in_notebook()
     if isinstance(reinit, str):
         return reinit
     return "finish_previous" if reinit else "return_previous"

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackd import continuing, environment, folders
+from trackd import continuing, environment, folders, notebooks
 from trackd import identity as identities
 from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.console import ConsoleCapture, check_levels
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from trackd.files import FileSaver
     from trackd.settings import Settings
     from trackd.writer import Handover
+
+
+_SHARED = "mode='shared': the processes of the run number their rows each for itself"
+_NO_SHARED_STEPS = (
+    "log(step=...) has no effect in shared mode, where several processes write: log the step as a "
+    "value and name it with run.define_metric()"
+)
 
 
 def identify(settings: Settings, config: FirstConfig) -> RunIdentity:
@@ -102,11 +109,17 @@ def start(
     backend.debug_log = open_debug_log(folder.logs)
     run = make_run(context, backend, finish)
     print_header(run, terminal, attached=attached)
+    if identity.mode == "shared":
+        writer.recorder.ignored_steps = _NO_SHARED_STEPS
+        terminal.warn(_SHARED)
     keep_provenance(run, backend)
     writer.sender.on_url = lambda url: terminal.info(f"view the run at {url}")
     console = ConsoleCapture(writer.recorder.console, settings, terminal, run.write_logs)
     backend.console = console
     writer.sender.on_poll = console.tick
+    if notebooks.in_notebook():
+        backend.cells = notebooks.Cells(writer.recorder.skip)
+        backend.cells.follow()
     return run
 
 
@@ -199,51 +212,3 @@ def keep_provenance(run: Run, backend: AgentBackend | ChildBackend) -> None:
         run.backend.recorder.record(Kind.CONFIG, record)
     if settings.save_code and settings.code_dir and not settings.disable_code:
         run.log_code(settings.code_dir)
-
-
-def print_header(run: Run, terminal: Terminal, *, attached: bool) -> None:
-    """Tell the user where the run goes."""
-    from trackd import __version__
-
-    lines = [f"version {__version__}"]
-    if run.offline:
-        lines.append("offline: nothing is uploaded; `trackd sync` does that later")
-    lines.append(f"run data is in {run.sync_dir}")
-    label = f" as {run.label}" if run.label else ""
-    verb = "resuming" if run.resumed else "recording"
-    lines.append(f"{verb} run {run.name or run.id}{label} of project {run.project}")
-    if not attached:
-        lines.append("no agent answers yet: rows are kept on disk and handed over when one does")
-    if run.backend.url:
-        lines.append(f"view the run at {run.backend.url}")
-    terminal.info("\n".join(lines))
-
-
-def print_footer(run: Run, terminal: Terminal, handover: Handover) -> None:
-    """Tell the user what became of the run."""
-    lines: list[str] = []
-    shown = _relative(run.sync_dir)
-    if dropped := handover.dropped:
-        reasons = ", ".join(f"{count} {why}" for why, count in dropped.items())
-        terminal.warn(f"{sum(dropped.values())} records of this run are lost ({reasons})")
-    if not handover.complete:
-        lines.append(
-            f"no agent took the last {handover.left} records; they are kept on this node in "
-            f"{handover.folder} and the next agent takes them (`trackd up` starts one)"
-        )
-    elif run.offline:
-        lines.append(f"to upload this run: trackd sync {shown}")
-    elif not handover.uploaded:
-        lines.append("the agent goes on uploading; `trackd status` shows how far it is")
-    if run.backend.url:
-        lines.append(f"view the run at {run.backend.url}")
-    lines.append(f"run data is in {shown}")
-    terminal.info("\n".join(lines))
-
-
-def _relative(path: str) -> str:
-    """Return a path as one types it from the current folder."""
-    try:
-        return f"./{Path(path).absolute().relative_to(Path.cwd())}"
-    except (ValueError, OSError):
-        return path

@@ -212,9 +212,9 @@ class WriterState:
     def _apply_run(self, record: records.RunUpdate) -> None:
         facts = self.facts
         if record.name is not None:
-            facts.name = record.name
+            facts.name = record.name or None
         if record.notes is not None:
-            facts.notes = record.notes
+            facts.notes = record.notes or None
         if record.tags is not None:
             facts.tags = list(record.tags)
         facts.tags += [tag for tag in record.add_tags or () if tag not in facts.tags]

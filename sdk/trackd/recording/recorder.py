@@ -85,6 +85,11 @@ class Recorder:
         self._keys = RunKeys()
         self._known_keys = self._keys.top
 
+    def skip(self, pause_s: float) -> None:
+        """Leave a time out of the runtime, such as that between two cells of a notebook."""
+        self.clock.origin_s += pause_s
+        self._origin_s = self.clock.origin_s
+
     def row(self, data: Mapping[str, Any], step: int | None, commit: bool | None) -> None:
         """Record one `log()` call; see `Run.log`."""
         runtime_s = time.monotonic() - self._origin_s
