@@ -74,11 +74,9 @@ class FileSaver:
 
     def _expand(self, base: Path, relative: Path) -> tuple[set[Path], set[Path]]:
         """Return what matches below the base, and what matches in the run already."""
-        pattern = str(relative)
-        # Not Path.glob: `**` has no meaning of its own, and hidden files match by name only.
-        matches = globbing.glob(pattern, root_dir=base)  # noqa: PTH207
-        known = globbing.glob(pattern, root_dir=self.files)  # noqa: PTH207
-        return set(map(Path, matches)), set(map(Path, known))
+        matches = globbing.glob(str(relative), root_dir=base)  # noqa: PTH207 - `**` is plain here
+        known = self.files.glob(str(relative))
+        return set(map(Path, matches)), {path.relative_to(self.files) for path in known}
 
     def _literal(self, base: Path, relative: Path) -> tuple[set[Path], set[Path]]:
         def there(folder: Path) -> set[Path]:
@@ -115,6 +113,9 @@ class FileSaver:
         with contextlib.suppress(OSError):
             if target.samefile(source):
                 return "there"
+        if target.is_dir() and source.is_dir() and not target.is_symlink():
+            # Files of this folder were saved before.
+            return max(self._bring_in(path, name / path.name) for path in source.iterdir())
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_symlink() or target.is_file():
             target.unlink()
