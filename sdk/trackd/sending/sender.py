@@ -90,6 +90,9 @@ class Sender:
         self.on_attached: Callable[[run_pb2.AttachResponse], None] = lambda response: None
         #: Called when the address of the run becomes known.
         self.on_url: Callable[[str], None] = lambda url: None
+        #: Called once, when a server asks the run to stop.
+        self.on_stop: Callable[[], None] = lambda: None
+        self._stop_told = False
         #: Called every poll: flushes partial console lines.
         self.on_poll: Callable[[], None] = lambda: None
 
@@ -158,6 +161,19 @@ class Sender:
             return link.read_summary(request, max(0.1, deadline - time.monotonic()))
         except AgentCallError as error:
             _log.warning("reading the summary failed: %s", error)
+            return None
+
+    def read_digest(
+        self, request: run_pb2.ReadDigestRequest, acks_s: float, timeout_s: float
+    ) -> run_pb2.ReadDigestResponse | None:
+        """Read what a run shows at its end; None where that takes longer."""
+        if not self._streaming or not self.wait_acked(self._spool.last_seq, acks_s):
+            return None
+        link = self._link
+        try:
+            return link.read_digest(request, timeout_s) if link else None
+        except AgentCallError as error:
+            _log.info("reading the digest failed: %s", error)
             return None
 
     def stop(self) -> None:
@@ -353,6 +369,9 @@ class Sender:
                 self._acknowledge(response.acked_seq)
                 self._take_uploaded(response.uploaded_seq)
                 self._take_url(response.url)
+                if response.stop_requested and not self._stop_told:
+                    self._stop_told = True
+                    self.on_stop()
                 for notice in response.notices:
                     self._show(notice)
                 if response.rewind:
