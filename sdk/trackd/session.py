@@ -148,14 +148,15 @@ class Session:
         for runs in (self._runs, self._inherited):
             if run in runs:
                 runs.remove(run)
-        from trackd import continuing, starting
+        from trackd import continuing
+        from trackd.messages import print_footer
 
         if not exit_code:
             continuing.forget(run.settings)
         handover = run.backend.finish(int(exit_code or 0))
         if handover is None:
             return
-        starting.print_footer(run, Terminal(run.settings), handover)
+        print_footer(run, Terminal(run.settings), handover)
         settings = run.settings
         if not handover.complete and settings.finish_timeout and settings.finish_timeout_raises:
             raise TimeoutError(

@@ -13,6 +13,7 @@ from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.console import ConsoleCapture, check_levels
 from trackd.context import RunIdentity, WriterContext
 from trackd.logs import open_debug_log
+from trackd.messages import print_header
 from trackd.provenance import Provenance
 from trackd.runs import Run
 from trackd.sending.discovery import Discovery
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from trackd.config_sources import FirstConfig
     from trackd.files import FileSaver
     from trackd.settings import Settings
-    from trackd.writer import Handover
 
 
 _SHARED = "mode='shared': the processes of the run number their rows each for itself"

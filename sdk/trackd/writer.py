@@ -14,6 +14,7 @@ from trackd import identity as identities
 from trackd.context import start_record
 from trackd.continuing import run_ref
 from trackd.errors import CommError, LabelInUseError, UsageError
+from trackd.messages.footer import Digest
 from trackd.run_status import RunStatus
 from trackd.sending.agent_link import AgentCallError
 from trackd.sending.sender import Sender
@@ -39,6 +40,8 @@ _LAST_ACKS_S = 0.02
 #: How long it goes on waiting while nothing moves: rows are safe, and nobody may be there.
 _STALLED_S = 4.0
 _SAY_SO_AFTER_S = 1.5
+#: Longest wait for what the run shows at its end.
+_DIGEST_S = 0.25
 _POLL_S = 0.1
 
 
@@ -55,6 +58,8 @@ class Handover:
     folder: str = ""
     #: Records that were never stored for want of room, by reason.
     dropped: Mapping[str, int] = field(default_factory=dict[str, int])
+    #: What there is to show of the run; None: nobody could tell in time.
+    digest: Digest | None = None
 
 
 class Writer:
@@ -69,6 +74,7 @@ class Writer:
         self.sender.on_attached = self._take_label
         self.spool.is_drained = lambda: self.sender.is_streaming
         identity = context.identity
+        self._is_drawn = False
         self._rename_on_conflict = not identity.label_is_explicit and bool(identity.label)
 
     def open(self) -> bool:
@@ -104,7 +110,10 @@ class Writer:
         end = Exit(exit_code, time.time(), self.context.clock.runtime_s())
         self.spool.settle()
         self.recorder.record(Kind.EXIT, end)
+        digest = self._read_digest() if self.context.terminal.shows_info else None
         complete = self._hand_over(timeout_s)
+        if self._is_drawn:
+            self.context.terminal.redraw("")
         self.sender.stop()
         last_seq = self.spool.last_seq
         left = 0 if complete else last_seq - self.sender.acked_seq
@@ -112,7 +121,17 @@ class Writer:
         # the lock is free.
         self.spool.close(delete=complete and self.sender.acked_seq >= last_seq)
         uploaded = complete and self.sender.uploaded_seq >= last_seq
-        return Handover(complete, uploaded, left, str(self.spool.folder), self.spool.dropped)
+        folder, dropped = str(self.spool.folder), self.spool.dropped
+        return Handover(complete, uploaded, left, folder, dropped, digest)
+
+    def _read_digest(self) -> Digest | None:
+        """Return what the run is to show at its end, where the agent can tell at once."""
+        label = self.context.identity.label
+        request = run_pb2.ReadDigestRequest(run=self._run_ref(), label=label)
+        response = self.sender.read_digest(request, _LAST_ACKS_S, _DIGEST_S)
+        if response is None or response.is_behind:
+            return None
+        return Digest(json.loads(response.summary_json), json.loads(response.history_json))
 
     def _hand_over(self, timeout_s: float) -> bool:
         """See to it that an agent has everything or takes it from the disk, while one moves."""
@@ -131,12 +150,19 @@ class Writer:
             stalled = sender.is_hopeless or now_s - moved_s > _STALLED_S
             if stalled or left_s <= 0:
                 return held
-            if not said and now_s - began_s > _SAY_SO_AFTER_S:
+            if now_s - began_s > _SAY_SO_AFTER_S:
+                self._say_so(last_seq - acked_seq, said=said)
                 said = True
-                state = "the agent is busy" if sender.is_streaming else "no agent answers"
-                waiting = last_seq - acked_seq
-                self.context.terminal.info(f"handing over {waiting} records ({state}) ...")
             wait_s = min(_POLL_S, left_s)
+
+    def _say_so(self, waiting: int, *, said: bool) -> None:
+        """Tell what the end waits for: once, or on a terminal in a line that is redrawn."""
+        state = "the agent is busy" if self.sender.is_streaming else "no agent answers"
+        text = f"handing over {waiting} records ({state}) ..."
+        if self.context.terminal.redraw(text):
+            self._is_drawn = True
+        elif not said:
+            self.context.terminal.info(text)
 
     def read_summary(self) -> tuple[dict[str, Any], int] | None:
         """Return the summary and the open step; None when no agent answers in time."""

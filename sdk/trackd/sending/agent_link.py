@@ -145,6 +145,19 @@ class AgentLink:
         except grpc.RpcError as error:
             raise _translate(error) from None
 
+    def read_digest(
+        self, request: run_pb2.ReadDigestRequest, timeout_s: float
+    ) -> run_pb2.ReadDigestResponse:
+        """Read what a run shows at its end.
+
+        Raises:
+            AgentCallError: the agent refused, or did not answer in time.
+        """
+        try:
+            return self._stub.ReadDigest(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise _translate(error) from None
+
     def close(self) -> None:
         """Close the connection; open calls end."""
         self._channel.close()
