@@ -14,12 +14,6 @@ from pathlib import Path
 import pytest
 
 CASES = Path(__file__).parents[3] / "shared" / "conformance-artifacts"
-#: Cases that need what a later issue adds, and what that is.
-LATER = {
-    "ref_s3_no_checksum": "references to cloud storage",
-    "ref_s3_object": "references to cloud storage",
-    "ref_s3_prefix": "references to cloud storage",
-}
 
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="no conformance data beside the repo")
 
@@ -34,7 +28,4 @@ def test_artifacts_are_those_of_the_reference(tmp_path: Path) -> None:
     compared = subprocess.run(
         [sys.executable, CASES / "compare.py", result], capture_output=True, text=True, check=False
     )
-    lines = compared.stdout.splitlines()
-    failed = {line.removeprefix("FAIL ") for line in lines if line.startswith("FAIL ")}
-    assert any(line.startswith("ok") for line in lines), compared.stderr
-    assert failed == set(LATER), compared.stdout
+    assert compared.returncode == 0, compared.stdout + compared.stderr

@@ -105,6 +105,13 @@ def _http_entries(reference: Reference) -> list[ManifestEntry]:
     ]
 
 
+def _cloud_entries(reference: Reference) -> list[ManifestEntry]:
+    from trackd.artifacts import cloud  # few artifacts need it
+
+    is_s3 = reference.uri.startswith("s3:")
+    return cloud.s3_entries(reference) if is_s3 else cloud.gs_entries(reference)
+
+
 def _draft_entries(reference: Reference) -> list[ManifestEntry]:
     """Refer to an entry of an artifact of this process that no server knows yet."""
     parts = urllib.parse.urlsplit(reference.uri)
@@ -120,6 +127,8 @@ def _draft_entries(reference: Reference) -> list[ManifestEntry]:
 
 
 _HANDLERS: dict[str, Callable[[Reference], list[ManifestEntry]]] = {
+    "s3": _cloud_entries,
+    "gs": _cloud_entries,
     "file": _file_entries,
     "http": _http_entries,
     "https": _http_entries,
