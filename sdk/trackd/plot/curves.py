@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trackd import libraries
-from trackd.logs import LOGGER
 from trackd.plot.chart import plot_table
 from trackd.tables import Table
+from trackd.tables.limits import warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -168,7 +168,7 @@ def _chart(
     rounded = [np.round(axis, _DECIMALS) for axis in numbers]
     rows = [list(row) for row in zip(names.tolist(), *rounded, strict=True)]
     if len(rows) > Table.MAX_ROWS:
-        LOGGER.warning("a curve of %d points is thinned out to %d", len(rows), Table.MAX_ROWS)
+        warn(f"a curve of {len(rows)} points is thinned out to {Table.MAX_ROWS}")
         kept = np.linspace(0, len(rows) - 1, Table.MAX_ROWS).round().astype(int)
         rows = [rows[index] for index in kept]
     return plot_table(_SPEC, Table(columns=list(columns), data=rows), fields, texts, split_table)

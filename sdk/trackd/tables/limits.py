@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trackd.logs import LOGGER
+from trackd.messages.term import termwarn
 
 if TYPE_CHECKING:
     from trackd.recording.recordable import RunPlace
@@ -26,12 +26,12 @@ def limit_rows(rows: int, limit: int, place: RunPlace | None) -> None:
     warn(f"a table of {rows} rows is truncated to {limit}: {advice}", place)
 
 
-def warn(text: str, place: RunPlace | None) -> None:
+def warn(text: str, place: RunPlace | None = None) -> None:
     """Warn the user once, through the run where there is one."""
     if place is not None:
         place.warn(text)
     else:
-        LOGGER.warning("%s", text)
+        termwarn(text, repeat=False)
 
 
 def _settings(place: RunPlace | None) -> Settings | None:

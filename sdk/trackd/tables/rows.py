@@ -15,6 +15,7 @@ from trackd.tables.keys import (
     TableKey,
     index_of,
 )
+from trackd.tables.limits import warn
 from trackd.tables.schema import Schema, cast_column
 from trackd.tables.table_type import TableType
 
@@ -64,7 +65,8 @@ class TableRows:
         self._after_append()
 
     def add_row(self, *row: Any) -> None:
-        """Add a row; `add_data` is the newer name."""
+        """Add a row; deprecated, use `add_data`."""
+        warn("Table.add_row is deprecated: use add_data")
         self.add_data(*row)
 
     def iterrows(self) -> Iterator[tuple[TableIndex, list[Any]]]:

@@ -144,21 +144,27 @@ class Table(TableRows, Media, ArtifactMember):
 
     def _record(self, place: RunPlace, slot: Slot) -> None:
         """Record the table as an artifact and as a file."""
-        prefix, entry_name = f"run-{place.run_id}-", slot.key
-        if self._increments is not None:
-            self._increments.claim(place, slot.key)
-            entry_name = self._increments.entry_name(slot.key)
-            artifact = Artifact.for_own_use(f"{prefix}incr-{slot.key}", increments.ARTIFACT_TYPE)
-            artifact.incremental = True
-        else:
-            artifact = Artifact.for_own_use(prefix + slot.key, "run_table")
-        artifact.add(self, entry_name)
-        rows = {"columns": self.columns, "data": run_rows(self._unlogged(Table.MAX_ROWS))}
-        text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-        self.hold(text.encode("utf-8", "replace"), ".table.json")
-        place.record_artifact(artifact.to_record(place.files_dir.parent))
-        self.bind_file(place, slot)
+        artifact, entry_name = self._new_artifact(place, slot)
         self._place = place
+        try:
+            artifact.add(self, entry_name)
+            rows = {"columns": self.columns, "data": run_rows(self._unlogged(Table.MAX_ROWS))}
+            self.hold(_encoded(rows), ".table.json")
+            place.record_artifact(artifact.to_record(place.files_dir.parent))
+            self.bind_file(place, slot)
+        except BaseException:
+            self._place = None
+            raise
+
+    def _new_artifact(self, place: RunPlace, slot: Slot) -> tuple[Artifact, str]:
+        """Return an empty artifact for the table, and the name of its entry."""
+        prefix = f"run-{place.run_id}-"
+        if self._increments is None:
+            return Artifact.for_own_use(prefix + slot.key, "run_table"), slot.key
+        self._increments.claim(place, slot.key)
+        artifact = Artifact.for_own_use(f"{prefix}incr-{slot.key}", increments.ARTIFACT_TYPE)
+        artifact.incremental = True
+        return artifact, self._increments.entry_name(slot.key)
 
     def run_form(self, place: RunPlace) -> dict[str, Any]:
         """Return what stands for the table in a row."""
@@ -194,3 +200,11 @@ class Table(TableRows, Media, ArtifactMember):
         """Return the rows to write next."""
         first = 0 if self._increments is None else self._increments.next_row
         return self.data[first : first + limit]
+
+
+def _encoded(rows: dict[str, Any]) -> bytes:
+    """Return the content of the run's file."""
+    try:
+        return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates, which UTF-8 cannot hold
+        return json.dumps(rows, separators=(",", ":")).encode()
