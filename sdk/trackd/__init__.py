@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from trackd.media.object3d import Object3D, box3d
     from trackd.media.plotly import Plotly
     from trackd.media.video import Video
+    from trackd.messages.term import termerror, termlog, termsetup, termwarn
     from trackd.metrics import Metric
     from trackd.plot import plot_table, visualize
     from trackd.restoring import restore
@@ -125,6 +126,10 @@ __all__ = [
     "setup",
     "summary",
     "teardown",
+    "termerror",
+    "termlog",
+    "termsetup",
+    "termwarn",
     "unwatch",
     "use_artifact",
     "use_model",
@@ -169,6 +174,10 @@ _HOMES = {
     "restore": "trackd.restoring",
     "setup": "trackd.session",
     "teardown": "trackd.session",
+    "termerror": "trackd.messages.term",
+    "termlog": "trackd.messages.term",
+    "termsetup": "trackd.messages.term",
+    "termwarn": "trackd.messages.term",
     "visualize": "trackd.plot",
 }
 #: Modules that are there without being imported.
