@@ -14,6 +14,7 @@ from trackd.media.object3d import Object3D, box3d
 from trackd.media.plotly import Plotly
 from trackd.media.video import Video
 from trackd.tables import Table
+from trackd.tables.joins import JoinedTable, PartitionedTable
 
 __all__ = [
     "Audio",
@@ -25,9 +26,11 @@ __all__ = [
     "Html",
     "Image",
     "ImageMask",
+    "JoinedTable",
     "Molecule",
     "Node",
     "Object3D",
+    "PartitionedTable",
     "Plotly",
     "Table",
     "Video",
