@@ -8,6 +8,7 @@ from trackd.recording.values import to_history
 from trackd_proto.records import ConfigUpdate, FileSaved, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from trackd.context import WriterContext
@@ -42,6 +43,12 @@ class WriterPlace:
     def files_dir(self) -> Path:
         """The run's files folder."""
         return self._context.run_dir / "files"
+
+    @property
+    def resumed_summary(self) -> Mapping[str, Any]:
+        """The summary with which a resumed run began; empty for a new one."""
+        context = self._context
+        return context.summary if context.identity.resumed else {}
 
     def publish_file(self, path: str, policy: str = "now") -> None:
         """Announce a file; `path` is relative to the files folder, with forward slashes."""

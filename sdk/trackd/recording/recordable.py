@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trackd.settings import Settings
@@ -33,6 +33,11 @@ class RunPlace(Protocol):
     @property
     def files_dir(self) -> Path:
         """The run's files folder."""
+        ...
+
+    @property
+    def resumed_summary(self) -> Mapping[str, Any]:
+        """The summary with which a resumed run began; empty for a new one."""
         ...
 
     def publish_file(self, path: str, policy: str = "now") -> None:

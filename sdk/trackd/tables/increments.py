@@ -44,7 +44,7 @@ class Increments:
                 "make a new Table for this one"
             )
         if self._run is None and self.number is None:
-            self._go_on(getattr(place, "resumed_summary", dict[str, Any]()).get(key))
+            self._go_on(place.resumed_summary.get(key))
         self._run = place.files_dir
 
     def _go_on(self, logged: Any) -> None:
