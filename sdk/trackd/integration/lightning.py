@@ -257,7 +257,7 @@ class WandbLogger(_loggers.Logger):
             metadata = {
                 "score": _value_of(scores[path]),
                 "original_filename": Path(path).name,
-                type(callback).__name__: facts,
+                callback.__class__.__name__: facts,  # the callback may be a weak proxy
             }
             name = self._checkpoint_name or f"model-{self.experiment.id}"
             artifact = Artifact(name, type="model", metadata=metadata)
@@ -268,9 +268,10 @@ class WandbLogger(_loggers.Logger):
 def _value_of(value: Any) -> Any:
     """Return a hyperparameter or score as it is recorded."""
     if callable(value):
+        name = getattr(value, "__name__", str(value))
         try:
-            value = value()
+            made = value()
         except Exception:  # noqa: BLE001 - it wants arguments: its name says what it is
-            return getattr(value, "__name__", str(value))
-        return getattr(value, "__name__", str(value)) if callable(value) else value
+            return name
+        return name if callable(made) else made
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value

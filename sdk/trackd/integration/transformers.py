@@ -31,6 +31,7 @@ _TOTALS = frozenset(
     | {"train_loss", "total_flos"}
 )
 _LEAST_WATCH_STEPS = 100
+_ARCHITECTURE = "model_architecture.txt"
 
 
 class WandbCallback(_transformers.TrainerCallback):
@@ -39,6 +40,7 @@ class WandbCallback(_transformers.TrainerCallback):
     def __init__(self) -> None:
         self._run: Run | None = None
         self._log_model = os.environ.get("WANDB_LOG_MODEL", "false").lower()
+        self._logs_model = self._log_model in ("end", "checkpoint")
 
     def setup(self, args: Any, state: Any, model: Any, **kwargs: Any) -> None:
         """Begin: called once, by the first event of a training."""
@@ -56,6 +58,8 @@ class WandbCallback(_transformers.TrainerCallback):
         watched = os.environ.get("WANDB_WATCH", "false").lower()
         if watched in ("gradients", "parameters", "all"):
             run.watch(model, log=watched, log_freq=max(_LEAST_WATCH_STEPS, state.logging_steps))
+        if self._logs_model and model is not None:
+            self._log_architecture(args, model)
 
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
@@ -101,7 +105,7 @@ class WandbCallback(_transformers.TrainerCallback):
         if self._log_model != "checkpoint" or self._run is None:
             return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        artifact = self._artifact(args, metadata=_numbers(dict(self._run.summary.items())))
+        artifact = self._artifact(args, metadata=_numbers(dict(self._run.summary)))
         artifact.add_dir(str(folder))
         aliases = [f"epoch_{round(state.epoch, 2)}", f"checkpoint_global_step_{state.global_step}"]
         self._run.log_artifact(artifact, aliases=aliases)
@@ -111,7 +115,7 @@ class WandbCallback(_transformers.TrainerCallback):
     ) -> None:
         """Log the trained model, if `WANDB_LOG_MODEL` says so."""
         del control
-        if self._log_model not in ("end", "checkpoint") or self._run is None or model is None:
+        if not self._logs_model or self._run is None or model is None:
             return
         if args.load_best_model_at_end:
             metadata = {
@@ -119,15 +123,30 @@ class WandbCallback(_transformers.TrainerCallback):
                 "train/total_floss": state.total_flos,
             }
         else:
-            metadata = _numbers(dict(self._run.summary.items()))
+            metadata = _numbers(dict(self._run.summary))
         artifact = self._artifact(args, metadata={**metadata, "final_model": True})
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
             if (processing := kwargs.get("processing_class")) is not None:
                 processing.save_pretrained(folder)
-            (Path(folder) / "model_architecture.txt").write_text(str(model))
+            _torch().save(args, Path(folder) / "training_args.bin")
+            (Path(folder) / _ARCHITECTURE).write_text(str(model))
             artifact.add_dir(folder, policy="mutable")
             self._run.log_artifact(artifact, aliases=["final_model"])
+
+    def _log_architecture(self, args: Any, model: Any) -> None:
+        """Log how the model is made, before it is trained."""
+        assert self._run is not None
+        config: Any = getattr(model, "config", None)
+        metadata = {
+            "model_config": config.to_dict() if hasattr(config, "to_dict") else None,
+            "num_parameters": self._run.config.get("model/num_parameters"),
+            "initial_model": True,
+        }
+        artifact = self._artifact(args, metadata=metadata)
+        with artifact.new_file(_ARCHITECTURE) as file:
+            file.write(str(model))
+        self._run.log_artifact(artifact, aliases=["base_model"])
 
     def _artifact(self, args: Any, metadata: dict[str, Any]) -> Artifact:
         assert self._run is not None
@@ -155,6 +174,10 @@ def _configuration(args: Any, model: Any) -> dict[str, Any]:
     if hasattr(model, "num_parameters"):
         config["model/num_parameters"] = model.num_parameters()
     return config
+
+
+def _torch() -> Any:
+    return libraries.load("torch", __name__, "torch")
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
