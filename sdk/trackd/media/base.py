@@ -136,7 +136,7 @@ class Media(Recordable, ArtifactMember):
         target = place.files_dir / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         if self._data is not None:
-            target.write_bytes(self._data)
+            _write(target, self._data)
         elif self._path is not None and self._path != target:
             _bring(self._path, target, move=self._is_ours, link=_may_link(place))
         self._data, self._path, self._is_ours = None, target, False
@@ -231,6 +231,16 @@ def relative_to_folder(path: str, folder: str) -> str:
 
 def _may_link(place: RunPlace) -> bool:
     return bool(getattr(place.settings, "allow_media_symlink", False))
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write a file, or none: nothing half-written is ever uploaded."""
+    try:
+        target.unlink(missing_ok=True)  # never write through a link that is there
+        target.write_bytes(data)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _bring(source: Path, target: Path, *, move: bool, link: bool) -> None:

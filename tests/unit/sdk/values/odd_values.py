@@ -17,7 +17,7 @@ import pathlib
 import re
 import types
 import uuid
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -258,8 +258,8 @@ NUMPY: dict[str, Callable[[], Any]] = {
     "small_records": lambda: np.zeros(2, dtype=[("a", "i4"), ("b", "f8")]),
     "small_uint64": lambda: np.array([2**63, 1], np.uint64),
     "small_longdouble": lambda: np.array([0.1, 0.2], np.longdouble),
-    "masked": lambda: np.ma.array([1, 2, 3], mask=[False, True, False]),
-    "masked_large": lambda: np.ma.array(np.arange(40.0), mask=[False] * 39 + [True]),
+    "masked": lambda: cast("Any", np.ma).array([1, 2, 3], mask=[False, True, False]),
+    "masked_large": lambda: cast("Any", np.ma).masked_greater(np.arange(40.0), 38.5),
     "edge": lambda: np.arange(32),
     "large": lambda: np.arange(33),
     "large_float": lambda: np.linspace(0, 1, 101),
