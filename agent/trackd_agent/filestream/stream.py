@@ -82,7 +82,9 @@ class FileStream:
             body = part.encode()
 
             async def attempt(body: bytes = body) -> dict[str, object]:
-                return await self._courier.upstream.file_stream(self._path, body, self._headers)
+                courier = self._courier
+                send = courier.upstream.file_stream
+                return await send(self._path, body, self._headers, courier.manner)
 
             try:
                 answer = await self._courier.deliver(attempt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,12 @@ def is_safe_name(name: str) -> bool:
     return not bad and bool(parts) and ".." not in parts
 
 
+def matches(name: str, pattern: str) -> bool:
+    """Return whether a name fits a pattern; no wildcard stands for a slash."""
+    parts, patterns = name.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
 @dataclass(slots=True)
 class _File:
     """What is known about one file of the run."""
@@ -65,6 +72,7 @@ class FileUploader:
         root: the run's files folder; names are relative to it, links in it are followed.
         config: limits.
         headers: further headers of GraphQL calls.
+        ignored: patterns of names that are not uploaded.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class FileUploader:
         root: Path,
         config: TransferConfig,
         headers: Mapping[str, str],
+        ignored: tuple[str, ...] = (),
     ) -> None:
         self.dropped: dict[str, int] = {}
         self._courier = courier
@@ -81,6 +90,7 @@ class FileUploader:
         self._root = root
         self._config = config
         self._headers = headers
+        self._ignored = ignored
         self._files: dict[str, _File] = {}
         self._queue: list[str] = []
         self._uploaded: list[str] = []
@@ -95,6 +105,8 @@ class FileUploader:
         """Take a file into account: `now` and `live` go at once, `end` when `finish` is called."""
         if not is_safe_name(name):
             self._drop("file_name_refused", name)
+            return
+        if any(matches(name, pattern) for pattern in self._ignored):
             return
         known = self._files.get(name)
         if known is None:
@@ -234,7 +246,8 @@ class FileUploader:
 
         async def attempt() -> _CreatedRunFiles:
             upstream = self._courier.upstream
-            data = await upstream.graphql(CREATE_RUN_FILES, variables, self._headers)
+            manner = self._courier.manner
+            data = await upstream.graphql(CREATE_RUN_FILES, variables, self._headers, manner)
             return expect(data, "createRunFiles", _CreatedRunFiles)
 
         try:
@@ -253,8 +266,9 @@ class FileUploader:
         file = self._files[name]
         reading = Reading(self._root / name, stamp.size_bytes, self._config.chunk_bytes)
         try:
-            upstream = self._courier.upstream
-            await upstream.put(url, headers, stamp.size_bytes, reading.chunks())
+            courier = self._courier
+            chunks = reading.chunks()
+            await courier.upstream.put(url, headers, stamp.size_bytes, chunks, courier.manner)
         except (OSError, FileChanged) as error:
             self._slots.release()
             self._unreadable(name, error)
@@ -288,7 +302,7 @@ class FileUploader:
             self._settle(name)
             return
         self._courier.problem = failure.problem
-        file.patience = file.patience or Patience(self._courier.upstream.config)
+        file.patience = file.patience or self._courier.patience()
         await self._courier.hurry.wait(file.patience.wait_s(failure))
         if not file.is_waiting:
             self._unfinished -= 1

@@ -9,6 +9,7 @@ from trackd_agent.upstream.client import RunPath, Upstream, expect
 from trackd_agent.upstream.config import UpstreamConfig
 from trackd_agent.upstream.credentials import Credentials
 from trackd_agent.upstream.failures import RequestFailed, RetryClass
+from trackd_agent.upstream.manner import Manner
 from trackd_agent.upstream.patience import Courier, Patience, Wake
 from trackd_agent.upstream.pool import Endpoint, StaticEndpoint, UpstreamPool, UpstreamState
 
@@ -16,6 +17,7 @@ __all__ = [
     "Courier",
     "Credentials",
     "Endpoint",
+    "Manner",
     "Patience",
     "RequestFailed",
     "RetryClass",

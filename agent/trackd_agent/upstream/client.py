@@ -19,6 +19,7 @@ from trackd_agent.upstream.failures import (
     retry_class_of,
     retry_class_of_errors,
 )
+from trackd_agent.upstream.manner import OWN_MANNER, Manner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -80,7 +81,8 @@ class Upstream:
         self.unauthorized = False
         self._endpoint = endpoint
         self._reload_credentials = reload_credentials
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        #: By whether the server is here, by proxy, and by whether certificates are checked.
+        self._clients: dict[tuple[bool, str, bool], httpx.AsyncClient] = {}
 
     @property
     def is_local(self) -> bool:
@@ -103,6 +105,7 @@ class Upstream:
         operation: Operation,
         variables: Mapping[str, object],
         headers: Mapping[str, str] | None = None,
+        manner: Manner = OWN_MANNER,
     ) -> dict[str, Any]:
         """Run one operation and return its `data`.
 
@@ -112,9 +115,8 @@ class Upstream:
         body = msgspec.json.encode(
             {"query": operation.text, "variables": variables, "operationName": operation.name}
         )
-        answer = await self._post_json(
-            "/graphql", body, headers or {}, timeout_s=self.config.graphql_timeout_s
-        )
+        timeout_s = manner.timeout_s or self.config.graphql_timeout_s
+        answer = await self._post_json("/graphql", body, headers or {}, timeout_s, manner)
         errors = answer.get("errors")
         data = answer.get("data")
         if errors or not isinstance(data, dict):
@@ -123,7 +125,11 @@ class Upstream:
         return cast("dict[str, Any]", data)
 
     async def file_stream(
-        self, path: RunPath, body: bytes, headers: Mapping[str, str]
+        self,
+        path: RunPath,
+        body: bytes,
+        headers: Mapping[str, str],
+        manner: Manner = OWN_MANNER,
     ) -> dict[str, Any]:
         """Send one file_stream request and return the server's answer.
 
@@ -131,19 +137,25 @@ class Upstream:
             RequestFailed: it was not acknowledged.
         """
         sent = dict(headers)
-        if self.config.gzip and len(body) > 1024:
+        compress = self.config.gzip if manner.gzip is None else manner.gzip
+        if compress and len(body) > 1024:
             body = await anyio.to_thread.run_sync(gzip.compress, body, _GZIP_LEVEL)
             sent["Content-Encoding"] = "gzip"
         address = f"/files/{path.url_path}/file_stream"
-        timeout_s = self.config.file_stream_timeout_s
-        answer = await self._post_json(address, body, sent, timeout_s=timeout_s)
+        timeout_s = manner.timeout_s or self.config.file_stream_timeout_s
+        answer = await self._post_json(address, body, sent, timeout_s, manner)
         if text := _error_text({k: answer[k] for k in ("errors", "error") if answer.get(k)}):
             raise await self._denied("file_stream", text)
         self._note_success()
         return answer
 
     async def put(
-        self, url: str, headers: Mapping[str, str], size_bytes: int, chunks: AsyncIterator[bytes]
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        size_bytes: int,
+        chunks: AsyncIterator[bytes],
+        manner: Manner = OWN_MANNER,
     ) -> None:
         """Send a file to an address that the server handed out.
 
@@ -151,9 +163,9 @@ class Upstream:
             RequestFailed: the server did not take it.
         """
         sent = {**headers, "Content-Length": str(size_bytes), "User-Agent": USER_AGENT}
-        timeout = self._timeout(self.config.transfer_timeout_s)
+        timeout = self._timeout(manner.timeout_s or self.config.transfer_timeout_s)
         try:
-            response = await self._client(url).put(
+            response = await self._client(url, manner).put(
                 url, headers=sent, content=chunks, timeout=timeout
             )
         # UnicodeError: headers that the server asked for and HTTP cannot carry.
@@ -165,21 +177,28 @@ class Upstream:
         self._note_success()
 
     async def _post_json(
-        self, path: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        manner: Manner,
     ) -> dict[str, Any]:
         base_url, api_key = await self._endpoint.resolve()
         self.base_url = base_url.rstrip("/")
         url = self.base_url + path
-        sent = {"Content-Type": "application/json", "User-Agent": USER_AGENT, **headers}
+        own = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
+        sent = {**own, **manner.headers, **headers}
         if api_key:
             token = base64.b64encode(f"api:{api_key}".encode()).decode()
             sent["Authorization"] = f"Basic {token}"
         what = path.rsplit("/", 1)[-1]
         try:
-            response = await self._client(url).post(
+            response = await self._client(url, manner).post(
                 url, content=body, headers=sent, timeout=self._timeout(timeout_s)
             )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # UnicodeError: headers of a run's settings that HTTP cannot carry.
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._unreachable(what, error) from error
         self.counters.bytes_sent += len(body)
         if not response.is_success:
@@ -235,7 +254,7 @@ class Upstream:
     def _timeout(self, read_s: float) -> httpx.Timeout:
         return httpx.Timeout(read_s, connect=self.config.connect_timeout_s)
 
-    def _client(self, url: str) -> httpx.AsyncClient:
+    def _client(self, url: str, manner: Manner) -> httpx.AsyncClient:
         """Return the client for an address.
 
         A server on this machine is never reached through a proxy, and plain HTTP needs no
@@ -243,15 +262,22 @@ class Upstream:
         """
         parts = urlsplit(url)
         plain = parts.scheme == "http" and _is_loopback(url)
-        client = self._clients.get(plain)
+        proxy = "" if plain else manner.proxy_for(url)
+        kind = (plain, proxy, manner.verify)
+        client = self._clients.get(kind)
         if client is None:
             limits = httpx.Limits(
                 max_connections=self.config.max_connections,
                 max_keepalive_connections=self.config.max_connections,
                 keepalive_expiry=30.0,
             )
-            client = httpx.AsyncClient(limits=limits, trust_env=not plain, verify=not plain)
-            self._clients[plain] = client
+            client = httpx.AsyncClient(
+                limits=limits,
+                trust_env=not plain,
+                verify=manner.verify and not plain,
+                proxy=proxy or None,
+            )
+            self._clients[kind] = client
         return client
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from trackd_agent.upstream.failures import RequestFailed, RetryClass
+from trackd_agent.upstream.manner import OWN_MANNER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from trackd_agent.upstream.client import Upstream
     from trackd_agent.upstream.config import UpstreamConfig
+    from trackd_agent.upstream.manner import Manner
 
 T = TypeVar("T")
 
@@ -47,8 +49,14 @@ class Wake:
 class Patience:
     """Waits between attempts: full jitter that grows with each transient failure."""
 
-    def __init__(self, config: UpstreamConfig, draw: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        config: UpstreamConfig,
+        draw: Callable[[], float] = random.random,
+        manner: Manner = OWN_MANNER,
+    ) -> None:
         self._config = config
+        self._least_s, self._most_s = manner.waits(config)
         self._draw = draw
         self._failures = 0
 
@@ -61,9 +69,9 @@ class Patience:
             return config.parked_retry_s
         if failure.retry_after_s is not None:
             return min(failure.retry_after_s, config.retry_after_max_s)
-        ceiling = min(config.retry_max_s, config.retry_min_s * 2 ** min(self._failures, 16))
+        ceiling = min(self._most_s, self._least_s * 2 ** min(self._failures, 16))
         self._failures += 1
-        return config.retry_min_s + self._draw() * (ceiling - config.retry_min_s)
+        return self._least_s + self._draw() * (ceiling - self._least_s)
 
 
 class Courier:
@@ -74,10 +82,16 @@ class Courier:
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
+        #: How its requests go; set when the run's own settings are known.
+        self.manner = OWN_MANNER
         #: What keeps the run from moving, for people; empty when it moves.
         self.problem = ""
         #: Cuts a wait between two attempts short.
         self.hurry = Wake()
+
+    def patience(self) -> Patience:
+        """Return the waits between the attempts of one request."""
+        return Patience(self.upstream.config, manner=self.manner)
 
     async def park(self, failure: RequestFailed) -> None:
         """Wait as long as after a refusal of the run itself, or until somebody hurries."""
@@ -90,7 +104,7 @@ class Courier:
         Raises:
             RequestFailed: the request is too large; the caller has to send less at once.
         """
-        patience = Patience(self.upstream.config)
+        patience = self.patience()
         while True:
             try:
                 answer = await attempt()

@@ -11,7 +11,7 @@ from trackd_agent.upstream import RequestFailed, Wake
 from trackd_proto.wandb_http.operations import NOTIFY_ALERT
 
 if TYPE_CHECKING:
-    from trackd_agent.upstream import RunPath, Upstream
+    from trackd_agent.upstream import Courier, RunPath
     from trackd_proto.records import Alert
 
 log = structlog.get_logger()
@@ -20,10 +20,10 @@ _ATTEMPTS = 3
 
 
 class AlertSender:
-    """A queue of alerts and its server."""
+    """A queue of alerts and the run's way to its server."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
         self._queue: list[Alert] = []
         self._wake = Wake()
 
@@ -49,11 +49,12 @@ class AlertSender:
             "severity": alert.level,
             "waitDuration": alert.wait_ms,
         }
+        courier = self._courier
         for _ in range(_ATTEMPTS):
             try:
-                await self._upstream.graphql(NOTIFY_ALERT, variables)
+                await courier.upstream.graphql(NOTIFY_ALERT, variables, None, courier.manner)
             except RequestFailed as failure:
                 log.warning("alert_not_sent", run_id=path.run, problem=failure.problem)
-                await anyio.sleep(self._upstream.config.retry_min_s)
+                await anyio.sleep(courier.upstream.config.retry_min_s)
             else:
                 return

@@ -21,6 +21,7 @@ from trackd_agent.runs.updates import Notice
 from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
+from trackd_agent.runs.upload.run_settings import manners_of, positive, stream_limits
 from trackd_agent.upstream import Courier, Wake
 from trackd_proto.layout import producer_name
 
@@ -64,6 +65,7 @@ class Pump:
         self._console: ConsoleFiles | None = None
         self._full_bytes = context.config.request_bytes
         self._sent_at = float("-inf")
+        self._heartbeat_s = context.rooms.filestream.heartbeat_s
 
     # -- what the writer says --------------------------------------------------------------
 
@@ -182,7 +184,10 @@ class Pump:
             offsets = Offsets(saved.history, saved.events, saved.console_base)
         else:
             offsets = await uplink.first_offsets(self)
-        path, limits = uplink.upsert.path, self._context.rooms.filestream
+        settings = state.start.settings
+        self.courier.manner = manners_of(settings).rows
+        path, limits = uplink.upsert.path, stream_limits(self._context.rooms.filestream, settings)
+        self._heartbeat_s = limits.heartbeat_s
         stream = FileStream(self.courier, path, self._stream_headers(), offsets, limits)
         self.stream = stream
         if saved is None:
@@ -212,7 +217,7 @@ class Pump:
 
     async def _wait_for_turn(self, feed: Feed, stream: FileStream) -> None:
         """Wait until there is something to send and the interval is over, or a request is full."""
-        heartbeat_s = self._context.rooms.filestream.heartbeat_s
+        heartbeat_s = self._heartbeat_s
         while feed.unread_bytes < self._full_bytes and self.writer.is_alive:
             now = time.monotonic()
             if feed.unread_bytes or self._uplink.uploader.has_uploaded:
@@ -229,9 +234,7 @@ class Pump:
     def _interval_s(self) -> float:
         start = self.writer.start
         own = start.settings.get("x_file_stream_transmit_interval") if start else None
-        if isinstance(own, int | float) and own > 0:
-            return float(own)
-        return self._uplink.upstream.interval_s
+        return positive(own) or self._uplink.upstream.interval_s
 
     async def _take_turn(self, feed: Feed, state: WriterState, stream: FileStream) -> None:
         """Decode until a request is full or the journals are read, send, remember."""

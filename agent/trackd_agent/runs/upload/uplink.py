@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import structlog
@@ -12,6 +12,7 @@ from trackd_agent.filestream import Offsets
 from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.alerts import AlertSender
 from trackd_agent.runs.upload.pump import Pump
+from trackd_agent.runs.upload.run_settings import ignored_globs, manners_of, transfer_limits
 from trackd_agent.runs.upload.upsert import Upsert
 from trackd_agent.transfer import FileUploader
 from trackd_agent.upstream import Courier, RunPath, Wake
@@ -68,7 +69,9 @@ class Uplink:
         self._joined: list[Pump] = []
         self._completed: set[int] = set()
         self._uploader: FileUploader | None = None
-        self._alerts = AlertSender(upstream)
+        self._alerts = AlertSender(self._upsert_courier)
+        #: Settings of the writer that joined first.
+        self._settings: dict[str, Any] = {}
         self._changed = Wake()
         self._tasks: TaskGroup | None = None
 
@@ -125,13 +128,19 @@ class Uplink:
                 self._files_courier,
                 self.upsert.path,
                 self.files_dir,
-                self._context.rooms.transfer,
+                transfer_limits(self._context.rooms.transfer, self._settings),
                 self.upsert.headers,
+                ignored_globs(self._settings),
             )
         return self._uploader
 
     def joined(self, pump: Pump) -> None:
-        """A pump knows its writer's first record."""
+        """A pump knows its writer's first record; the first one's settings hold for the run."""
+        if not self._joined and pump.state is not None:
+            self._settings = pump.state.start.settings
+            manners = manners_of(self._settings)
+            self._upsert_courier.manner = manners.calls
+            self._files_courier.manner = manners.files
         if pump not in self._joined:
             self._joined.append(pump)
         self.upsert.mark()

@@ -128,7 +128,9 @@ class Upsert:
             self.ready.set()
 
     async def _attempt(self, variables: Mapping[str, object]) -> Bucket:
-        data = await self._courier.upstream.graphql(UPSERT_BUCKET, variables, self.headers)
+        courier = self._courier
+        send = courier.upstream.graphql
+        data = await send(UPSERT_BUCKET, variables, self.headers, courier.manner)
         answer = expect(data, "upsertBucket", _Upserted)
         answer.bucket.is_new = bool(answer.inserted)
         return answer.bucket
@@ -163,7 +165,9 @@ class Upsert:
 
         async def attempt() -> _Counts | None:
             try:
-                data = await self._courier.upstream.graphql(RUN_RESUME_STATUS, variables)
+                courier = self._courier
+                send = courier.upstream.graphql
+                data = await send(RUN_RESUME_STATUS, variables, None, courier.manner)
             except RequestFailed as failure:
                 if failure.status == HTTPStatus.OK and failure.retry_class is RetryClass.PARKED:
                     return None
