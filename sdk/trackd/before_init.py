@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackd.errors import Error
+from trackd.errors import Error, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+#: The reference has the more exact type for some; it is an `Error`, too.
+_USAGE = frozenset(
+    {"alert", "link_model", "log_model", "mark_preempting", "pin_config_keys", "use_model"}
+)
 
 
 def function(name: str) -> Callable[..., Any]:
@@ -15,7 +21,8 @@ def function(name: str) -> Callable[..., Any]:
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
         del args, kwargs
-        raise Error(f"there is no run: call trackd.init() before trackd.{name}()")
+        kind = UsageError if name in _USAGE else Error
+        raise kind(f"there is no run: call trackd.init() before trackd.{name}()")
 
     refuse.__name__ = name
     refuse.__doc__ = f"Does what `trackd.Run.{name}` does, for the run that `trackd.init()` made."

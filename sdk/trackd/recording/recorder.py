@@ -137,6 +137,8 @@ class Recorder:
 
     def _advance(self, step: int | None, commit: bool | None) -> tuple[int | None, bool | None]:
         """Follow the step rules as far as possible without the agent."""
+        if commit is not None and type(commit) is not bool:
+            commit = _truth(commit)
         self._step_before = self.step
         if step is not None and self.ignored_steps:
             self._report("step_ignored", self.ignored_steps)
@@ -145,7 +147,7 @@ class Recorder:
             if commit is None or commit:
                 self.step += 1
             return None, commit
-        number = operator.index(step)
+        number = _row_number(step)
         if abs(number) > _MAX_STEP:
             raise UsageError(f"log(): step {number} is too large: steps count rows")
         if number < self.step:
@@ -199,6 +201,20 @@ class Recorder:
         self.refused[reason] = count + 1
         if not count:
             self._warn(message)
+
+
+def _row_number(step: Any) -> int:
+    """Return a step as a plain integer, from whatever is one."""
+    if isinstance(step, bool) or not hasattr(step, "__index__"):
+        raise TypeError(f"log(): step={step!r} is of type {type_name(step)}: use a whole number")
+    return operator.index(step)
+
+
+def _truth(commit: Any) -> bool:
+    """Return `commit` as a plain bool, from 0, 1 and what numpy has."""
+    if isinstance(commit, int) or type_name(commit) in {"numpy.bool", "numpy.bool_"}:
+        return bool(commit)
+    raise TypeError(f"log(): commit={commit!r} is of type {type_name(commit)}: use True or False")
 
 
 class FinishedRecorder:

@@ -233,6 +233,17 @@ def test_a_step_beyond_all_counting_is_refused_and_changes_nothing(desk: Desk, s
     assert desk.recorder.step == 1
 
 
+@pytest.mark.parametrize(
+    ("step", "commit"), [(True, None), (1.0, None), ("1", None), (None, "yes"), (3, 0.5)]
+)
+def test_a_step_is_a_whole_number_and_a_commit_a_bool(desk: Desk, step: Any, commit: Any) -> None:
+    with pytest.raises(TypeError, match=r"step=|commit="):
+        desk.log({"a": 1}, step=step, commit=commit)
+    assert (desk.rows(), desk.recorder.step) == ([], 0)
+    desk.log({"a": 1}, step=np.int64(2), commit=np.bool_(True))
+    assert [(row.step, row.commit) for row in desk.rows()] == [(2, True)]
+
+
 def test_the_local_step_follows_the_rules(desk: Desk) -> None:
     desk.log({"a": 1})
     desk.log({"a": 1}, commit=False)

@@ -130,12 +130,12 @@ def _facts(writers: list[Replay]) -> dict[str, Any]:
     state, exit_code = _outcome(writers)
     return {
         "id": start.run_id,
-        "name": _last_value(writers, "name"),
+        "name": _last_value(writers, "name") or None,
         "project": start.project,
-        "group": _last_value(writers, "group"),
-        "job_type": _last_value(writers, "job_type"),
+        "group": _last_value(writers, "group") or None,
+        "job_type": _last_value(writers, "job_type") or None,
         "tags": _last_value(writers, "tags") or [],
-        "notes": _last_value(writers, "notes"),
+        "notes": _last_value(writers, "notes") or None,
         "state": state,
         "exit_code": exit_code,
         "preempting": any(writer.preempting for writer in writers),
@@ -155,7 +155,9 @@ def _last_value(writers: list[Replay], name: str) -> Any:
 
 def _outcome(writers: list[Replay]) -> tuple[str, int | None]:
     """Return state and exit code of the run."""
-    deciding = [w for w in writers if w.state.start.update_finish_state] or writers
+    ending = [w for w in writers if w.state.start.update_finish_state] or writers
+    # Of attempts that followed one another under a label the last one counts.
+    deciding = {writer.label: writer for writer in ending}.values()
     if any(writer.is_alive and writer.state.exit is None for writer in writers):
         return "running", None
     codes: list[int] = []
