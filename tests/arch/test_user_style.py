@@ -31,10 +31,12 @@ def error_lines() -> dict[str, dict[int, str]]:
     return found
 
 
+@pytest.mark.parametrize("script", ["training.py", "artifacts.py"])
 def test_a_script_as_users_write_it_has_no_type_errors(
-    error_lines: dict[str, dict[int, str]],
+    error_lines: dict[str, dict[int, str]], script: str
 ) -> None:
-    assert error_lines.get("training.py", {}) == {}
+    assert (FOLDER / script).exists()
+    assert error_lines.get(script, {}) == {}
 
 
 def test_mistakes_are_found_where_they_are(error_lines: dict[str, dict[int, str]]) -> None:
