@@ -76,6 +76,11 @@ def record(
         warn(f"artifact {artifact.name!r} cannot be recorded: {error}")
         return
     run.backend.recorder.record(Kind.ARTIFACT, made)
+    if not run.offline:
+        warn(
+            f"artifact {artifact.name!r} is kept in the run folder: its upload comes with a later "
+            "version of trackd"
+        )
 
 
 def log_part(

@@ -78,14 +78,16 @@ def checked_aliases(aliases: Iterable[str] | str | None) -> list[str]:
     """Return the aliases of a version: those given, each once, and `latest`.
 
     Raises:
-        ValueError: one has a `/` or `:`, or is no text.
-        TypeError: they are no list.
+        ValueError: one has a `/` or `:`.
+        TypeError: they are no list of texts.
     """
     given: list[object] = [aliases] if isinstance(aliases, str) else list(aliases or ())
     checked = list[str]()
     for alias in given:
-        if not isinstance(alias, str) or "/" in alias or ":" in alias:
-            raise ValueError(f"alias {alias!r}: must be a text without '/' and ':'")
+        if not isinstance(alias, str):
+            raise TypeError(f"alias {alias!r}: must be a text, not {type(alias).__name__}")
+        if "/" in alias or ":" in alias:
+            raise ValueError(f"alias {alias!r}: must not contain '/' or ':'")
         checked.append(alias)
     return list(dict.fromkeys([*checked, "latest"]))
 
@@ -130,12 +132,15 @@ def checked_metadata(metadata: Any) -> dict[str, Any]:
     return plain
 
 
-def checked_ttl_seconds(ttl: timedelta) -> int:
+def checked_ttl_seconds(ttl: object) -> int:
     """Return a lifetime in whole seconds.
 
     Raises:
         ValueError: it is not positive.
+        TypeError: it is no duration.
     """
+    if not isinstance(ttl, timedelta):
+        raise TypeError(f"ttl {ttl!r}: give a datetime.timedelta, None or ArtifactTTL.INHERIT")
     if ttl <= timedelta(0):
         raise ValueError(f"ttl must be positive, got {ttl.total_seconds():g} s; None: no end")
     return int(ttl.total_seconds())

@@ -122,14 +122,20 @@ def _hand_over(entries: Iterable[ManifestEntry], staging: Staging, target: Path)
     for number, entry in enumerate(entries):
         if entry.local_path is None or not staging.owns(entry.local_path):
             continue
-        too_long = any(len(os.fsencode(p)) > _MAX_PART_BYTES for p in entry.path.split("/"))
-        link = target / (f"_{number}" if too_long else entry.path)
+        link = target / (entry.path if _fits(entry.path) else f"_{number}")
         if link.parent not in made:
             link.parent.mkdir(parents=True, exist_ok=True)
             made.add(link.parent)
         _link(Path(entry.local_path), link)
         handed[entry.path] = link
     return handed
+
+
+def _fits(path: str) -> bool:
+    """Tell whether a path inside an artifact may be one of a file system."""
+    return "\0" not in path and all(
+        len(os.fsencode(part)) <= _MAX_PART_BYTES for part in path.split("/")
+    )
 
 
 def _link(source: Path, link: Path) -> None:

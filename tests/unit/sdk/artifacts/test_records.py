@@ -93,11 +93,14 @@ def test_without_room_in_the_run_folder_files_stay_in_the_staging_folder(
     assert contents(record, run_dir) == {"in/x": "1"}
 
 
-def test_a_path_too_long_for_a_file_system_is_only_a_path_of_the_artifact(run_dir: Path) -> None:
+@pytest.mark.parametrize("path", ["n" * 300, "a\0b", "with\nnewline"])
+def test_a_path_that_no_file_system_takes_is_one_of_the_artifact_still(
+    run_dir: Path, path: str
+) -> None:
     Path("x").write_text("1")
     artifact = Artifact("data", "t")
-    artifact.add_file("x", "n" * 300)
-    assert contents(artifact.to_record(run_dir), run_dir) == {"n" * 300: "1"}
+    artifact.add_file("x", path)
+    assert contents(artifact.to_record(run_dir), run_dir) == {path: "1"}
 
 
 def test_a_forked_child_leaves_the_copies_of_its_parent(place: Path) -> None:
