@@ -74,6 +74,8 @@ class Writer:
         self.journal = Journal.open(folder, facts.producer, hash_, config)
         own_folder = folder.with_name(folder.name + AGENT_SUFFIX)
         self.agent_journal = Journal.open(own_folder, facts.producer ^ _ALL_BITS, hash_, config)
+        if known := facts.load(folder):  # an offline run that an earlier agent followed
+            facts.tensorboard = facts.tensorboard or known.tensorboard
         facts.store(folder)
 
     @property
