@@ -17,6 +17,7 @@ from trackd.messages import print_header
 from trackd.provenance import Provenance
 from trackd.runs import Run
 from trackd.sending.discovery import Discovery
+from trackd.stopping import stopper
 from trackd.terminal import Terminal
 from trackd.writer import Writer
 from trackd_proto.layout import RunFolderFacts
@@ -106,7 +107,7 @@ def start(
     continuing.remember(settings, identity.run_id, terminal.warn)
     writer.begin()
     backend = AgentBackend(writer)
-    backend.debug_log = open_debug_log(folder.logs)
+    backend.debug_log = open_debug_log(folder.logs, settings.x_log_level)
     run = make_run(context, backend, finish)
     print_header(run, terminal, attached=attached)
     if identity.mode == "shared":
@@ -117,6 +118,7 @@ def start(
     console = ConsoleCapture(writer.recorder.console, settings, terminal, run.write_logs)
     backend.console = console
     writer.sender.on_poll = console.tick
+    writer.sender.on_stop = stopper(settings.stop_fn, terminal)
     if notebooks.in_notebook():
         backend.cells = notebooks.Cells(writer.recorder.skip)
         backend.cells.follow()
