@@ -53,9 +53,9 @@ class EvalTable(Table):
 
     def __init__(  # noqa: PLR0913 - the signature of the reference
         self,
-        columns: list[ColumnKey] | None = None,
+        columns: Sequence[ColumnKey] | None = None,
         data: Any = None,
-        rows: list[Iterable[Any]] | None = None,
+        rows: Sequence[Iterable[Any]] | None = None,
         dataframe: Any = None,
         dtype: Any = None,
         optional: bool | list[bool] = True,

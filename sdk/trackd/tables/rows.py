@@ -20,7 +20,7 @@ from trackd.tables.schema import Schema, cast_column
 from trackd.tables.table_type import TableType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 #: A column: its name, or its number where names are numbers.
 ColumnKey = str | int
@@ -117,7 +117,7 @@ class TableRows:
         self._set_type(name, type_)
 
     def add_computed_columns(
-        self, fn: Callable[[int, dict[ColumnKey, Any]], dict[str, Any]]
+        self, fn: Callable[[int, dict[ColumnKey, Any]], Mapping[Any, Any]]
     ) -> None:
         """Add columns computed from each row.
 

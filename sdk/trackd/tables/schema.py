@@ -87,8 +87,9 @@ class Schema:
         """Say whether no value of this class can change the type or be refused (but for links)."""
         kind = cast("type[Any]", type(value))
         type_ = self._types[column]
-        if kind is float and type_.take_type(NONE) is INVALID:
-            return False  # NaN counts as None
+        if kind is float:  # NaN counts as None, all others as numbers
+            wanted = (NONE, SIMPLE[float])
+            return _looks_at_types_only(type_) and all(type_.take_type(w) is type_ for w in wanted)
         return _has_one_type(kind) and _looks_at_types_only(type_)
 
 

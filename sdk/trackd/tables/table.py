@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from trackd.artifacts import Artifact, ArtifactMember
 from trackd.errors import Error
-from trackd.media.base import Media
+from trackd.media.base import Media, refers_to_artifacts
 from trackd.tables import increments
 from trackd.tables.arrays import store_arrays
 from trackd.tables.cells import artifact_rows, run_rows
@@ -17,7 +17,7 @@ from trackd.tables.rows import ColumnKey, TableRows
 from trackd.tables.sources import columns_and_rows, for_each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from trackd.recording.recordable import RunPlace, Slot
 
@@ -60,9 +60,9 @@ class Table(TableRows, Media, ArtifactMember):
 
     def __init__(  # noqa: PLR0913 - the signature of the reference
         self,
-        columns: list[ColumnKey] | None = None,
+        columns: Sequence[ColumnKey] | None = None,
         data: Any = None,
-        rows: list[Iterable[Any]] | None = None,
+        rows: Sequence[Iterable[Any]] | None = None,
         dataframe: Any = None,
         dtype: Any = None,
         optional: bool | list[bool] = True,
@@ -172,6 +172,8 @@ class Table(TableRows, Media, ArtifactMember):
         form |= {"ncols": len(self.columns), "nrows": len(self.data), "log_mode": self.log_mode}
         if self._increments is not None:
             form |= {"_type": increments.HISTORY_TYPE, **self._increments.fields()}
+        if not refers_to_artifacts(place):
+            return form
         if (uri := self.artifact_uri()) is not None:
             form["artifact_path"] = uri
         if (uri := self.latest_artifact_uri()) is not None:
