@@ -242,9 +242,10 @@ class Run:
         """`running`, `finished`, `failed` or `crashed`."""
         if self.has_living_writer:
             return "running"
-        if any(writer.state == "crashed" and not writer.is_guest for writer in self.writers):
+        last = {writer.label: writer for writer in self.writers if not writer.is_guest}.values()
+        if any(writer.state == "crashed" for writer in last):
             return "crashed"
-        return "failed" if any(writer.pumps.exit_code for writer in self.writers) else "finished"
+        return "failed" if any(writer.pumps.exit_code for writer in last) else "finished"
 
     def snapshot(self) -> RunSnapshot:
         """Return the state for people."""

@@ -147,9 +147,10 @@ run = trackd.init(project="p", id="r")
 run.log({"parent": 0})
 pid = os.fork()
 if pid == 0:
-    own = trackd.init(project="p", id="own", config={"a": 1})
+    assert trackd.init(project="p", id="other") is run  # as in its parent: one is open
+    own = trackd.init(project="p", id="own", config={"a": 1}, reinit="create_new")
     assert own is not run
-    trackd.log({"own": 0})
+    own.log({"own": 0})
     own.finish()
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -76,12 +76,20 @@ async def bring_own_files(
 def is_crashed(pumps: list[Pump]) -> bool:
     """Return whether the final state of the run comes from a process that died."""
     return any(
-        pump.state is not None
-        and pump.state.start.update_finish_state
-        and pump.state.exit is not None
-        and pump.state.exit.crashed
-        for pump in pumps
+        pump.state is not None and pump.state.exit is not None and pump.state.exit.crashed
+        for pump in _deciding(pumps)
     )
+
+
+def _deciding(pumps: list[Pump]) -> list[Pump]:
+    """Return the pumps whose writers say how the run ended.
+
+    Of plain writers, which follow one another, the last: what became of an attempt that was
+    resumed is past.
+    """
+    closing = [p for p in pumps if p.state and p.state.start.update_finish_state]
+    plain = [pump for pump in closing if pump.writer.facts.is_plain]
+    return [pump for pump in closing if pump not in plain[:-1]]
 
 
 async def end_run(pumps: list[Pump], uploader: FileUploader, files_grace_s: float) -> None:
@@ -93,7 +101,7 @@ async def end_run(pumps: list[Pump], uploader: FileUploader, files_grace_s: floa
         files_grace_s: longest wait for files before the final state goes ahead of them.
     """
     await uploader.drained(files_grace_s)
-    closing = [p for p in pumps if p.state and p.state.start.update_finish_state]
+    closing = _deciding(pumps)
     if closing and closing[0].stream:
         codes = [pump.exit_code or 0 for pump in closing]
         await closing[0].stream.send(
