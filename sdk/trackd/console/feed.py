@@ -28,7 +28,7 @@ STDOUT, STDERR = 1, 2
 #: Longer pieces are split.
 MAX_RECORD_CHARACTERS = 64 * 1024
 #: Lines that are passed on at once between two ticks; more than that wait for the tick.
-_PROMPT_LINES = 64
+_PROMPT_LINES = 16
 #: Writes that may wait; the next one passes them on.
 _MAX_WAITING = 4096
 _STREAMS = ((STDOUT, "stdout"), (STDERR, "stderr"))
