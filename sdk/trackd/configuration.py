@@ -8,6 +8,7 @@ from typing import Any, cast
 from trackd.artifacts.in_config import refuse_artifacts
 from trackd.config_sources import RESERVED, parse_config
 from trackd.errors import ConfigError
+from trackd.recording.row_check import fault
 from trackd.recording.values import to_config
 
 _OWN = ("_is_free", "_items", "_locks", "_publish", "_warn")
@@ -18,7 +19,14 @@ def plain_values(source: Any) -> dict[str, Any]:
     """Return a `config` argument as JSON-like values under clean keys."""
     values = parse_config(source)
     refuse_artifacts(values)
-    return {clean_key(key): to_config(value) for key, value in values.items()}
+    return {clean_key(key): _plain(key, value) for key, value in values.items()}
+
+
+def _plain(key: Any, value: Any) -> Any:
+    try:
+        return to_config(value)
+    except Exception as error:  # noqa: BLE001 - raised again, with the key
+        raise fault(f"config: {key!r}", error) from None
 
 
 def clean_key(key: Any) -> str:

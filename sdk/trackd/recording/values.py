@@ -104,7 +104,7 @@ def to_config(value: Any, depth: int = 1) -> Any:
         part = cast("slice[Any, Any, Any]", value)
         return {"slice_start": part.start, "slice_step": part.step, "slice_stop": part.stop}
     if isinstance(value, Recordable):
-        raise TypeError(f"{type_name(value)} cannot be part of the configuration: log() it")
+        raise TypeError(f"a value of type {type_name(value)}")
     value = _friendly(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [to_config(item, depth + 1) for item in cast("Sequence[Any]", value)]
