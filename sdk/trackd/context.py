@@ -11,11 +11,13 @@ import msgspec
 
 from trackd import __version__, environment
 from trackd import identity as identities
+from trackd.config_sources import RESERVED
 from trackd.place import WriterPlace
 from trackd.recording.recorder import Clock, Recorder
 from trackd.recording.spool import SpoolLimits
 from trackd.recording.spool_place import open_spool
 from trackd.recording.values import config_record
+from trackd.settings import FIELDS
 from trackd_proto.records import Start
 
 if TYPE_CHECKING:
@@ -26,11 +28,6 @@ if TYPE_CHECKING:
     from trackd.settings import Settings
     from trackd.settings.moment import RunMoment
     from trackd.terminal import Terminal
-
-_AGENT_SETTINGS = (
-    *("console", "console_multipart", "console_chunk_max_bytes", "console_chunk_max_seconds"),
-    "ignore_globs",
-)
 
 
 @dataclass(slots=True)
@@ -133,7 +130,7 @@ def start_record(
         job_type=identity.job_type,
         tags=list(identity.tags),
         notes=identity.notes,
-        config=config_record(config),
+        config=config_record({k: v for k, v in config.items() if k != RESERVED or v}),
         base_url=settings.base_url or "",
         primary=settings.x_primary and not is_guest,
         update_finish_state=settings.x_update_finish_state and not is_guest,
@@ -155,10 +152,14 @@ def _moment(moment: RunMoment | None) -> tuple[str, int] | None:
 
 
 def agent_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings that were given and that the agent acts on."""
-    given = settings.given()
+    """Return the settings that were given and that the agent acts on.
+
+    Secrets only where they are of use: the journal of an offline run lies in its run folder,
+    which others may read.
+    """
+    is_private = settings.mode != "offline"
     return {
         name: msgspec.to_builtins(value)
-        for name, value in given.items()
-        if name.startswith("x_") or name in _AGENT_SETTINGS
+        for name, value in settings.given().items()
+        if FIELDS[name].for_agent and (is_private or not FIELDS[name].is_secret)
     }
