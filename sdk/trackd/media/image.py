@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import urlparse
 
 from trackd import libraries
-from trackd.logs import LOGGER
 from trackd.media import pixels
 from trackd.media.base import Media
 from trackd.media.boxes import BoundingBoxes2D
@@ -103,7 +102,7 @@ class Image(Media):
         self.format = file_type or "png"
         if self.format not in _FILE_TYPES:
             raise ValueError(f"Image: file_type={file_type!r} is not one of {_FILE_TYPES}")
-        image = pixels.to_pil(data, mode, self.format, LOGGER.warning)
+        image = pixels.to_pil(data, mode, self.format)
         out = io.BytesIO()
         kind = libraries.load("PIL.Image", "Image").registered_extensions()[f".{self.format}"]
         image.save(out, format=kind, transparency=None)

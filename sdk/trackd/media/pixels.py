@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trackd import libraries
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from trackd.messages.term import termwarn
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _NO_ALPHA = ("jpg", "jpeg")
 
 
-def to_pil(data: Any, mode: str | None, file_type: str, warn: Callable[[str], None]) -> Any:
+def to_pil(data: Any, mode: str | None, file_type: str) -> Any:
     """Return a Pillow image.
 
     Args:
@@ -22,7 +20,6 @@ def to_pil(data: Any, mode: str | None, file_type: str, warn: Callable[[str], No
             an array (height, width[, channel]) with values from 0 to 255.
         mode: Pillow's mode; None: told by the number of channels.
         file_type: of the file that is going to be written.
-        warn: shows a line to the user.
 
     Raises:
         Error: a library that is needed is not installed.
@@ -37,7 +34,7 @@ def to_pil(data: Any, mode: str | None, file_type: str, warn: Callable[[str], No
     if isinstance(data, pil.Image):
         return data
     pixels = _to_array(data)
-    mode = mode or _guess_mode(pixels, file_type, warn)
+    mode = mode or _guess_mode(pixels, file_type)
     return pil.fromarray(pixels.astype("uint8")).convert(mode)
 
 
@@ -88,7 +85,7 @@ def _to_array(data: Any) -> Any:
     return array.squeeze() if array.ndim > 2 else array
 
 
-def _guess_mode(pixels: Any, file_type: str, warn: Callable[[str], None]) -> str:
+def _guess_mode(pixels: Any, file_type: str) -> str:
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1] if pixels.ndim else 0
     mode = _MODES.get(channels)
     if mode is None:
@@ -97,6 +94,7 @@ def _guess_mode(pixels: Any, file_type: str, warn: Callable[[str], None]) -> str
             "width) or (height, width, channels) with 1, 3 or 4 channels"
         )
     if mode == "RGBA" and file_type in _NO_ALPHA:
-        warn("Image: JPEG files have no transparency: the alpha channel is left out")
+        text = "Image: JPEG files have no transparency: the alpha channel is left out"
+        termwarn(text, repeat=False)
         return "RGB"
     return mode

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trackd import libraries
-from trackd.logs import LOGGER
 from trackd.media.base import ANY_NUMBER, Media
+from trackd.messages.term import termwarn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Video(Media):
         super().__init__(caption)
         self._size_px: tuple[int, int] | None = None
         if isinstance(data_or_path, str | io.BytesIO) and fps:
-            LOGGER.warning("Video: fps has no effect on a file or its bytes")
+            termwarn("Video: fps has no effect on a file or its bytes")
         if isinstance(data_or_path, io.BytesIO):
             extension = _checked(format, "bytes")
             self.hold(data_or_path.read(), f".{extension}")
