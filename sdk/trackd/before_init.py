@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from trackd.errors import Error, UsageError
@@ -10,10 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-#: The reference has the more exact type for some; it is an `Error`, too.
-_USAGE = frozenset(
-    {"alert", "link_model", "log_model", "mark_preempting", "pin_config_keys", "use_model"}
-)
+#: After a run the reference has the more exact type for these; it is an `Error`, too.
+_USAGE = frozenset({"alert", "link_model", "log_model", "mark_preempting", "use_model"})
 
 
 def function(name: str) -> Callable[..., Any]:
@@ -21,7 +20,8 @@ def function(name: str) -> Callable[..., Any]:
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
         del args, kwargs
-        kind = UsageError if name in _USAGE else Error
+        is_after_a_run = "trackd.runs" in sys.modules
+        kind = UsageError if is_after_a_run and name in _USAGE else Error
         raise kind(f"there is no run: call trackd.init() before trackd.{name}()")
 
     refuse.__name__ = name
