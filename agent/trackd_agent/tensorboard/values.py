@@ -8,7 +8,9 @@ other plugins and audio are left out.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -129,12 +131,15 @@ def histogram_form(edges: list[float], counts: list[float]) -> dict[str, Any]:
 def _resampled(edges: list[float], counts: list[float]) -> tuple[list[float], list[float]]:
     """Spread bins over `MAX_BINS`, each as many old bins wide as any other."""
     ratio = len(counts) / MAX_BINS
-    new_edges = [_between(edges, at * ratio) for at in range(MAX_BINS)] + edges[-1:]
-    totals = [0.0]
-    for count in counts:
-        totals.append(totals[-1] + count)
-    below = [_between(totals, at * ratio) for at in range(MAX_BINS)] + totals[-1:]
-    return new_edges, [below[at + 1] - below[at] for at in range(MAX_BINS)]
+    bounds = [at * ratio for at in range(MAX_BINS)] + [float(len(counts))]
+    new_edges = [_between(edges, bound) for bound in bounds[:-1]] + edges[-1:]
+    return new_edges, [_within(counts, *pair) for pair in itertools.pairwise(bounds)]
+
+
+def _within(counts: list[float], low: float, high: float) -> float:
+    """Return what lies between two positions, a part of a bin counting in proportion."""
+    bins = range(int(low), math.ceil(high))
+    return sum(counts[at] * (min(high, at + 1) - max(low, at)) for at in bins)
 
 
 def _between(values: list[float], position: float) -> float:
