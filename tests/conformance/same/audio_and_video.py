@@ -1,11 +1,20 @@
 # Audio and Video: samples, frames, files, bytes, lists, refusals.
 # volatile: wav mp4 gif webm ogg
 import io
+
 import numpy as np
 from confhelp import attempt, sdk, write
+
 run = sdk.init(project="conf", id="av", name="s", mode="offline")
 w = np.sin(np.arange(800) / 10)
-run.log({"a": sdk.Audio(w, sample_rate=8000), "c": sdk.Audio(w, sample_rate=8000, caption="x"), "stereo": sdk.Audio(np.stack([w, w], 1), 8000), "pl": sdk.Audio([0.0, 0.5, -0.5], 100)})
+run.log(
+    {
+        "a": sdk.Audio(w, sample_rate=8000),
+        "c": sdk.Audio(w, sample_rate=8000, caption="x"),
+        "stereo": sdk.Audio(np.stack([w, w], 1), 8000),
+        "pl": sdk.Audio([0.0, 0.5, -0.5], 100),
+    }
+)
 attempt("norate", sdk.Audio, w)
 write("clip.mp3", "some bytes")
 run.log({"p": sdk.Audio("clip.mp3", caption="c")})

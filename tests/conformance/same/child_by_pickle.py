@@ -1,6 +1,9 @@
-# pickle to a subprocess
-import pickle, subprocess, sys, os
-from confhelp import attempt, obs, sdk
+# A run travels to another process as a pickle.
+import pickle
+import subprocess
+import sys
+
+from confhelp import obs, sdk
 
 if len(sys.argv) > 1:
     run = pickle.loads(bytes.fromhex(sys.argv[1]))

@@ -1,5 +1,6 @@
-# multiprocessing fork spawn
-import multiprocessing as mp, time
+# A spawned process logs into the run that it was given.
+import multiprocessing as mp
+
 from confhelp import obs, sdk
 
 

@@ -1,7 +1,9 @@
 # Nested configuration: merges, locks, deletions, odd keys.
 import argparse
+
 from confhelp import attempt, obs, sdk
-ns = argparse.Namespace(lr=0.1, **{"opt": {"name": "adam", "betas": (0.9, 0.99)}})
+
+ns = argparse.Namespace(lr=0.1, opt={"name": "adam", "betas": (0.9, 0.99)})
 run = sdk.init(project="conf", id="cfgmerge", mode="offline", config=ns)
 run.config.update({"opt": {"wd": 0.1}}, allow_val_change=True)
 obs("opt", run.config["opt"])
@@ -11,8 +13,16 @@ run.config["e"] = {}
 run.config["f"] = {"g": {}}
 attempt("same", run.config.update, {"lr": 0.1})
 attempt("other", run.config.update, {"lr": 0.2})
-def seti(k, v): run.config[k] = v
-def seta(k, v): setattr(run.config, k, v)
+
+
+def seti(k, v):
+    run.config[k] = v
+
+
+def seta(k, v):
+    setattr(run.config, k, v)
+
+
 attempt("item_change", seti, "lr", 0.3)
 attempt("attr_change", seta, "lr", 0.3)
 attempt("dash", seti, "--dashed-key-", 1)
@@ -38,7 +48,8 @@ attempt("upd_none", run.config.update, None)
 attempt("upd_kw", lambda: run.config.update(kw=1))
 attempt("upd_obj", run.config.update, ns)
 attempt("del", lambda: run.config.__delitem__("lr"))
-attempt("locked", run.config.update_locked, {"lock": 1}, "sweep"); attempt("locked2", run.config.update_locked, {"lr": 5}, "sweep")
+attempt("locked", run.config.update_locked, {"lock": 1}, "sweep")
+attempt("locked2", run.config.update_locked, {"lr": 5}, "sweep")
 attempt("locked_write", seti, "lock", 2)
 obs("lock", run.config["lock"])
 obs("lr", run.config["lr"])
@@ -46,6 +57,17 @@ attempt("static", lambda: setattr(run.config_static, "lr", 1))
 obs("static_lr", run.config_static.lr if hasattr(run.config_static, "lr") else None)
 obs("asdict", sorted(run.config.as_dict()))
 obs("repr", isinstance(repr(run.config), str))
-run.config.update({"nanv": float("nan"), "infv": float("inf"), "none": None, "s": {3, }, "t": (1, 2), "long": "x" * 3000})
+run.config.update(
+    {
+        "nanv": float("nan"),
+        "infv": float("inf"),
+        "none": None,
+        "s": {
+            3,
+        },
+        "t": (1, 2),
+        "long": "x" * 3000,
+    }
+)
 run.finish()
 attempt("after", seti, "late", 1)

@@ -1,5 +1,6 @@
 # A KeyboardInterrupt ends the script.
-from confhelp import obs, sdk
+from confhelp import sdk
+
 run = sdk.init(project="conf", id="interrupt", mode="offline")
 run.log({"x": 1})
 print("before")

@@ -1,5 +1,6 @@
 # Unusual keys and arguments of log.
 from confhelp import attempt, obs, sdk
+
 run = sdk.init(project="conf", id="logkeys", mode="offline")
 attempt("empty_key", run.log, {"": 1})
 attempt("dot", run.log, {"a.b": 1})

@@ -1,4 +1,4 @@
-# same id twice with resume
+# resume= has no effect offline.
 from confhelp import attempt, obs, sdk
 
 run = sdk.init(project="conf", id="same", config={"x": 1}, mode="offline", resume="allow")

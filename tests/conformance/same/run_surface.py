@@ -1,5 +1,7 @@
 # Facts of a run, attributes that cannot be set, copies, alerts in odd forms, tags and names.
-import copy, pickle
+import copy
+import pickle
+
 from confhelp import attempt, obs, sdk
 
 run = sdk.init(project="conf", id="at", mode="offline")

@@ -1,5 +1,6 @@
-# The same id in two runs of one process and with finish between.
-from confhelp import attempt, obs, sdk
+# The same id again: a run of its own.
+from confhelp import obs, sdk
+
 a = sdk.init(project="conf", id="twice", mode="offline", config={"a": 1})
 a.log({"x": 1})
 b = sdk.init(project="conf", id="twice", mode="offline", config={"b": 1})

@@ -1,6 +1,7 @@
 # save_code, code_dir, and what the settings say of the program.
 import os
-from confhelp import attempt, obs, sdk, write
+
+from confhelp import obs, sdk, write
 
 write("pack/inner.py", "x = 1\n")
 write("pack/data.txt", "no code\n")
@@ -15,17 +16,29 @@ run.finish()
 run = sdk.init(project="conf", id="code2", name="s", mode="offline", save_code=False)
 run.finish()
 run = sdk.init(
-    project="conf", id="code3", name="s", mode="offline", save_code=True,
+    project="conf",
+    id="code3",
+    name="s",
+    mode="offline",
+    save_code=True,
     settings=sdk.Settings(code_dir="pack"),
 )
 run.finish()
 run = sdk.init(
-    project="conf", id="code4", name="s", mode="offline", save_code=True,
+    project="conf",
+    id="code4",
+    name="s",
+    mode="offline",
+    save_code=True,
     settings=sdk.Settings(x_primary=False),
 )
 run.finish()
 run = sdk.init(
-    project="conf", id="code5", name="s", mode="offline", save_code=True,
+    project="conf",
+    id="code5",
+    name="s",
+    mode="offline",
+    save_code=True,
     settings=sdk.Settings(x_disable_machine_info=True, x_save_requirements=False),
 )
 run.log_code(name="mine")

@@ -1,6 +1,7 @@
 # save(): literal names, absolute paths, folders, hidden and dangling files, what is there already.
 import os
 import pathlib
+
 from confhelp import attempt, obs, sdk, write
 
 for name in ("a[1].txt", "a1.txt", "d/e/f.bin", "d/g.bin", ".hidden.txt", "d/.h/x.txt", "x y.txt"):
@@ -21,7 +22,10 @@ obs("magic", tails(run.save("a[1].txt")))
 obs("literal", tails(run.save("a[1].txt", glob=False)))
 obs("literal_pattern", tails(run.save("*.none", glob=False)))
 obs("absolute", tails(run.save(os.path.abspath("d/e/f.bin"))))
-obs("absolute_base", tails(run.save(os.path.abspath("d/e/f.bin"), base_path=os.getcwd(), policy="end")))
+obs(
+    "absolute_base",
+    tails(run.save(os.path.abspath("d/e/f.bin"), base_path=os.getcwd(), policy="end")),
+)
 obs("stars", tails(run.save("d/*")))
 obs("twice", tails(run.save("d/**/*")))
 obs("hidden", tails(run.save(".hidden.txt", policy="now")))

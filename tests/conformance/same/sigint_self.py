@@ -1,6 +1,10 @@
 # SIGINT arrives while the script computes.
-import os, signal, time
+import os
+import signal
+import time
+
 from confhelp import obs, sdk
+
 run = sdk.init(project="conf", id="sigint", mode="offline")
 run.log({"x": 1})
 try:

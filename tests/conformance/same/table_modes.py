@@ -1,5 +1,6 @@
 # Tables logged again: IMMUTABLE and MUTABLE, keys, nesting, summary.
-from confhelp import obs, attempt, sdk
+from confhelp import attempt, obs, sdk
+
 run = sdk.init(project="p", id="modes", name="s", mode="offline")
 T = sdk.Table
 im = T(columns=["a"], data=[[1]])
@@ -13,15 +14,15 @@ run.log({"mu": mu})
 run.log({"mu": mu})
 mu.add_data(2)
 run.log({"mu": mu})
-mu.add_column("b", ["x","y"])
+mu.add_column("b", ["x", "y"])
 run.log({"mu": mu})
-mu.add_computed_columns(lambda i, r: {"c": int(i), "d": r["a"]*2})
+mu.add_computed_columns(lambda i, r: {"c": int(i), "d": r["a"] * 2})
 run.log({"mu": mu})
 mu.cast("c", int)
 obs("mulogged", mu.has_been_logged())
 attempt("mode", T, columns=["a"], log_mode="nope")
 attempt("mode none", T, columns=["a"], log_mode=None)
-e = T(columns=["a","b"])
+e = T(columns=["a", "b"])
 run.log({"empty": e})
 run.log({"d": T()})
 run.log({"none": T(columns=[], data=[])})

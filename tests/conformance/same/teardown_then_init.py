@@ -1,5 +1,6 @@
 # teardown finishes all open runs; init works afterwards.
 from confhelp import attempt, obs, sdk
+
 a = sdk.init(project="conf", id="tear1", mode="offline")
 a.log({"x": 1})
 b = sdk.init(project="conf", id="tear2", mode="offline", reinit="create_new")

@@ -1,5 +1,6 @@
-# user hook and exception
+# A user hook for uncaught exceptions runs behind the traceback.
 import sys
+
 from confhelp import obs, sdk
 
 
