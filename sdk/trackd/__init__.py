@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from trackd.messages.term import termerror, termlog, termsetup, termwarn
     from trackd.metrics import Metric
     from trackd.plot import plot_table, visualize
-    from trackd.restoring import restore
+    from trackd.run_files.restoring import restore
     from trackd.runs import Run
     from trackd.session import finish, init, setup, teardown
     from trackd.settings import Settings
@@ -171,7 +171,7 @@ _HOMES = {
     "init": "trackd.session",
     "login": "trackd.account.login",
     "plot_table": "trackd.plot",
-    "restore": "trackd.restoring",
+    "restore": "trackd.run_files.restoring",
     "setup": "trackd.session",
     "teardown": "trackd.session",
     "termerror": "trackd.messages.term",

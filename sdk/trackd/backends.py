@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from trackd.console import ConsoleCapture
     from trackd.context import WriterContext
     from trackd.notebooks import Cells
-    from trackd.provenance import Provenance
     from trackd.recording.recordable import RunPlace
     from trackd.recording.recorder import Recorder
     from trackd.recording.spool import Spool
+    from trackd.run_files.provenance import Provenance
     from trackd.summaries import SummaryStore
     from trackd.writer import Handover, Writer
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trackd import __version__, environment
+from trackd import __version__
 from trackd import identity as identities
 from trackd.config_sources import RESERVED
 from trackd.place import WriterPlace
@@ -17,6 +17,7 @@ from trackd.recording.recorder import Clock, Recorder
 from trackd.recording.spool import SpoolLimits
 from trackd.recording.spool_place import open_spool
 from trackd.recording.values import config_record
+from trackd.run_files import environment
 from trackd.settings import FIELDS
 from trackd_proto.records import Start
 

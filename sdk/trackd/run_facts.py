@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trackd.backends import Backend
     from trackd.context import RunIdentity
-    from trackd.files import FileSaver
+    from trackd.run_files.saving import FileSaver
     from trackd.runs import Run
     from trackd.settings import Settings
     from trackd.terminal import Terminal

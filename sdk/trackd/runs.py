@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from trackd.attaching import Ticket
     from trackd.backends import Backend
     from trackd.context import RunIdentity
-    from trackd.files import FileSaver
     from trackd.metrics import Metric
+    from trackd.run_files.saving import FileSaver
     from trackd.run_status import RunStatus
     from trackd.watching import Module, Watcher
 
@@ -134,7 +134,7 @@ class Run(RunArtifacts):
             ValueError: `run_path` names no run, or the file was never uploaded.
             CommError: the server cannot be asked, or does not know the run.
         """
-        from trackd import restoring  # few runs need it, and it loads HTTP
+        from trackd.run_files import restoring  # few runs need it, and it loads HTTP
 
         return restoring.restore_for(self, name, run_path, replace, root)
 

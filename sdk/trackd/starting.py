@@ -7,14 +7,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackd import continuing, environment, folders, notebooks
+from trackd import continuing, folders, notebooks
 from trackd import identity as identities
 from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.console import ConsoleCapture, check_levels
 from trackd.context import RunIdentity, WriterContext
 from trackd.logs import open_debug_log
 from trackd.messages import print_header
-from trackd.provenance import Provenance
+from trackd.run_files import environment
+from trackd.run_files.provenance import Provenance
 from trackd.runs import Run
 from trackd.sending.discovery import Discovery
 from trackd.stopping import stopper
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from trackd.backends import Backend
     from trackd.config_sources import FirstConfig
-    from trackd.files import FileSaver
+    from trackd.run_files.saving import FileSaver
     from trackd.settings import Settings
 
 
@@ -184,7 +185,7 @@ def make_run(
     run = Run(context.identity, context.settings, backend, context.terminal, finish)
 
     def make_saver() -> FileSaver:
-        from trackd.files import FileSaver  # few runs save files, and this loads a lot
+        from trackd.run_files.saving import FileSaver  # few runs save files, and this loads a lot
 
         return FileSaver(
             folder.files,

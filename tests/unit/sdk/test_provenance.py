@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trackd import environment
-from trackd.git_state import Repository, without_credentials
-from trackd.provenance import Provenance, installed_packages
+from trackd.run_files import environment
+from trackd.run_files.git_state import Repository, without_credentials
+from trackd.run_files.provenance import Provenance, installed_packages
 from trackd.settings import Settings
 
 if TYPE_CHECKING:

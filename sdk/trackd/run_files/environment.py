@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackd import identity
-from trackd.git_state import Repository
+from trackd.run_files.git_state import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,7 @@ def complete(settings: Settings) -> None:
     """Fill the settings that were left open with what this machine and process are."""
     settings.host = settings.host or platform.node()
     settings.x_executable = settings.x_executable or sys.executable
-    settings.program = settings.program or _program()
+    settings.program = settings.program or settings.notebook_name or _program()
     _complete_paths(settings)
     looks_at_git = not (settings.disable_git or settings.x_disable_machine_info)
     repository = find_repository(settings) if looks_at_git else None

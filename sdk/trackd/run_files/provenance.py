@@ -13,9 +13,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackd import environment
 from trackd.errors import Error
 from trackd.logs import LOGGER
+from trackd.run_files import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
