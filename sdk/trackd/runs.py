@@ -43,13 +43,17 @@ class Run(RunArtifacts):
         of this process and of the agent. Problems of agent, server or disk never raise here.
 
         Args:
-            data: values by name: numbers, text, lists, nested dictionaries, numpy and torch
-                scalars and small arrays.
+            data: values by name: numbers, text, lists, nested dictionaries, times, enums, arrays
+                and tensors (more than 32 numbers are recorded as a histogram), media such as
+                `Image` and lists of them, tables, charts, frames of pandas, figures of plotly and
+                matplotlib.
             step: number of the row; must not go back. By default rows number themselves.
             commit: close the row. Default: True without `step`, False with it.
 
         Raises:
             TypeError: a key or value cannot be recorded; the good values of the row were.
+            ValueError: the content of a value cannot be, such as an array of NaN alone; the
+                same holds.
             UsageError: the run is finished, `step` is no number of a row, or, in strict mode, a
                 limit was exceeded.
         """

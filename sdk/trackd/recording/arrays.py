@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from trackd.recording.texts import kind_of
+from trackd.recording.texts import kind_of, type_name
 
 #: Arrays with more elements are recorded as what describes them.
 MAX_ARRAY_ELEMENTS = 32
@@ -56,7 +56,9 @@ def tensor_to_numpy(tensor: Any) -> Any:
         return _torch_to_numpy(tensor)
     if hasattr(tensor, "numpy"):  # TensorFlow, eager
         return tensor.numpy()
-    return tensor.__array__()  # JAX: waits for the device, and copies
+    if hasattr(tensor, "__array__"):  # JAX: waits for the device, and copies
+        return tensor.__array__()
+    raise TypeError(f"a value of type {type_name(tensor)}")
 
 
 def _torch_to_numpy(tensor: Any) -> Any:
