@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
+from trackd.account import keys
 from trackd.errors import CommError
 from trackd_proto import layout
 
@@ -52,7 +53,7 @@ class Server:
                 "one of this machine with `trackd up`"
             )
         local_key = _read(layout.server_dir(data) / "api_key")
-        key = settings.api_key or _kept_key(data, address) or local_key
+        key = settings.api_key or keys.find(address)[0] or local_key
         return cls(address.rstrip("/"), key)
 
     def find_file(self, run_path: str, name: str) -> dict[str, Any] | None:
@@ -181,15 +182,6 @@ def _split(run_path: str) -> tuple[str | None, str, str]:
         raise ValueError(f"restore(): run_path={run_path!r} must be entity/project/run_id")
     entity = parts[0] if len(parts) == 3 else None
     return entity, parts[-2], parts[-1]
-
-
-def _kept_key(data: Path, address: str) -> str:
-    """Return the key that runs of this machine brought for a server."""
-    try:
-        keys: Any = json.loads((data / "agent" / "credentials.json").read_text())
-        return str(keys.get(address.rstrip("/"), ""))
-    except (OSError, ValueError, AttributeError):
-        return ""
 
 
 def _read(path: Path) -> str:
