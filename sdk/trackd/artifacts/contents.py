@@ -197,6 +197,8 @@ class ArtifactContents(ArtifactFacts):
         self._check_open("add_reference")
         path = None if name is None else logical_path(name)
         target = uri.ref_target() if isinstance(uri, ManifestEntry) else str(uri)
+        if not _is_utf8(target):
+            raise ValueError(f"reference {target!r} is not valid UTF-8: quote it, as URIs are")
         reference = Reference(target, path, checksum, max_objects or DEFAULT_MAX_OBJECTS)
         entries = entries_of(reference)
         for entry in entries:
@@ -283,6 +285,14 @@ class ArtifactContents(ArtifactFacts):
             extra=marked,
             skip_cache=skip_cache,
         )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked_policy(policy: str | None) -> str:

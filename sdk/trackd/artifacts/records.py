@@ -8,7 +8,6 @@ manifest that is too large for one record lies beside it, as `<the same>.entries
 from __future__ import annotations
 
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +19,10 @@ from trackd.recording.values import config_record
 from trackd_proto.records import ArtifactEntry, ArtifactLogged, encode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trackd.artifacts.artifact import Artifact
+    from trackd.artifacts.manifest import ManifestEntry
     from trackd.artifacts.staging import Staging
 
 _FOLDER = "artifacts"
@@ -39,8 +41,8 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
     use_after_commit: bool,
 ) -> ArtifactLogged:
     """Return the record of an artifact; see `Artifact.to_record`."""
-    folder = _free_folder(run_dir / _FOLDER, f"{artifact.name}-{artifact.client_id[:8]}")
-    entries = _entries(artifact, staging, run_dir, folder)
+    label, handed = _hand_over(artifact, staging, run_dir / _FOLDER)
+    entries = [_entry(entry, handed.get(entry.path), run_dir) for entry in _sorted(artifact)]
     manifest = artifact.manifest
     record = ArtifactLogged(
         name=artifact.name,
@@ -63,46 +65,57 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
     )
     if len(encode(record)) <= _MAX_RECORD_BYTES:
         return record
-    beside = folder.with_name(f"{folder.name}.entries")
+    beside = run_dir / _FOLDER / f"{label}.entries"
     beside.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_bytes(msgspec.msgpack.encode(entries))
+    unfinished = beside.with_suffix(".part")
+    unfinished.write_bytes(msgspec.msgpack.encode(entries))
+    unfinished.replace(beside)
     name = beside.relative_to(run_dir).as_posix()
     return msgspec.structs.replace(record, entries=[], entries_file=name)
 
 
-def _entries(
-    artifact: Artifact, staging: Staging, run_dir: Path, folder: Path
-) -> list[ArtifactEntry]:
-    """Return the entries as recorded: files in the run folder by their path from there."""
-    found = [artifact.manifest.entries[path] for path in sorted(artifact.manifest.entries)]
+def _sorted(artifact: Artifact) -> list[ManifestEntry]:
+    entries = artifact.manifest.entries
+    return [entries[path] for path in sorted(entries)]
+
+
+def _entry(entry: ManifestEntry, handed: Path | None, run_dir: Path) -> ArtifactEntry:
+    local = entry.local_path if handed is None else handed.relative_to(run_dir).as_posix()
+    return ArtifactEntry(
+        path=entry.path,
+        digest=entry.digest,
+        size=entry.size,
+        ref=entry.ref,
+        local_path=local,
+        extra=entry.extra,
+        skip_cache=entry.skip_cache,
+    )
+
+
+def _hand_over(artifact: Artifact, staging: Staging, root: Path) -> tuple[str, dict[str, Path]]:
+    """Put staged files into a new folder; return its name, and the files by their entry's path."""
+    label = f"{artifact.name}-{artifact.client_id[:8]}"
     try:
-        handed = hand_over(found, staging, folder)
+        folder = _new_folder(root, label)
+        handed = hand_over(_sorted(artifact), staging, folder)
+        if not handed:
+            folder.rmdir()
     except OSError as error:
         # The files stay where they are: better there than an exception in a training loop.
         LOGGER.warning("artifact %s stays in the staging folder: %s", artifact.name, error)
         staging.keep()
-        handed = dict[str, Path]()
-    return [
-        ArtifactEntry(
-            path=entry.path,
-            digest=entry.digest,
-            size=entry.size,
-            ref=entry.ref,
-            local_path=handed[entry.path].relative_to(run_dir).as_posix()
-            if entry.path in handed
-            else entry.local_path,
-            extra=entry.extra,
-            skip_cache=entry.skip_cache,
-        )
-        for entry in found
-    ]
+        return label, {}
+    return folder.name, handed
 
 
-def _free_folder(root: Path, name: str) -> Path:
-    """Return a folder that is not there yet: an artifact may be logged several times."""
-    names = (f"{name}-{number}" if number else name for number in count())
-    return next(
-        folder
-        for folder in (root / name for name in names)
-        if not folder.exists() and not folder.with_name(f"{folder.name}.entries").exists()
-    )
+def _new_folder(root: Path, name: str) -> Path:
+    """Make a folder that was not there: an artifact may be logged several times at once."""
+    root.mkdir(parents=True, exist_ok=True)
+    for number in count():
+        folder = root / (f"{name}-{number}" if number else name)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("unreachable: count() does not end")

@@ -101,7 +101,7 @@ def hand_over(entries: Iterable[ManifestEntry], staging: Staging, target: Path) 
     Args:
         entries: of the artifact.
         staging: of its draft.
-        target: a folder that does not exist yet, in the run folder.
+        target: an empty folder in the run folder.
 
     Returns:
         Path of each file in `target`, by path in the artifact.

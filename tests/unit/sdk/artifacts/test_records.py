@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,14 @@ def test_an_artifact_logged_twice_has_files_for_each_record(run_dir: Path) -> No
     assert first.entries[0].local_path != second.entries[0].local_path
     (run_dir / (first.entries[0].local_path or "")).unlink()
     assert contents(second, run_dir) == {"in/x": "1"}
+
+
+def test_an_artifact_logged_by_several_threads_at_once_has_files_for_each(run_dir: Path) -> None:
+    artifact = draft(x="1")
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: artifact.to_record(run_dir), range(16)))
+    assert len({record.entries[0].local_path for record in made}) == 16
+    assert all(contents(record, run_dir) == {"in/x": "1"} for record in made)
 
 
 def test_files_used_in_place_are_named_where_they_are(run_dir: Path, place: Path) -> None:

@@ -100,6 +100,11 @@ def test_a_path_is_no_uri_and_the_message_has_the_right_one() -> None:
         Artifact("a", "t").add_reference("data/x")
 
 
+def test_an_address_that_is_no_utf8_is_refused() -> None:
+    with pytest.raises(ValueError, match="UTF-8"):
+        Artifact("a", "t").add_reference("x://\udce9", name="x")
+
+
 def test_a_draft_is_referred_to_by_its_client_id() -> None:
     Path("x").write_text("1")
     source, target = Artifact("a", "t"), Artifact("b", "t")
