@@ -70,6 +70,14 @@ def repository(folder: Path) -> str:
     return done.stdout.strip()
 
 
+async def test_files_come_back_from_the_server_of_this_machine(tmp_path: Path) -> None:
+    async with running_agent(tmp_path) as agent:
+        finished(train(tmp_path, RUN, agent.environment))
+        assert await agent.flush()
+        shown = finished(train(tmp_path, RESTORE, agent.environment)).splitlines()
+        assert shown[:4] == ["True", "None", "changed here", "1000"]
+
+
 async def test_files_of_a_run_reach_the_server_and_come_back(tmp_path: Path) -> None:
     commit = repository(tmp_path)
     async with running_server(tmp_path) as server, running_agent(tmp_path) as agent:

@@ -45,16 +45,16 @@ class Server:
         Raises:
             CommError: neither is known.
         """
-        data = layout.data_dir()
-        address = settings.base_url or _read(layout.server_dir(data) / "address")
-        if not address:
-            raise CommError(
-                "restore(): no server is known: set base_url (TRACKD_BASE_URL), or start the "
-                "one of this machine with `trackd up`"
-            )
-        local_key = _read(layout.server_dir(data) / "api_key")
-        key = settings.api_key or keys.find(address)[0] or local_key
-        return cls(address.rstrip("/"), key)
+        if settings.base_url:
+            address = settings.base_url.rstrip("/")
+            return cls(address, settings.api_key or keys.find(address)[0])
+        local = layout.server_dir(layout.data_dir())
+        if address := _read(local / "address"):
+            return cls(address, _read(local / "api_key"))
+        raise CommError(
+            "restore(): no server is known: set base_url (TRACKD_BASE_URL), or start the one of "
+            "this machine with `trackd up`"
+        )
 
     def find_file(self, run_path: str, name: str) -> dict[str, Any] | None:
         """Return what the server says of a file of a run; None where it has no such file.
