@@ -60,7 +60,8 @@ def test_an_artifact_logged_twice_has_files_for_each_record(run_dir: Path) -> No
 def test_an_artifact_logged_by_several_threads_at_once_has_files_for_each(run_dir: Path) -> None:
     artifact = draft(x="1")
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: artifact.to_record(run_dir), range(16)))
+        asked = [pool.submit(artifact.to_record, run_dir) for _ in range(16)]
+    made = [future.result() for future in asked]
     assert len({record.entries[0].local_path for record in made}) == 16
     assert all(contents(record, run_dir) == {"in/x": "1"} for record in made)
 
