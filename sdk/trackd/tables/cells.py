@@ -93,7 +93,10 @@ def _run_cell(value: Any) -> Any:
         plain = _plain_array(value)
         is_bare_array = is_array(value) and not isinstance(plain, list)
         return [_run_cell(plain)] if is_bare_array else _run_cell(plain)
-    return to_history(value)
+    try:
+        return to_history(value)
+    except TypeError:
+        raise _refusal(value) from None
 
 
 def artifact_cell(value: Any, artifact: Artifact) -> Any:
@@ -144,7 +147,11 @@ def _artifact_object(value: Any) -> Any:
         return int(value)
     if callable(value):
         return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__name__)}"
-    raise TypeError(
+    raise _refusal(value)
+
+
+def _refusal(value: Any) -> TypeError:
+    return TypeError(
         f"a cell holds {value!r:.60} of type {type_name(value)}, which a table cannot record: "
         "convert it to text, numbers, lists or media"
     )

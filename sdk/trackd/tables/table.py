@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -18,6 +19,7 @@ from trackd.tables.sources import columns_and_rows, for_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Self
 
     from trackd.recording.recordable import RunPlace, Slot
 
@@ -76,7 +78,7 @@ class Table(TableRows, Media, ArtifactMember):
         Media.__init__(self)
         self.log_mode: LogMode = log_mode
         self._increments = increments.Increments() if log_mode == "INCREMENTAL" else None
-        #: The run that recorded the table as it is.
+        #: The run that is recording the table at this moment.
         self._place: RunPlace | None = None
         dtype = ANY if allow_mixed_types else UNKNOWN if dtype is None else dtype
         wishes = zip(names, for_each(dtype, names), for_each(optional, names), strict=False)
@@ -89,7 +91,7 @@ class Table(TableRows, Media, ArtifactMember):
 
     def has_been_logged(self) -> bool:
         """Return whether a run or an artifact holds the table as it is."""
-        return self._place is not None or self.artifact_target is not None
+        return self._bound_to is not None or self.artifact_target is not None
 
     def _before_change(self, method: str) -> None:
         if self._increments is not None and method in _NOT_INCREMENTAL:
@@ -104,8 +106,7 @@ class Table(TableRows, Media, ArtifactMember):
         elif self.log_mode == "IMMUTABLE":
             warn(
                 "a Table with log_mode='IMMUTABLE' is changed after it was logged: further log() "
-                "calls will not show that; make it with log_mode='MUTABLE'",
-                self._place,
+                "calls will not show that; make it with log_mode='MUTABLE'"
             )
 
     def _after_append(self) -> None:
@@ -114,14 +115,13 @@ class Table(TableRows, Media, ArtifactMember):
         if self._increments.begin_next(self.artifact_uri()):
             warn(
                 f"a table has more than {increments.MAX_SHOWN_INCREMENTS} increments: only the "
-                f"latest {increments.MAX_SHOWN_INCREMENTS} are shown in the workspace of the run",
-                self._place,
+                f"latest {increments.MAX_SHOWN_INCREMENTS} are shown in the workspace of the run"
             )
         self._forget_record()
 
     def _forget_record(self) -> None:
         """Let the next log write the table anew."""
-        self._place = self._bound_to = self.artifact_target = None
+        self._bound_to = self.artifact_target = None
 
     # --- in a run ----------------------------------------------------------------------------
 
@@ -133,8 +133,8 @@ class Table(TableRows, Media, ArtifactMember):
             TypeError: a cell holds what cannot be recorded.
             ValueError: there are too many rows, and settings make that an error.
         """
-        if self._place is None or self._place.files_dir != place.files_dir:
-            if self._place is not None and self._increments is None:
+        if self._bound_to != place.files_dir:
+            if self._bound_to is not None and self._increments is None:
                 self._forget_record()
             self._record(place, slot)
         form = self.run_form(place)
@@ -145,16 +145,20 @@ class Table(TableRows, Media, ArtifactMember):
     def _record(self, place: RunPlace, slot: Slot) -> None:
         """Record the table as an artifact and as a file."""
         artifact, entry_name = self._new_artifact(place, slot)
+        target = self.artifact_target
         self._place = place
         try:
-            artifact.add(self, entry_name)
             rows = {"columns": self.columns, "data": run_rows(self._unlogged(Table.MAX_ROWS))}
             self.hold(_encoded(rows), ".table.json")
-            place.record_artifact(artifact.to_record(place.files_dir.parent))
+            artifact.add(self, entry_name)
+            record = artifact.to_record(place.files_dir.parent)
             self.bind_file(place, slot)
+            place.record_artifact(record)
         except BaseException:
-            self._place = None
+            self.artifact_target = target
             raise
+        finally:
+            self._place = None
 
     def _new_artifact(self, place: RunPlace, slot: Slot) -> tuple[Artifact, str]:
         """Return an empty artifact for the table, and the name of its entry."""
@@ -202,6 +206,19 @@ class Table(TableRows, Media, ArtifactMember):
         """Return the rows to write next."""
         first = 0 if self._increments is None else self._increments.next_row
         return self.data[first : first + limit]
+
+    # --- copies ------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process is to know: not the artifact, whose files are here."""
+        return {**vars(self), "artifact_target": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = object.__new__(type(self))
+        memo[id(self)] = made
+        vars(made).update(copy.deepcopy(self.__getstate__(), memo))
+        made.artifact_target = self.artifact_target
+        return made
 
 
 def _encoded(rows: dict[str, Any]) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -151,6 +153,19 @@ def test_a_table_that_cannot_be_recorded_leaves_nothing(stage: Stage) -> None:
         stage.run.log({"t": table})
     assert not table.has_been_logged()
     assert stage.table_files() == stage.artifacts() == []
+
+
+def test_copies_of_a_logged_table_know_where_it_lies(stage: Stage) -> None:
+    table = Table(columns=["a"], data=[[1]])
+    stage.run.log({"t": table})
+    copied = copy.deepcopy(table)
+    copied.add_data(2)
+    assert (copied.has_been_logged(), len(table.data)) == (True, 1)
+    sent = pickle.loads(pickle.dumps(table))
+    stage.run.log({"sent": sent, "copied": copied})
+    first, second = stage.rows()
+    assert first["t"]["path"] == second["sent"]["path"] == second["copied"]["path"]
+    assert second["copied"]["artifact_path"] == first["t"]["artifact_path"]
 
 
 def test_too_many_rows_are_cut_or_refused(
