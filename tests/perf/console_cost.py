@@ -109,7 +109,8 @@ def report(found: dict[str, Any], lines: int) -> None:
     for figure in found["off"][0]:
         off, on = (statistics.median(one[figure] for one in found[name]) for name in ("off", "on"))
         extra = statistics.median(
-            (b[figure] / a[figure] - 1) * 100 for a, b in zip(found["off"], found["on"], strict=True)
+            (b[figure] / a[figure] - 1) * 100
+            for a, b in zip(found["off"], found["on"], strict=True)
         )
         print(
             f"{found['target']:<9} {figure:<13} off {off / lines * 1e6:6.2f}  "
@@ -120,7 +121,7 @@ def report(found: dict[str, Any], lines: int) -> None:
 
 def main() -> None:
     """Measure what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="What console capture costs")
     parser.add_argument("--lines", type=int, default=200_000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--target", choices=TARGETS, action="append")

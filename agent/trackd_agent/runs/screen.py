@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ROWS = 100
 #: Lines that stay within reach: those of the two screens lie among each other.
 _KEPT_LINES = 128
-_MAX_COLUMN = 64 * 1024
+_MAX_COLUMN = 8 * 1024
 _STDERR = 2
 _PIECE = re.compile(
     r"\x1b\[(?P<parameters>[0-9;:?<=>]*)[ -/]*(?P<command>[@-~])"  # control sequence

@@ -1,0 +1,110 @@
+"""The console of a run as files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from tests.support.frames import start
+
+from trackd_agent.runs import console_files
+from trackd_agent.runs.console_files import ConsoleFiles, LogPosition, console_file_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def line(content: str, second: int = 0) -> str:
+    return json.dumps({"ts": f"2026-01-02T03:04:{second:02}.123456", "content": content})
+
+
+def opened(run_dir: Path, position: LogPosition | None = None, **settings: Any) -> ConsoleFiles:
+    return ConsoleFiles(run_dir, start(settings=settings), position)
+
+
+def numbered(first: int, *contents: str) -> dict[int, str]:
+    return {first + at: line(content) for at, content in enumerate(contents)}
+
+
+def test_names() -> None:
+    assert console_file_name("") == "output.log"
+    assert console_file_name("rank/0:a") == "output_rank_0_a.log"
+
+
+def test_edits_reach_the_file(tmp_path: Path) -> None:
+    files = opened(tmp_path)
+    files.write(numbered(0, "a", "b"), ["a\nb"])
+    files.write(numbered(1, "B", "c"), ["\rB\nc\n"])
+    assert (tmp_path / "files" / "output.log").read_text() == "a\nB\nc\n"
+    assert (tmp_path / "logs" / "console.raw").read_bytes() == b"a\nb\rB\nc\n"
+    assert files.finish() == ["output.log"]
+
+
+def test_nothing_printed_makes_no_file(tmp_path: Path) -> None:
+    files = opened(tmp_path)
+    assert (files.write({}), files.finish()) == ([], [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_capture_there_is_no_file(tmp_path: Path) -> None:
+    files = opened(tmp_path, console="off")
+    assert files.write(numbered(0, "of a logger")) == []
+    assert files.finish() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_goes_on_from_a_position(tmp_path: Path) -> None:
+    texts = [f"line {i}" for i in range(500)]
+    files = opened(tmp_path)
+    files.write(numbered(0, *texts[:300]), [f"{text}\n" for text in texts[:300]])
+    saved = msgspec.convert(
+        msgspec.msgpack.decode(msgspec.msgpack.encode(files.position), strict=False), LogPosition
+    )
+    files.write(numbered(300, *texts[300:400], "lost", "lost"), ["lost\n"])
+    again = opened(tmp_path, saved)
+    again.write(numbered(300, *texts[300:]), [f"{text}\n" for text in texts[300:]])
+    expected = "".join(f"{text}\n" for text in texts)
+    assert (tmp_path / "files" / "output.log").read_text() == expected
+    assert (tmp_path / "logs" / "console.raw").read_text() == expected
+
+
+def test_the_raw_text_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_files, "MAX_RAW_BYTES", 10)
+    files = opened(tmp_path)
+    for i in range(10):
+        files.write({}, [f"{i:04}\n"])
+    assert (tmp_path / "logs" / "console.raw").read_text() == "0008\n0009\n"
+    assert (tmp_path / "logs" / "console.raw.1").read_text() == "0006\n0007\n"
+
+
+def parts(tmp_path: Path) -> list[str]:
+    folder = tmp_path / "files" / "logs"
+    return [path.read_text() for path in sorted(folder.iterdir())]
+
+
+def test_parts_by_size(tmp_path: Path) -> None:
+    files = opened(tmp_path, console_multipart=True, console_chunk_max_bytes=6)
+    closed = files.write(numbered(0, "aa", "bb", "cc", "dd", "ee"))
+    assert [name.rpartition("_")[2] for name in closed] == ["123456000.log", "123456002.log"]
+    assert closed[0] == "logs/output_20260102_030405_123456000.log".replace("030405", "030400")
+    assert parts(tmp_path) == ["aa\nbb\n", "cc\ndd\n", "ee\n"]
+    files.write({3: line("too late"), 4: line("EE")})
+    assert parts(tmp_path) == ["aa\nbb\n", "cc\ndd\n", "EE\n"]
+    assert len(files.finish()) == 1
+
+
+def test_parts_by_age(tmp_path: Path) -> None:
+    files = opened(tmp_path, console_multipart=True, console_chunk_max_seconds=2)
+    assert files.write({0: line("a", 0), 1: line("b", 1), 2: line("c", 2)}) == []
+    assert len(files.write({3: line("d", 3), 4: line("e", 9)})) == 2
+    assert parts(tmp_path) == ["a\nb\nc\n", "d\n", "e\n"]
+
+
+def test_one_part_without_limits(tmp_path: Path) -> None:
+    files = opened(tmp_path, console_multipart=True)
+    for i in range(5):
+        assert files.write({i: line(f"line {i}", i)}) == []
+    assert parts(tmp_path) == ["".join(f"line {i}\n" for i in range(5))]
