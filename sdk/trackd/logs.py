@@ -22,13 +22,19 @@ class _DebugLog(logging.FileHandler):
         del record
 
 
-def open_debug_log(folder: Path) -> logging.Handler:
-    """Write everything the logger gets to `debug.log` in a folder too, until `close_debug_log`."""
+def open_debug_log(folder: Path, level: int = logging.INFO) -> logging.Handler:
+    """Write what the logger gets to `debug.log` in a folder too, until `close_debug_log`.
+
+    Args:
+        folder: of the run's logs.
+        level: lowest level that is written; 20 is information, 10 everything.
+    """
     handler = _DebugLog(folder / "debug.log", delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
     LOGGER.addHandler(handler)
-    if LOGGER.level == logging.NOTSET:
-        LOGGER.setLevel(logging.INFO)
+    handler.setLevel(level)
+    if LOGGER.level == logging.NOTSET or level < LOGGER.level:
+        LOGGER.setLevel(level)
     return handler
 
 

@@ -183,7 +183,8 @@ class Writer:
     # --- attaching ---------------------------------------------------------------------------
 
     def _attach(self) -> run_pb2.AttachResponse | None:
-        timeout_s = min(self.context.settings.init_timeout, MAX_AGENT_WAIT_S)
+        settings = self.context.settings
+        timeout_s = min(settings.init_timeout, settings.x_service_wait, MAX_AGENT_WAIT_S)
         try:
             return self.sender.attach_first(timeout_s)
         except AgentCallError as error:

@@ -34,6 +34,7 @@ def subscribe(
         interval_s=_positive(interval, default_interval_s),
         disk_paths=tuple(str(path) for path in paths),
         track_process_tree=bool(settings.get("x_stats_track_process_tree")),
+        use_cgroup=not settings.get("x_stats_no_cgroup"),
     )
     return monitor.subscribe(subject, sink).cancel
 

@@ -24,6 +24,12 @@ ANY_NUMBER = 2**31
 _READ_BYTES = 1 << 20
 
 
+def refers_to_artifacts(place: RunPlace) -> bool:
+    """Return whether rows of a run may name an artifact that holds a value, too."""
+    settings = place.settings
+    return settings.allow_offline_artifacts or settings.mode != "offline"
+
+
 class Media(Recordable, ArtifactMember):
     """A value whose bytes lie in a file of the run.
 
@@ -148,7 +154,6 @@ class Media(Recordable, ArtifactMember):
 
         Subclasses add fields of their own.
         """
-        del place
         form: dict[str, Any] = {
             "_type": self.log_type,
             "sha256": self._sha256,
@@ -157,7 +162,7 @@ class Media(Recordable, ArtifactMember):
         }
         if self._caption is not None:
             form["caption"] = self._caption
-        if uri := self.artifact_uri():
+        if refers_to_artifacts(place) and (uri := self.artifact_uri()):
             form["artifact_path"] = uri
             form["_latest_artifact_path"] = self.latest_artifact_uri()
         return form

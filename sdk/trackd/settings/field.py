@@ -100,10 +100,11 @@ def inert_setting(default: Any, rule: Rule, why: str, *env: str) -> Any:
     return field
 
 
-def deprecated_setting(rule: Rule, instead: str) -> Any:
+def deprecated_setting(rule: Rule, instead: str, *, for_agent: bool = False) -> Any:
     """Return a field that nobody should set any more; it is read, with one warning."""
     field = Field(None, rule, f"Deprecated: {instead}.", (), None)
     field.deprecated = instead
+    field.for_agent = for_agent
     return field
 
 

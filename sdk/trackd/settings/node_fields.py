@@ -15,6 +15,7 @@ from trackd.settings.field import (
 )
 
 _CREDENTIALS = "~/.config/wandb/credentials.json"
+_NO_READER = "the monitor has no reader for it yet"
 _NEVER_GIVEN_UP = "an upload is never given up: it is repeated until the server has everything"
 _NO_TOKENS = "servers are reached with API keys, not with identity tokens"
 _NOT_CORE = "the agent paces uploads by itself"
@@ -52,7 +53,7 @@ class ServerFields:
         agent_setting(None, rules.url, "Proxy for servers with https addresses.")
     )
     x_proxies: dict[str, str] | None = secret(
-        deprecated_setting(rules.text_map, "use http_proxy and https_proxy")
+        deprecated_setting(rules.text_map, "use http_proxy and https_proxy", for_agent=True)
     )
     x_extra_http_headers: dict[str, str] | None = secret(
         agent_setting(None, rules.text_map, "Further headers of requests to the server.")
@@ -220,36 +221,28 @@ class ProcessFields:
         None, rules.integer, "Number of GPUs in the metadata."
     )
     x_stats_gpu_type: str | None = agent_setting(None, rules.text, "Kind of GPU in the metadata.")
-    x_stats_gpu_device_ids: tuple[int, ...] | None = agent_setting(
-        None, rules.integers, "GPUs that are recorded, from 0; not set: all."
-    )
+    x_stats_gpu_device_ids: tuple[int, ...] | None = inert_setting(None, rules.integers, _NO_READER)
     x_stats_no_cgroup: bool = agent_setting(
         False, rules.boolean, "Percentages are of the machine, not of the control group."
     )
-    x_stats_self_usage: bool = agent_setting(
-        False, rules.boolean, "Record what the agent itself uses, too."
-    )
-    x_stats_dcgm_exporter: str | None = agent_setting(
-        None, rules.text, "Address of a DCGM exporter."
-    )
-    x_stats_open_metrics_endpoints: dict[str, str] | None = agent_setting(
-        None, rules.text_map, "Addresses of OpenMetrics pages, by name."
+    x_stats_self_usage: bool = inert_setting(False, rules.boolean, _NO_READER)
+    x_stats_dcgm_exporter: str | None = inert_setting(None, rules.text, _NO_READER)
+    x_stats_open_metrics_endpoints: dict[str, str] | None = inert_setting(
+        None, rules.text_map, _NO_READER
     )
     x_stats_open_metrics_filters: dict[str, dict[str, str]] | tuple[str, ...] | None = (
-        agent_setting(None, rules.filters, "Patterns of the metrics to keep of those pages.")
+        inert_setting(None, rules.filters, _NO_READER)
     )
     x_stats_open_metrics_http_headers: dict[str, str] | None = secret(
-        agent_setting(None, rules.text_map, "Headers of requests for those pages.")
+        inert_setting(None, rules.text_map, _NO_READER)
     )
-    x_stats_neuron_monitor_config_path: str | None = agent_setting(
-        None, rules.path, "Configuration file of `neuron-monitor`."
-    )
+    x_stats_neuron_monitor_config_path: str | None = inert_setting(None, rules.path, _NO_READER)
     x_stats_buffer_size: int = inert_setting(
         0, rules.integer, "samples are on disk; nothing keeps them in memory"
     )
-    x_stats_coreweave_metadata_base_url: str = agent_setting(
-        "http://169.254.169.254", rules.url, "Address of CoreWeave's metadata server."
+    x_stats_coreweave_metadata_base_url: str = inert_setting(
+        "http://169.254.169.254", rules.url, _NO_READER
     )
-    x_stats_coreweave_metadata_endpoint: str = agent_setting(
-        "/api/v2/cloud-init/meta-data", rules.text, "Path at CoreWeave's metadata server."
+    x_stats_coreweave_metadata_endpoint: str = inert_setting(
+        "/api/v2/cloud-init/meta-data", rules.text, _NO_READER
     )

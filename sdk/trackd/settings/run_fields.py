@@ -17,6 +17,7 @@ _CONSOLE = ("off", "wrap", "redirect", "wrap_raw", "wrap_emu")
 _REINIT = ("default", "return_previous", "finish_previous", "create_new")
 _TRUE = dict.fromkeys((True, "1", "true", "True", "yes", "on"), True)
 _FALSE = dict.fromkeys((False, "0", "false", "False", "no", "off"), False)
+_NOTEBOOK = "set notebook_name where the notebook is not found"
 _LAUNCH = "W&B Launch is not part of trackd"
 
 
@@ -123,9 +124,9 @@ class CodeFields:
     docker: str | None = setting(None, rules.text, "Docker image that the program runs in.")
     host: str | None = setting(None, rules.text, "Name of this machine, for people.")
     x_executable: str | None = setting(None, rules.path, "Path of the Python executable.")
-    x_jupyter_name: str | None = setting(None, rules.text, "Name of the notebook.")
+    x_jupyter_name: str | None = inert_setting(None, rules.text, _NOTEBOOK)
     x_jupyter_path: str | None = setting(None, rules.text, "Path of the notebook at its server.")
-    x_jupyter_root: str | None = setting(None, rules.text, "Folder of the notebook server.")
+    x_jupyter_root: str | None = inert_setting(None, rules.text, _NOTEBOOK)
     x_save_requirements: bool = setting(
         True, rules.boolean, "Write `requirements.txt`, the list of installed packages."
     )
@@ -183,7 +184,7 @@ class OutputFields:
 
     __slots__ = ()
 
-    console: str = setting(
+    console: str = agent_setting(
         "wrap",
         rules.one_of(*_CONSOLE, aliases={"auto": "wrap"}),
         "How what is printed is captured: `wrap` (also `wrap_raw`), `wrap_emu`, `redirect`, "
