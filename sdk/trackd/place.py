@@ -28,6 +28,8 @@ class WriterPlace:
     def __init__(self, context: WriterContext, recorder: Recorder) -> None:
         self._context = context
         self._recorder = recorder
+        #: What this process put into the configuration last, by path.
+        self._configured: dict[tuple[str, ...], Any] = {}
 
     @property
     def run_id(self) -> str:
@@ -56,7 +58,10 @@ class WriterPlace:
 
     def set_config(self, path: list[str], value: Any) -> None:
         """Set a value of the configuration, such as `["_wandb", "visualize", key]`."""
-        self._recorder.record(Kind.CONFIG, ConfigUpdate(set=[(path, to_history(value))]))
+        plain = to_history(value)
+        if self._configured.get(tuple(path)) != plain:  # charts and labels come with every row
+            self._configured[tuple(path)] = plain
+            self._recorder.record(Kind.CONFIG, ConfigUpdate(set=[(path, plain)]))
 
     def record_artifact(self, artifact: ArtifactLogged) -> None:
         """Record an artifact with its manifest."""

@@ -143,10 +143,12 @@ def test_labels_go_to_the_configuration(agent: SmallAgent) -> None:
             masks={"m": {"mask_data": np.full((4, 5), 2), "class_labels": labels}},
         )
         run.log({"scene": image})
+        run.log({"scene": [image]})
     records = agent.records()
-    [row] = [record.data for record in records if isinstance(record, Row)]
+    row = next(record.data for record in records if isinstance(record, Row))
     assert set(row["scene"]["boxes"]) == {"b"} and set(row["scene"]["masks"]) == {"m"}
     set_ = [part for r in records if isinstance(r, ConfigUpdate) for part in r.set]
+    assert len([path for path, _ in set_ if path[0] == "_wandb"]) == 2  # not with every row
     kinds = {path[1]: (path[2], value["value"]) for path, value in set_ if len(path) == 3}
     assert kinds == {
         "bounding_box/class_labels": ("scene_wandb_delimeter_b", {"2": "car"}),
