@@ -49,7 +49,8 @@ def new_hasher(algorithm: DigestAlgorithm) -> Hasher:
     """
     if algorithm == "MD5":
         return hashlib.md5(usedforsecurity=False)
-    return libraries.load("xxhash", 'Artifact(digest_algorithm="XXH128")', "xxhash").xxh3_128()
+    what = 'Artifact(digest_algorithm="XXH128")'
+    return libraries.load("xxhash", what, "trackd[artifacts]").xxh3_128()
 
 
 def digest_file(path: Path, algorithm: DigestAlgorithm = "MD5") -> FileDigest:
