@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trackd import libraries
-from trackd.media.base import ANY_NUMBER, Media
 from trackd.media.references import hash_of_address, is_reference, refer_in, refuse_in_run
+from trackd.media.stored import ANY_NUMBER, Media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

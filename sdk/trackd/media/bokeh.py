@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from trackd.libraries import load
-from trackd.media.base import Media
+from trackd.media.stored import Media
 
 if TYPE_CHECKING:
     import os

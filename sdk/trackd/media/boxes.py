@@ -6,8 +6,8 @@ import json
 from numbers import Number
 from typing import TYPE_CHECKING, Any, cast
 
-from trackd.media.base import Media
 from trackd.media.classes import ClassId, check_labels
+from trackd.media.stored import Media
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from trackd.media.base import Media
+from trackd.media.stored import Media
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

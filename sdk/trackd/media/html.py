@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from trackd.media.base import ANY_NUMBER, Media
+from trackd.media.stored import ANY_NUMBER, Media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,11 +9,11 @@ from urllib.parse import urlparse
 
 from trackd import libraries
 from trackd.media import pixels
-from trackd.media.base import Media
 from trackd.media.boxes import BoundingBoxes2D
 from trackd.media.classes import Classes
 from trackd.media.masks import ImageMask
 from trackd.media.references import hash_of_address, is_reference, refer_in, refuse_in_run
+from trackd.media.stored import Media
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

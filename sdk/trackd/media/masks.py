@@ -6,9 +6,9 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from trackd import libraries
-from trackd.media.base import Media
 from trackd.media.boxes import set_labels
 from trackd.media.classes import ClassId, check_labels
+from trackd.media.stored import Media
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

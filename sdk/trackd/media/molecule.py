@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO, cast
 
 from trackd.libraries import load
-from trackd.media.base import ANY_NUMBER, Media
+from trackd.media.stored import ANY_NUMBER, Media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

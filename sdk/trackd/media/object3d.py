@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, cast
 
 from trackd.libraries import load
-from trackd.media.base import ANY_NUMBER, Media, relative_to_folder
+from trackd.media.stored import ANY_NUMBER, Media, relative_to_folder
 from trackd.recording.arrays import is_numpy_array
 from trackd.recording.texts import kind_of
 

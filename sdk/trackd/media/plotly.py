@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import Any, cast
 
 from trackd.libraries import load
-from trackd.media.base import Media
 from trackd.media.pixels import figure_of
+from trackd.media.stored import Media
 from trackd.recording.arrays import is_numpy_array
 from trackd.recording.recordable import Recordable
 from trackd.recording.texts import kind_of

@@ -7,7 +7,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from trackd.media.base import HASH_CHARACTERS
+from trackd.media.stored import HASH_CHARACTERS
 
 if TYPE_CHECKING:
     from trackd.artifacts.artifact import Artifact

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trackd import libraries
-from trackd.media.base import ANY_NUMBER, Media
+from trackd.media.stored import ANY_NUMBER, Media
 from trackd.messages.term import termwarn
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from trackd.errors import UsageError
-from trackd.media.base import Media
+from trackd.media.stored import Media
 from trackd.recording.recordable import Recordable
 from trackd.tables.column_types import is_array
 from trackd.tables.limits import warn

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from trackd.artifacts import Artifact, ArtifactMember
 from trackd.errors import Error
-from trackd.media.base import Media, refers_to_artifacts
+from trackd.media.stored import Media, refers_to_artifacts
 from trackd.tables import increments
 from trackd.tables.arrays import store_arrays
 from trackd.tables.cells import artifact_rows, run_rows

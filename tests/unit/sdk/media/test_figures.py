@@ -14,7 +14,7 @@ from trackd.media.bokeh import Bokeh
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trackd.media.base import Media
+    from trackd.media.stored import Media
 
 
 def content(made: Media) -> Any:
