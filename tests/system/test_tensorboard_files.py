@@ -32,7 +32,10 @@ for number, word in enumerate(sys.stdin):
     run.log({"own": number})
 run.finish()
 """
-SETTINGS: dict[str, Any] = {"TRACKD_RUNS__TENSORBOARD_INTERVAL_S": "0.05", "TRACKD_X_DISABLE_STATS": "true"}
+SETTINGS: dict[str, Any] = {
+    "TRACKD_RUNS__TENSORBOARD_INTERVAL_S": "0.05",
+    "TRACKD_X_DISABLE_STATS": "true",
+}
 
 
 def start_rank(folder: Path, agent: RunningAgent, mode: str) -> subprocess.Popen[str]:

@@ -14,7 +14,7 @@ import msgspec
 
 from trackd_agent.journal import read_folder
 from trackd_agent.runs import liveness
-from trackd_agent.runs.event_files import folders_of
+from trackd_agent.runs.noted.event_files import folders_of
 from trackd_proto import frames, records
 from trackd_proto.layout import SEGMENT_SUFFIX, SPOOL_LOCK
 
@@ -129,7 +129,7 @@ async def take_over(writer: Writer, folder: Path, *, live: bool) -> None:
         JournalFull: no space; what is missing comes with the next call.
     """
     try:
-        count = await ingest(folder, writer.journal, writer.note_folders, live=live)
+        count = await ingest(folder, writer.journal, writer.event_files.note, live=live)
     except FileNotFoundError:  # no spool that this node sees, or it is gone already
         return
     writer.problem = ""

@@ -16,7 +16,7 @@ from trackd_agent.core.errors import AgentError, JournalFull
 from trackd_agent.journal import Journal, Receipt
 from trackd_agent.runs import liveness, sampling, spool
 from trackd_agent.runs.carriers import Carriers
-from trackd_agent.runs.event_files import EventFiles, folders_in
+from trackd_agent.runs.noted.event_files import EventFiles, folders_in
 from trackd_agent.runs.options import WriterSnapshot
 from trackd_proto import records
 from trackd_proto.layout import producer_name, run_hash
@@ -111,7 +111,7 @@ class Writer:
             JournalFull: nothing was taken over; the next call tries again.
         """
         try:
-            self.note_folders(folders_in(frames, self.producer))
+            self.event_files.note(folders_in(frames, self.producer))
             receipt = self.journal.receive(first_seq, count, frames, crc32)
         except JournalFull as error:
             self.problem = error.message
@@ -122,21 +122,6 @@ class Writer:
             self.begin(start)
         self.pumps.grew(len(frames))
         return receipt
-
-    def note_folders(self, folders: list[records.TensorboardLogs]) -> None:
-        """Follow some folders from now on, by this agent and the next one.
-
-        Raises:
-            JournalFull: that cannot be noted; nothing changed.
-        """
-        known = self.facts.tensorboard
-        if new := [logs for logs in folders if logs not in known]:
-            known += new
-            try:
-                self.facts.store(self.folder)
-            except JournalFull:
-                del known[-len(new) :]
-                raise
 
     @property
     def acked_seq(self) -> int:

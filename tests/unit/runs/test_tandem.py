@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.frames import KINDS, row
 
 from trackd_agent.journal import Journal, JournalConfig
-from trackd_agent.runs.tandem import Tandem, in_order
+from trackd_agent.runs.noted.tandem import Tandem, in_order
 from trackd_proto import records
 from trackd_proto.frames import encode_frame
 from trackd_proto.records import Followed, Kind

@@ -17,8 +17,8 @@ from trackd_agent.runs.config_tree import RESERVED
 from trackd_agent.runs.folders import families, logged_artifacts
 from trackd_agent.runs.folders.saved_files import list_files
 from trackd_agent.runs.metrics import MetricDefinitions
+from trackd_agent.runs.noted.tandem import in_order
 from trackd_agent.runs.state import WriterState
-from trackd_agent.runs.tandem import in_order
 from trackd_proto.records import Alert, ArtifactLogged, Kind
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import anyio.lowlevel
 import structlog
 
 from trackd_agent.runs import spool
+from trackd_agent.runs.noted.tandem import Tandem
 from trackd_agent.runs.state import WriterState
-from trackd_agent.runs.tandem import Tandem
 from trackd_proto.frames import FRAME_HEADER_BYTES
 
 if TYPE_CHECKING:

@@ -76,6 +76,21 @@ class EventFiles:
         """Whether there is any folder to follow."""
         return bool(self._writer.facts.tensorboard)
 
+    def note(self, folders: list[TensorboardLogs]) -> None:
+        """Follow some folders from now on, by this agent and the next one.
+
+        Raises:
+            JournalFull: that cannot be noted; nothing changed.
+        """
+        known = self._writer.facts.tensorboard
+        if new := [logs for logs in folders if logs not in known]:
+            known += new
+            try:
+                self._writer.facts.store(self._writer.folder)
+            except JournalFull:
+                del known[-len(new) :]
+                raise
+
     async def turn(self) -> None:
         """Journal what is new, for a while.
 
