@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trackd import alerts, console, metrics
+from trackd.artifacts.run_methods import RunArtifacts
 from trackd.recording.recorder import FinishedRecorder
-from trackd.run_artifacts import RunArtifacts
 from trackd.summaries import Summary
 from trackd_proto.records import ConfigUpdate, Kind
 

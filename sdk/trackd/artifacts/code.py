@@ -18,7 +18,7 @@ from trackd_proto.records import ConfigUpdate, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trackd.run_artifacts import RunArtifacts
+    from trackd.artifacts.run_methods import RunArtifacts
 
     #: Takes a path, or a path and the root folder.
     Filter = Callable[[str, str], bool] | Callable[[str], bool]

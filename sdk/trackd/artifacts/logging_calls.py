@@ -15,7 +15,7 @@ from trackd_proto.records import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trackd.run_artifacts import RunArtifacts
+    from trackd.artifacts.run_methods import RunArtifacts
 
 _DEFAULT_TYPE = "unspecified"
 _MODEL = "model"
