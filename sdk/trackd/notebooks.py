@@ -58,10 +58,12 @@ class Cells:
 
     Args:
         skip: takes that many seconds off the run's clock.
+        begin: called at the begin of each cell.
     """
 
-    def __init__(self, skip: Callable[[float], None]) -> None:
+    def __init__(self, skip: Callable[[float], None], begin: Callable[[], None]) -> None:
         self._skip = skip
+        self._begin = begin
         self._paused_s: float | None = None
         self._events: Any = getattr(_shell(), "events", None)
 
@@ -82,6 +84,7 @@ class Cells:
         self._paused_s = time.monotonic()
 
     def _go_on(self, *_: object) -> None:
+        self._begin()
         if self._paused_s is not None:
             self._skip(time.monotonic() - self._paused_s)
             self._paused_s = None

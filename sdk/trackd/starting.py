@@ -11,6 +11,7 @@ from trackd import continuing, folders, notebooks
 from trackd import identity as identities
 from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.console import ConsoleCapture, check_levels
+from trackd.console.feed import feed
 from trackd.context import RunIdentity, WriterContext
 from trackd.logs import open_debug_log
 from trackd.messages import print_header
@@ -121,7 +122,7 @@ def start(
     writer.sender.on_poll = console.tick
     writer.sender.on_stop = stopper(settings.stop_fn, terminal)
     if notebooks.in_notebook():
-        backend.cells = notebooks.Cells(writer.recorder.skip)
+        backend.cells = notebooks.Cells(writer.recorder.skip, feed().renew)
         backend.cells.follow()
     return run
 

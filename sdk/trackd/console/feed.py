@@ -75,6 +75,14 @@ class Feed:
         if not self._listeners:
             self._untap()
 
+    def renew(self) -> None:
+        """Wrap the streams again: a notebook takes the wrappers off at the end of a cell."""
+        if self._listeners:
+            for tap in self._taps:
+                tap.remove()
+            self._taps = []
+            self._tap()
+
     def abandon(self) -> None:
         """Forget everything; called in a forked child, whose output is its own."""
         self._lock = threading.Lock()  # another thread may have held it at the fork
