@@ -144,7 +144,7 @@ class Media(Recordable, ArtifactMember):
         if self._data is not None:
             _write(target, self._data)
         elif self._path is not None and self._path != target:
-            _bring(self._path, target, move=self._is_ours, link=_may_link(place))
+            _bring(self._path, target, move=self._is_ours, link=_link_kind(place))
         self._data, self._path, self._is_ours = None, target, False
         self._bound_to, self._bound_path = place.files_dir, relative
         place.publish_file(relative)
@@ -234,8 +234,12 @@ def relative_to_folder(path: str, folder: str) -> str:
     return str(PurePosixPath(path).relative_to(folder))
 
 
-def _may_link(place: RunPlace) -> bool:
-    return bool(getattr(place.settings, "allow_media_symlink", False))
+def _link_kind(place: RunPlace) -> str:
+    """Return how the settings want files of the user linked; empty: copied."""
+    settings = place.settings
+    if not settings.allow_media_symlink:
+        return ""
+    return "symbolic" if settings.symlink else "hard"
 
 
 def _write(target: Path, data: bytes) -> None:
@@ -248,14 +252,24 @@ def _write(target: Path, data: bytes) -> None:
         raise
 
 
-def _bring(source: Path, target: Path, *, move: bool, link: bool) -> None:
+def _bring(source: Path, target: Path, *, move: bool, link: str) -> None:
     """Make a file available at `target`, never writing through a link that is there."""
     if target.exists() and target.resolve() == source.resolve():
         return
     target.unlink(missing_ok=True)
     if move:
         shutil.move(source, target)
-    elif link:
-        target.symlink_to(source.resolve())
-    else:
+    elif not link or not _link(source.resolve(), target, symbolic=link == "symbolic"):
         shutil.copy(source, target)
+
+
+def _link(source: Path, target: Path, *, symbolic: bool) -> bool:
+    """Link a file; return whether that worked."""
+    try:
+        if symbolic:
+            target.symlink_to(source)
+        else:
+            target.hardlink_to(source)
+    except OSError:
+        return False
+    return True
