@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from trackd.artifacts import Artifact, ArtifactMember
+from trackd.media.stored import refers_to_artifacts
 from trackd.recording.recordable import Recordable
 from trackd.tables.table import Table
 
@@ -27,11 +28,17 @@ class TableOfTables(Recordable, ArtifactMember):
         """Record an artifact that holds it; return what refers to it.
 
         Raises:
-            ValueError: a table that it names is not in the artifact.
+            ValueError: a table that it names is not in the artifact, or settings forbid rows to
+                refer to artifacts.
         """
         artifact = Artifact.for_own_use(f"run-{place.run_id}-{slot.key}", "run_table")
         artifact.add(self, slot.key)
         place.record_artifact(artifact.to_record(place.files_dir.parent))
+        if not refers_to_artifacts(place):
+            raise ValueError(
+                f"a {type(self).__name__} can only be referred to in its artifact, which rows may "
+                "not do here: set allow_offline_artifacts=True"
+            )
         return {"_type": self.log_type, "artifact_path": self.artifact_uri()}
 
 

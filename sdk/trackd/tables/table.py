@@ -178,10 +178,6 @@ class Table(TableRows, Media, ArtifactMember):
             form |= {"_type": increments.HISTORY_TYPE, **self._increments.fields()}
         if not refers_to_artifacts(place):
             return form
-        if (uri := self.artifact_uri()) is not None:
-            form["artifact_path"] = uri
-        if (uri := self.latest_artifact_uri()) is not None:
-            form["_latest_artifact_path"] = uri
         return form
 
     # --- in an artifact ----------------------------------------------------------------------
