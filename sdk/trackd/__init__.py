@@ -34,6 +34,10 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
+    from trackd.integration import keras as keras
+    from trackd.integration import lightgbm as lightgbm
+    from trackd.integration import tensorboard as tensorboard
+    from trackd.integration import xgboost as xgboost
     from trackd.media.audio import Audio
     from trackd.media.classes import Classes
     from trackd.media.graph import Graph
@@ -169,16 +173,20 @@ _HOMES = {
     "box3d": "trackd.media.object3d",
     "finish": "trackd.session",
     "init": "trackd.session",
+    "keras": "trackd.integration",
+    "lightgbm": "trackd.integration",
     "login": "trackd.account.login",
     "plot_table": "trackd.plot",
     "restore": "trackd.run_files.restoring",
     "setup": "trackd.session",
     "teardown": "trackd.session",
+    "tensorboard": "trackd.integration",
     "termerror": "trackd.messages.term",
     "termlog": "trackd.messages.term",
     "termsetup": "trackd.messages.term",
     "termwarn": "trackd.messages.term",
     "visualize": "trackd.plot",
+    "xgboost": "trackd.integration",
 }
 #: Modules that are there without being imported.
 _MODULES = frozenset({"data_types", "helper", "plot"})

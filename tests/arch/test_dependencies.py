@@ -36,11 +36,11 @@ def pins() -> dict[str, str]:
 
 
 def closure() -> set[str]:
-    """Return all that our own dependencies need here, extras included."""
+    """Return all that our own dependencies need here, extras but `frameworks` included."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = [*project["dependencies"]]
-    for extra in project["optional-dependencies"].values():
-        declared += extra
+    for name, extra in project["optional-dependencies"].items():
+        declared += extra if name != "frameworks" else []  # pinned in pyproject.toml
     waiting = [Requirement(text) for text in declared]
     seen: set[tuple[str, str]] = set()
     while waiting:

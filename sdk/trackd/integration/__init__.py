@@ -12,3 +12,18 @@ imported by those who use it. Knows the public API of this package only.
 | `xgboost`, `lightgbm` | `WandbCallback`, `wandb_callback`, `log_summary` |
 | `logging` | `RunHandler`, a handler of Python's `logging` |
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MODULES = frozenset(
+    {"keras", "lightgbm", "lightning", "logging", "tensorboard", "transformers", "xgboost"}
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
