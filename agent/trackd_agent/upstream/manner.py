@@ -38,9 +38,12 @@ class Manner:
 
     def waits(self, config: UpstreamConfig) -> tuple[float, float]:
         """Return the bounds of the wait after a transient failure, in seconds."""
-        least = config.retry_min_s if self.retry_min_s is None else self.retry_min_s
-        least = max(least, _LEAST_WAIT_S)
-        most = config.retry_max_s if self.retry_max_s is None else self.retry_max_s
+        least, most = config.retry_min_s, config.retry_max_s
+        if self.retry_max_s is not None:
+            most = max(self.retry_max_s, _LEAST_WAIT_S)
+            least = min(least, most)
+        if self.retry_min_s is not None:
+            least = max(self.retry_min_s, _LEAST_WAIT_S)
         return least, max(least, most)
 
 
