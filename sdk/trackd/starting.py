@@ -15,6 +15,7 @@ from trackd.console.feed import feed
 from trackd.context import RunIdentity, WriterContext
 from trackd.logs import open_debug_log
 from trackd.messages import print_header
+from trackd.recording.values import config_record
 from trackd.run_files import environment
 from trackd.run_files.provenance import Provenance
 from trackd.runs import Run
@@ -68,7 +69,8 @@ def identify(settings: Settings, config: FirstConfig) -> RunIdentity:
         tags=settings.run_tags or (),
         label=label,
         label_is_explicit=bool(settings.x_label),
-        config=config.values,
+        # As read back from a record: keys of nested mappings are text, as in the reference.
+        config=config.values if disabled else config_record(config.values),
         locks=config.locks,
     )
 
