@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -145,7 +146,8 @@ class ArtifactContents(ArtifactFacts):
 
         Args:
             name: path inside the artifact.
-            mode: as for `open`; with `x` the path must be free, else its entry is replaced.
+            mode: as for `open`; with `x` the path must be free, else its entry is replaced; `a`
+                and `r+` begin with its contents.
             encoding: of text.
             policy: accepted; nobody else knows the file.
 
@@ -160,8 +162,15 @@ class ArtifactContents(ArtifactFacts):
         if not overwrite and path in self._manifest.entries:
             raise ValueError(f"new_file: {path!r} is in the artifact already: use mode='w'")
         staged = self._staging.new_path(PurePosixPath(path).name)
-        with staged.open(mode, encoding=encoding) as file:
-            yield file
+        before = self._manifest.get_entry_by_path(path)
+        if before is not None and before.local_path and not set(mode).isdisjoint("ar"):
+            shutil.copyfile(before.local_path, staged)
+        try:
+            with staged.open(mode, encoding=encoding) as file:
+                yield file
+        except BaseException:
+            self._staging.discard(str(staged))
+            raise
         entry = self._staged_entry(staged, path, digest_file(staged, self._algorithm), True)
         with self._lock:
             self._admit(entry, overwrite)
@@ -262,8 +271,7 @@ class ArtifactContents(ArtifactFacts):
         if policy == "immutable":
             found = digest_file(source, self._algorithm)
             return self._entry_of(source, path, found, skip_cache)
-        with self._lock:
-            staged = self._staging.new_path()
+        staged = self._staging.new_path()
         found = copy_and_digest(source, staged, self._algorithm)
         return self._staged_entry(staged, path, found, skip_cache)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import weakref
 from itertools import count
 from pathlib import Path
@@ -52,6 +53,7 @@ class Staging:
         self._name = name
         self._folder: Path | None = None
         self._numbers = count()
+        self._lock = threading.Lock()
         self._owner = weakref.ref(owner)
         self._removal: weakref.finalize[..., object] | None = None
 
@@ -64,7 +66,8 @@ class Staging:
         Raises:
             OSError: the folder cannot be made.
         """
-        folder = self._made_folder()
+        with self._lock:
+            folder = self._made_folder()
         number = str(next(self._numbers))
         if not name:
             return folder / number

@@ -129,6 +129,20 @@ def test_a_new_file_whose_block_fails_is_not_there_and_may_be_tried_again() -> N
         pass
 
 
+def test_a_new_file_can_go_on_with_what_is_there() -> None:
+    artifact = Artifact("a", "t")
+    for text in ("one ", "two"):
+        with artifact.new_file("log.txt", "a") as file:
+            file.write(text)
+    assert staged(artifact, "log.txt").read_text() == "one two"
+    with artifact.new_file("log.txt", "r+") as file:
+        file.write("ONE")
+    assert staged(artifact, "log.txt").read_text() == "ONE two"
+    with pytest.raises(FileNotFoundError), artifact.new_file("other.txt", "r+"):
+        pass
+    assert list(artifact.manifest.entries) == ["log.txt"]
+
+
 def test_a_final_artifact_takes_nothing_more() -> None:
     artifact = Artifact("a", "t")
     artifact.finalize()
