@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from trackd.artifacts import Artifact, ArtifactMember
 from trackd.errors import Error
-from trackd.media.stored import Media, refers_to_artifacts
+from trackd.media.stored import Media
 from trackd.tables import increments
 from trackd.tables.arrays import store_arrays
 from trackd.tables.cells import artifact_rows, run_rows
@@ -176,8 +176,6 @@ class Table(TableRows, Media, ArtifactMember):
         form |= {"ncols": len(self.columns), "nrows": len(self.data), "log_mode": self.log_mode}
         if self._increments is not None:
             form |= {"_type": increments.HISTORY_TYPE, **self._increments.fields()}
-        if not refers_to_artifacts(place):
-            return form
         return form
 
     # --- in an artifact ----------------------------------------------------------------------
