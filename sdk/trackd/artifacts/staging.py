@@ -68,7 +68,8 @@ class Staging:
         """
         with self._lock:
             folder = self._made_folder()
-        number = str(next(self._numbers))
+        # With the process, since a forked child goes on with the same numbers.
+        number = f"{os.getpid()}-{next(self._numbers)}"
         if not name:
             return folder / number
         own = folder / number

@@ -116,13 +116,16 @@ def test_a_path_that_no_file_system_takes_is_one_of_the_artifact_still(
 def test_a_forked_child_leaves_the_copies_of_its_parent(place: Path) -> None:
     artifact = draft(x="1")
     copy = Path(artifact.manifest.entries["in/x"].local_path or "")
+    (place / "y").write_text("2")
     child = os.fork()
     if not child:
+        artifact.add_file(place / "y")
         del artifact
         gc.collect()
         os._exit(0)
     os.waitpid(child, 0)
     assert copy.read_text() == "1"
+    artifact.add_file(place / "y")  # where the child's copy was not
 
 
 def test_the_staging_folder_is_where_the_environment_says(
