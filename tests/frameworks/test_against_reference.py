@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from tests.support.twins import artifacts, comparable, ours, reference
+from tests.support.twins import artifacts, comparable, needs, ours, reference
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -187,7 +187,7 @@ def same(expected: dict[str, Any], found: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "needs"),
+    ("script", "modules"),
     [
         pytest.param(XGBOOST, ["xgboost"], id="xgboost"),
         pytest.param(LIGHTGBM, ["lightgbm"], id="lightgbm"),
@@ -197,16 +197,14 @@ def same(expected: dict[str, Any], found: dict[str, Any]) -> None:
     ],
 )
 async def test_a_callback_records_what_that_of_the_reference_records(
-    tmp_path: Path, script: str, needs: list[str]
+    tmp_path: Path, script: str, modules: list[str]
 ) -> None:
-    for name in needs:
-        pytest.importorskip(name)
+    needs(*modules)
     same(*await both(tmp_path, script))
 
 
 async def test_tensorboard_values_become_what_the_reference_makes_of_them(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    pytest.importorskip("torch")
+    needs("tensorboard", "torch")
     expected, found = await both(tmp_path, TENSORBOARD)
     same(expected, found)
     named = {file["name"].rsplit("_", 2)[0]: file["policy"] for file in found["files"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio.to_thread
+import pytest
 from tests.support.agent import running_agent
 
 if TYPE_CHECKING:
@@ -33,15 +35,30 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> st
     return done.stdout
 
 
-async def ours(folder: Path, script: str) -> dict[str, Any]:
-    """Run a script that says `import sdk`; return the document of what `trackd` recorded."""
+def needs(*modules: str) -> None:
+    """Skip the test where one of them is not installed; none is imported here."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed: pip install 'trackd[frameworks]'")
+
+
+async def ours(folder: Path, script: str, run_id: str = "") -> dict[str, Any]:
+    """Run a script that says `import sdk`; return the document of what `trackd` recorded.
+
+    Args:
+        folder: for everything.
+        script: Python source.
+        run_id: of several runs the one to return.
+    """
     work = folder / "ours"
     async with running_agent(folder) as agent:
         made = _prepare(work, script, "trackd")
 
         def run() -> str:
             _run([sys.executable, str(made)], work, {**agent.environment, "WANDB_MODE": "offline"})
-            [run_dir] = [path for path in (work / "trackd").glob("*run-*") if path.is_dir()]
+            [run_dir] = [
+                path for path in (work / "trackd").glob(f"*run-*{run_id}") if path.is_dir()
+            ]
             command = [sys.executable, "-c", _OURS_EXPORT, "export", "--json", str(run_dir)]
             return _run(command, work, agent.environment)
 
