@@ -28,12 +28,8 @@ if TYPE_CHECKING:
     from trackd.recording.recordable import RunPlace
     from trackd.recording.recorder import Recorder
     from trackd.recording.spool import Spool
-    from trackd.run_files.provenance import Provenance
     from trackd.summaries import SummaryStore
     from trackd.writer import Handover, Writer
-
-#: How long the end of a run waits for patches of a large repository.
-_PROVENANCE_S = 10.0
 
 
 class RecordSink(Protocol):
@@ -107,8 +103,6 @@ class AgentBackend:
         self.debug_log: logging.Handler | None = None
         #: Stops the clock between the cells of a notebook.
         self.cells: Cells | None = None
-        #: What writes the files that tell what the run was made from.
-        self.provenance: Provenance | None = None
         self._writer = writer
         self._context = writer.context
 
@@ -157,8 +151,6 @@ class AgentBackend:
             self.cells.leave()
         if self.console is not None:
             self.console.finish()
-        if self.provenance is not None:
-            self.provenance.wait(_PROVENANCE_S)
         context = self._context
         self.recorder = FinishedRecorder(context.identity.run_id, self.recorder.step)
         timeout_s = context.settings.finish_timeout or math.inf  # 0: as long as it moves
@@ -199,7 +191,6 @@ class ChildBackend:
         self.recorder: RecordSink = _FirstRecord(self, first_step)
         self.console: ConsoleCapture | None = None
         self.inherited: Backend | None = None
-        self.provenance: Provenance | None = None
         self.url = url
         self._context = context
         self._parent_producer = parent_producer
@@ -247,8 +238,6 @@ class ChildBackend:
         """End this process's own records; the parent's run goes on."""
         if self.console is not None:
             self.console.finish()
-        if self.provenance is not None:
-            self.provenance.wait(_PROVENANCE_S)
         recorder, spool = self.recorder, self._spool
         self.recorder = FinishedRecorder(self._context.identity.run_id, recorder.step)
         self._spool = None

@@ -17,7 +17,6 @@ from trackd.recording.recorder import Clock, Recorder
 from trackd.recording.spool import SpoolLimits
 from trackd.recording.spool_place import open_spool
 from trackd.recording.values import config_record
-from trackd.run_files import environment
 from trackd.settings import FIELDS
 from trackd_proto.records import Start
 
@@ -50,6 +49,8 @@ class RunIdentity:
     config: dict[str, Any] = field(default_factory=dict[str, Any])
     #: Keys of the configuration that the script may not change, and who says so.
     locks: dict[str, str] = field(default_factory=dict[str, str])
+    #: What is worth knowing about process and machine; see `run_files.environment`.
+    environment: dict[str, Any] = field(default_factory=dict[str, Any])
     #: True when an earlier run is continued.
     resumed: bool = False
     #: Number of the first row.
@@ -138,7 +139,7 @@ def start_record(
         settings=agent_settings(settings),
         parent_producer=parent_producer,
         first_step=first_step,
-        environment={} if is_guest else environment.describe(settings),
+        environment={} if is_guest else identity.environment,
         resume=settings.resume or "",
         rewind_to=_moment(settings.resume_from),
         forked_from=_moment(settings.fork_from),

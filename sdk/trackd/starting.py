@@ -16,15 +16,14 @@ from trackd.context import RunIdentity, WriterContext
 from trackd.logs import open_debug_log
 from trackd.messages import print_header
 from trackd.recording.values import config_record
-from trackd.run_files import environment
-from trackd.run_files.provenance import Provenance
+from trackd.run_files import environment, provenance
 from trackd.runs import Run
 from trackd.sending.discovery import Discovery
 from trackd.stopping import stopper
 from trackd.terminal import Terminal
 from trackd.writer import Writer
 from trackd_proto.layout import RunFolderFacts
-from trackd_proto.records import ConfigUpdate, FileSaved, Kind
+from trackd_proto.records import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +71,7 @@ def identify(settings: Settings, config: FirstConfig) -> RunIdentity:
         # As read back from a record: keys of nested mappings are text, as in the reference.
         config=config.values if disabled else config_record(config.values),
         locks=config.locks,
+        environment={} if disabled else environment.describe(settings),
     )
 
 
@@ -117,7 +117,7 @@ def start(
     if identity.mode == "shared":
         writer.recorder.ignored_steps = _NO_SHARED_STEPS
         terminal.warn(_SHARED)
-    keep_provenance(run, backend)
+    provenance.keep(run)
     writer.sender.on_url = lambda url: terminal.info(f"view the run at {url}")
     console = ConsoleCapture(writer.recorder.console, settings, terminal, run.write_logs)
     backend.console = console
@@ -155,7 +155,7 @@ def start_in_child(
     recorder = backend.open()
     run = make_run(context, backend, finish)
     print_header(run, terminal, attached=True)
-    keep_provenance(run, backend)
+    provenance.keep(run)
     console = ConsoleCapture(recorder.console, settings, terminal, run.write_logs)
     backend.console = console
     console.start_ticking()
@@ -202,19 +202,3 @@ def make_run(
     context.settings.x_start_time = context.clock.start_time_s
     run.begin(make_saver, context.clock.start_time_s)
     return run
-
-
-def keep_provenance(run: Run, backend: AgentBackend | ChildBackend) -> None:
-    """Put into the run what it is made from: packages, and code where the settings want it."""
-    settings = run.settings
-
-    def publish(path: str) -> None:
-        run.backend.recorder.record(Kind.FILE, FileSaved(path, "now"))
-
-    backend.provenance = Provenance(Path(run.dir), settings, publish)
-    backend.provenance.start()
-    if path := backend.provenance.code_path:
-        record = ConfigUpdate(set=[(["_wandb", "code_path"], path)])
-        run.backend.recorder.record(Kind.CONFIG, record)
-    if settings.save_code and settings.code_dir and not settings.disable_code:
-        run.log_code(settings.code_dir)

@@ -16,16 +16,37 @@ from typing import TYPE_CHECKING
 from trackd.errors import Error
 from trackd.logs import LOGGER
 from trackd.run_files import environment
+from trackd_proto.records import ConfigUpdate, FileSaved, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from trackd.runs import Run
     from trackd.settings import Settings
 
 REQUIREMENTS_FILE = "requirements.txt"
 PATCH_FILE = "diff.patch"
 CODE_FOLDER = "code"
+#: How long the end of a run waits for patches of a large repository.
+_LONGEST_WAIT_S = 10.0
 _METADATA = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
+
+
+def keep(run: Run) -> None:
+    """Put into a run what it is made from: packages, and code where the settings want it."""
+    settings = run.settings
+
+    def publish(path: str) -> None:
+        run.backend.recorder.record(Kind.FILE, FileSaved(path, "now"))
+
+    provenance = Provenance(Path(run.dir), settings, publish)
+    provenance.start()
+    run.before_finish(provenance.wait)
+    if path := provenance.code_path:
+        record = ConfigUpdate(set=[(["_wandb", "code_path"], path)])
+        run.backend.recorder.record(Kind.CONFIG, record)
+    if settings.save_code and settings.code_dir and not settings.disable_code:
+        run.log_code(settings.code_dir)
 
 
 class Provenance:
@@ -48,10 +69,10 @@ class Provenance:
         if self._settings.x_primary:
             self._thread.start()
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self) -> None:
         """Wait until the files are there, or too long."""
         if self._thread.is_alive():
-            self._thread.join(timeout_s)
+            self._thread.join(_LONGEST_WAIT_S)
 
     def _run(self) -> None:
         for write in (self._save_code, self._save_requirements, self._save_patches):

@@ -117,7 +117,7 @@ def made(work: Path, **settings: object) -> dict[str, str]:
     announced: list[str] = []
     provenance = Provenance(files, chosen, announced.append)
     provenance.start()
-    provenance.wait(20)
+    provenance.wait()
     return {name: (files / name).read_text() for name in announced}
 
 
