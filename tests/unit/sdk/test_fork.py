@@ -148,7 +148,8 @@ run.log({"parent": 0})
 pid = os.fork()
 if pid == 0:
     assert trackd.init(project="p", id="other") is run  # as in its parent: one is open
-    own = trackd.init(project="p", id="own", config={"a": 1}, reinit="create_new")
+    own = trackd.init(project="p", id="own", config={"a": 1}, reinit="create_new",
+                      settings={"x_save_requirements": False})
     assert own is not run
     own.log({"own": 0})
     own.finish()
