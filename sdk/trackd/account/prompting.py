@@ -21,10 +21,10 @@ def ask_secret(question: str, timeout_s: float | None = None) -> str:
     before = termios.tcgetattr(terminal)
     quiet = [*before]
     quiet[3] &= ~termios.ECHO
-    sys.stderr.write(question)
-    sys.stderr.flush()
     try:
         termios.tcsetattr(terminal, termios.TCSADRAIN, quiet)
+        sys.stderr.write(question)  # not before: what is typed at once would be shown
+        sys.stderr.flush()
         if not select.select([sys.stdin], [], [], timeout_s)[0]:
             raise TimeoutError(f"nothing was typed within {timeout_s:g} s")
         return sys.stdin.readline().strip()
