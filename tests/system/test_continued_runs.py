@@ -247,3 +247,19 @@ async def test_an_interrupted_training_is_recorded_as_such(tmp_path: Path) -> No
         assert process.returncode == -signal.SIGINT
         found = await trainings.document("r", rows=1)
         assert (found["run"]["state"], found["run"]["exit_code"]) == ("failed", 255)
+
+
+async def test_rows_whose_step_went_back_are_kept_beside_the_history(tmp_path: Path) -> None:
+    script = """
+run = trackd.init(project="p", id="r")
+for step in (5, 6, 3, 7, 2):
+    run.log({"x": step}, step=step)
+"""
+    async with running_agent(tmp_path) as agent:
+        trainings = Trainings(agent, tmp_path)
+        output, _ = await trainings.train(script)
+        assert "steps must not decrease" in output
+        found = await trainings.document("r", rows=3)
+        assert rows(found) == [(5, 5), (6, 6), (7, 7)]
+        late = [(row["x"], row["_step"], row["_open_step"]) for row in found["late_rows"]]
+        assert late == [(3, 3, 6), (2, 2, 7)]

@@ -104,7 +104,8 @@ def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict
     _flush(_running_agent(home), ref, _FLUSH_S)
     entity = facts.entity or "local"
     document = server_document(f"{entity}/{facts.project}/{facts.run_id}", home, facts.base_url)
-    document.pop("system", None)  # only in the document that is asked of a server
+    for key in ("system", "late_rows"):  # only in the document that is asked of a server
+        document.pop(key, None)
     files_dir = run_dir / "files"
     if files_dir.is_dir():
         policies = {f["name"]: f.get("policy") for f in document["files"]}

@@ -4,7 +4,14 @@ Owns what the W&B protocol says about `POST …/file_stream`. Must not know how 
 Called by `runs`.
 """
 
-from trackd_agent.filestream.body import FileStreamConfig, Offsets, Outgoing, Request, requests_of
+from trackd_agent.filestream.body import (
+    FileStreamConfig,
+    Offsets,
+    Outgoing,
+    Request,
+    blocks_of,
+    requests_of,
+)
 from trackd_agent.filestream.stream import FileStream, shared_headers
 
 __all__ = [
@@ -13,6 +20,7 @@ __all__ = [
     "Offsets",
     "Outgoing",
     "Request",
+    "blocks_of",
     "requests_of",
     "shared_headers",
 ]

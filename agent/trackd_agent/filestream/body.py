@@ -54,12 +54,14 @@ class Outgoing:
     preempting: bool = False
     complete: bool = False
     exit_code: int | None = None
+    #: Further files: name, line number of the first line, lines.
+    more: list[tuple[str, int, list[str]]] = field(default_factory=list[tuple[str, int, list[str]]])
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to send."""
         lines = self.history or self.events or self.console or self.summary is not None
-        return not (lines or self.uploaded or self.preempting or self.complete)
+        return not (lines or self.more or self.uploaded or self.preempting or self.complete)
 
 
 @dataclass(slots=True)
@@ -169,6 +171,8 @@ def requests_of(outgoing: Outgoing, offsets: Offsets, limit_bytes: int) -> list[
 
     place(HISTORY, offsets.history, outgoing.history)
     place(EVENTS, offsets.events, outgoing.events)
+    for name, start, lines in outgoing.more:
+        place(name, start, lines)
     if outgoing.summary is not None:
         place(SUMMARY, 0, [outgoing.summary])
     for start, lines in blocks_of(outgoing.console):

@@ -164,7 +164,7 @@ class WriterState:
         try:
             closed = self._rows.add(row)
         except StepWentBack as error:
-            self._count("step_went_back")
+            self._keep_late(row, error.open_step)
             self._warn_now_and_then(
                 "step_went_back",
                 f"log() with step {error.step}, which is less than the current step"
@@ -173,6 +173,17 @@ class WriterState:
             return
         for data in closed:
             self._emit(data, flat=False)
+
+    def _keep_late(self, row: records.Row, open_step: int) -> None:
+        """Count a row that came when its step was over, and hand it out beside the history."""
+        number = self.dropped.get("step_went_back", 0)
+        self._count("step_went_back")
+        late = {**row.data, "_step": row.step, "_open_step": open_step}
+        late |= {"_runtime": row.runtime_s, "_timestamp": row.data.get("_timestamp", row.time_s)}
+        line = encode_json(late)
+        if len(line) <= self._max_line_bytes:
+            self._updates.late[number] = line
+            self._updates.pending_bytes += len(line)
 
     def _emit(self, data: tree.Tree, *, flat: bool) -> None:
         if self.metrics:

@@ -40,5 +40,7 @@ class Updates:
     preempting: bool = False
     exit: Exit | None = None
     notices: list[Notice] = field(default_factory=list[Notice])
+    #: Rows whose step went back, by number: their history cannot carry them.
+    late: dict[int, str] = field(default_factory=dict[int, str])
     #: About the size of all lines.
     pending_bytes: int = 0

@@ -20,6 +20,7 @@ from trackd_agent.upstream.failures import (
     retry_class_of_errors,
 )
 from trackd_agent.upstream.manner import OWN_MANNER, Manner
+from trackd_proto.wandb_http.operations import SERVER_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -59,6 +60,15 @@ class Counters:
     bytes_sent: int = 0
 
 
+class _Feature(msgspec.Struct, rename="camel"):
+    name: str
+    is_enabled: bool = False
+
+
+class _ServerInfo(msgspec.Struct):
+    features: list[_Feature] = msgspec.field(default_factory=list[_Feature])
+
+
 class Upstream:
     """Client of one server.
 
@@ -79,6 +89,7 @@ class Upstream:
         self.counters = Counters()
         self.problem = ""
         self.unauthorized = False
+        self._features: frozenset[str] | None = None
         self._endpoint = endpoint
         self._reload_credentials = reload_credentials
         #: By whether the server is here, by proxy, and by whether certificates are checked.
@@ -99,6 +110,23 @@ class Upstream:
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+
+    async def features(self) -> frozenset[str]:
+        """Return the names of the switches that are on at the server; asked for once.
+
+        Raises:
+            RequestFailed: there was no answer; one that has no switches has none that are on.
+        """
+        if self._features is None:
+            try:
+                data = await self.graphql(SERVER_FEATURES, {})
+            except RequestFailed as failure:
+                if failure.retry_class is not RetryClass.PARKED:
+                    raise
+                data = {}
+            info = msgspec.convert(data.get("serverInfo") or {}, _ServerInfo)
+            self._features = frozenset(f.name for f in info.features if f.is_enabled)
+        return self._features
 
     async def graphql(
         self,

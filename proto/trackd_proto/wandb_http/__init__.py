@@ -13,6 +13,10 @@ HISTORY_FILE: Final = "wandb-history.jsonl"
 EVENTS_FILE: Final = "wandb-events.jsonl"
 SUMMARY_FILE: Final = "wandb-summary.json"
 CONSOLE_FILE: Final = "output.log"
+#: Ours: begins the file of a writer's rows whose step went back, which the history cannot carry;
+#: sent to servers that have the feature only.
+LATE_FILE_PREFIX: Final = "trackd-late-"
+LATE_FEATURE: Final = "TRACKD_LATE_ROWS"
 
 #: User part of Basic authorisation: `api:<key>`.
 API_USER: Final = "api"

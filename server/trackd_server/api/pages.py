@@ -149,6 +149,9 @@ def _render_run(services: Services, path: RunPath) -> str:
             "summary": _flat(merge.plain_summary(run.summary)),
             "columns": _columns(rows),
             "rows": [{key: _text(value) for key, value in row.items()} for row in reversed(rows)],
+            "late_count": sum(
+                stream.next_line for stream in run_records.late_streams_of(connection, number)
+            ),
             "console": console.tail(connection, number, MAX_CONSOLE_LINES),
             "files": [
                 (file.name, _size(file.bytes), f"/files/{quote(str(path))}/{quote(file.name)}")

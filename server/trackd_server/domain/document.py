@@ -1,6 +1,7 @@
 """The run document: everything of a run as one JSON text, made piece by piece.
 
-Form: `conformance/README.md`, and a tenth key `system`: the rows of system metrics, as `history`.
+Form: `conformance/README.md`, and two more keys, both in the form of `history`: `system`, the rows
+of system metrics, and `late_rows`, rows that came when their step was over.
 A million rows pass through in chunks; only one is in memory.
 """
 
@@ -16,7 +17,7 @@ from trackd_proto.wandb_http import EVENTS_FILE, HISTORY_FILE, OWN_FILES
 from trackd_server.domain import chunks, console, files, merge, run_records, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Connection, Row
 
@@ -47,6 +48,9 @@ def pieces(connection: Connection, run: RunView, store: Files) -> Iterator[bytes
     yield json.dumps(head).removesuffix("}").encode()
     yield b', "history": ['
     yield from _separated(_rows(connection, run.row.id, HISTORY_FILE))
+    yield b'], "late_rows": ['
+    late = run_records.late_streams_of(connection, run.row.id)
+    yield from _separated(_rows_of(connection, late))
     yield b'], "system": ['
     yield from _separated(_rows(connection, run.row.id, EVENTS_FILE))
     yield b'], "console": ['
@@ -100,8 +104,13 @@ def _file(row: Row[Any], store: Files) -> dict[str, Any]:
 
 
 def _rows(connection: Connection, run_id: int, file: str) -> Iterator[bytes]:
-    """Yield all writers' rows as JSON objects, joined by commas, one chunk at a time."""
-    for stream in run_records.streams_of(connection, run_id, file):
+    """Yield all writers' rows of a file."""
+    yield from _rows_of(connection, run_records.streams_of(connection, run_id, file))
+
+
+def _rows_of(connection: Connection, streams: Sequence[Row[Any]]) -> Iterator[bytes]:
+    """Yield rows as JSON objects, joined by commas, one chunk at a time."""
+    for stream in streams:
         label = f'{{"_label":{json.dumps(stream.label)},'.encode() if stream.label else b"{"
         for chunk in chunks.read_chunks(connection, stream.id):
             lines = _objects(chunk.lines)

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from sqlalchemy import Row, bindparam, func, select, update
 
+from trackd_proto.wandb_http import LATE_FILE_PREFIX
 from trackd_server.domain import names
 from trackd_server.domain.errors import NotFound
 from trackd_server.store.tables import projects, runs, streams, writers
@@ -177,6 +178,16 @@ def streams_of(connection: Connection, run_id: int, file: str) -> Sequence[Row[A
         .join(writers, writers.c.id == streams.c.writer_id)
         .where(writers.c.run_id == run_id, streams.c.file == file)
         .order_by(func.length(writers.c.label), writers.c.label, writers.c.id)
+    ).all()
+
+
+def late_streams_of(connection: Connection, run_id: int) -> Sequence[Row[Any]]:
+    """Return the streams of rows whose step went back, in the order of their labels."""
+    return connection.execute(
+        select(streams, writers.c.label)
+        .join(writers, writers.c.id == streams.c.writer_id)
+        .where(writers.c.run_id == run_id, streams.c.file.startswith(LATE_FILE_PREFIX))
+        .order_by(func.length(writers.c.label), writers.c.label, streams.c.id)
     ).all()
 
 

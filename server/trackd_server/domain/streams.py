@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from sqlalchemy import bindparam, select, update
 
-from trackd_proto.wandb_http import CONSOLE_FILE, EVENTS_FILE, HISTORY_FILE, SUMMARY_FILE
+from trackd_proto.wandb_http import (
+    CONSOLE_FILE,
+    EVENTS_FILE,
+    HISTORY_FILE,
+    LATE_FILE_PREFIX,
+    SUMMARY_FILE,
+)
 from trackd_server.domain import chunks, ledger, names, run_records
 from trackd_server.domain.errors import InvalidRequest
 from trackd_server.domain.run_records import MAX_LABEL_CHARS
@@ -183,6 +189,8 @@ def _ensure_stream(connection: Connection, writer_id: int, file: str) -> Row[Any
 
 
 def _kind(file: str) -> str:
+    if file.startswith(LATE_FILE_PREFIX):
+        return "late rows"
     return {HISTORY_FILE: "history", EVENTS_FILE: "events"}.get(file, "console")
 
 

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from trackd_agent.filestream import FileStream, Offsets, Outgoing, shared_headers
+from trackd_agent.filestream import FileStream, Offsets, Outgoing, blocks_of, shared_headers
 from trackd_agent.runs.console_files import ConsoleFiles, LogPosition
 from trackd_agent.runs.state import WriterState
 from trackd_agent.runs.updates import Notice
@@ -24,6 +24,7 @@ from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
 from trackd_agent.runs.upload.run_settings import manners_of, positive, stream_limits
 from trackd_agent.upstream import Courier, Wake
 from trackd_proto.layout import producer_name
+from trackd_proto.wandb_http import LATE_FEATURE, LATE_FILE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -243,7 +244,9 @@ class Pump:
         positions = feed.positions
         updates = state.take()
         await self._pass_on(updates)
+        late = blocks_of(updates.late) if updates.late and await self._takes_late() else ()
         outgoing = Outgoing(
+            more=[(self._late_file, start, lines) for start, lines in late],
             history=updates.history,
             events=updates.events,
             console=updates.console,
@@ -258,6 +261,14 @@ class Pump:
         feed.read_bytes = 0
         if self._memory.is_due:
             await self._store()
+
+    @property
+    def _late_file(self) -> str:
+        return f"{LATE_FILE_PREFIX}{producer_name(self.writer.producer)}.jsonl"
+
+    async def _takes_late(self) -> bool:
+        """Whether the server takes rows whose step went back; only ours do."""
+        return LATE_FEATURE in await self.courier.deliver(self._uplink.upstream.features)
 
     def _note_lost(self, feed: Feed) -> None:
         if lost := feed.lost:

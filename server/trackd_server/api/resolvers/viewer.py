@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ariadne import ObjectType, QueryType
 
+from trackd_proto.wandb_http import LATE_FEATURE
 from trackd_server.domain import names
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ FEATURES = (
     "MARK_RUN_FILES_UPLOADED",
     "LARGE_FILENAMES",
     "CLIENT_IDS",
+    LATE_FEATURE,  # agents of ours send rows whose step went back, too
 )
 
 query = QueryType()
