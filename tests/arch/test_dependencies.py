@@ -36,7 +36,7 @@ def pins() -> dict[str, str]:
 
 
 def closure() -> set[str]:
-    """Return all that our own dependencies need here, extras but `frameworks` included."""
+    """Return all that our own dependencies need here, extras included."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = [*project["dependencies"]]
     for extra in project["optional-dependencies"].values():

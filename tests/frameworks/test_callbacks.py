@@ -90,6 +90,17 @@ run.finish()  # what the writer holds is flushed
 """
 
 
+TENSORBOARDX = """
+import sdk
+from tensorboardX import SummaryWriter
+run = sdk.init(project="tb", id="tbx", sync_tensorboard=True)
+one, two = SummaryWriter("logs/a"), SummaryWriter("logs/b")
+one.add_scalar("loss", 1.5, 1)
+two.add_text("note", "hello", 2)
+run.finish()  # what the writers hold is flushed
+"""
+
+
 async def test_keras_metrics_checkpoints_and_predictions(tmp_path: Path) -> None:
     needs("keras", "torch")
     document = await ours(tmp_path, KERAS)
@@ -139,3 +150,14 @@ async def test_values_of_tensorboards_plugins(tmp_path: Path) -> None:
     assert rows[3]["note"] == "hello"
     # What the script set counts; what it did not, comes from the hyperparameters.
     assert document["config"] == {"lr": 1.0, "layers": 3, "name": "net", "deep": True}
+
+
+async def test_writers_of_tensorboardx_are_followed(tmp_path: Path) -> None:
+    needs("tensorboard", "tensorboardX")
+    document = await ours(tmp_path, TENSORBOARDX)
+    rows = [{k: v for k, v in row.items() if k[0] != "_"} for row in document["history"]]
+    assert rows == [
+        {"a/loss": 1.5, "global_step": 1},
+        {"b/note/text_summary": "hello", "global_step": 2},
+    ]
+    assert [file["name"].partition("/")[0] for file in document["files"]] == ["a", "b"]

@@ -104,7 +104,10 @@ async def test_an_agent_killed_while_it_follows_loses_and_doubles_nothing(
         await stop(rank)
         if mode == "online":
             assert await agent.flush()
-            check(server.document("tb"))
+            document = server.document("tb")
+            check(document)
+            [saved] = [f for f in document["files"] if f["name"].startswith("events.out")]
+            assert saved["size"] == len(scalars(0, 400))
         else:
             check(export(tmp_path, agent.environment))
 
