@@ -115,15 +115,10 @@ class Upstream:
         """Return the names of the switches that are on at the server; asked for once.
 
         Raises:
-            RequestFailed: there was no answer; one that has no switches has none that are on.
+            RequestFailed: the server did not tell; the next call asks again.
         """
         if self._features is None:
-            try:
-                data = await self.graphql(SERVER_FEATURES, {})
-            except RequestFailed as failure:
-                if failure.retry_class is not RetryClass.PARKED:
-                    raise
-                data = {}
+            data = await self.graphql(SERVER_FEATURES, {})
             info = msgspec.convert(data.get("serverInfo") or {}, _ServerInfo)
             self._features = frozenset(f.name for f in info.features if f.is_enabled)
         return self._features

@@ -22,7 +22,7 @@ from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
 from trackd_agent.runs.upload.run_settings import manners_of, positive, stream_limits
-from trackd_agent.upstream import Courier, Wake
+from trackd_agent.upstream import Courier, RequestFailed, Wake
 from trackd_proto.layout import producer_name
 from trackd_proto.wandb_http import LATE_FEATURE, LATE_FILE_PREFIX
 
@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 #: Wait before what a full disk refused is tried again, in seconds.
 _DISK_RETRY_S = 1.0
+#: Rows whose step went back that may wait for a server that does not say whether it takes them.
+_MAX_LATE_ROWS = 10_000
 
 
 class Pump:
@@ -62,6 +64,8 @@ class Pump:
         self._feed: Feed | None = None
         self._files: dict[str, str] = {}
         self._dropped: dict[str, int] = {}
+        #: Rows whose step went back, by number.
+        self._late: dict[int, str] = {}
         self._log = LogPosition()
         self._console: ConsoleFiles | None = None
         self._full_bytes = context.config.request_bytes
@@ -244,9 +248,9 @@ class Pump:
         positions = feed.positions
         updates = state.take()
         await self._pass_on(updates)
-        late = blocks_of(updates.late) if updates.late and await self._takes_late() else ()
+        self._late |= updates.late
         outgoing = Outgoing(
-            more=[(self._late_file, start, lines) for start, lines in late],
+            more=await self._take_late() if self._late else [],
             history=updates.history,
             events=updates.events,
             console=updates.console,
@@ -262,13 +266,22 @@ class Pump:
         if self._memory.is_due:
             await self._store()
 
-    @property
-    def _late_file(self) -> str:
-        return f"{LATE_FILE_PREFIX}{producer_name(self.writer.producer)}.jsonl"
+    async def _take_late(self) -> list[tuple[str, int, list[str]]]:
+        """Return what to send of rows whose step went back; only servers of ours take them.
 
-    async def _takes_late(self) -> bool:
-        """Whether the server takes rows whose step went back; only ours do."""
-        return LATE_FEATURE in await self.courier.deliver(self._uplink.upstream.features)
+        While the server does not tell whether it does, they wait: nothing else may wait for them.
+        """
+        try:
+            features = await self._uplink.upstream.features()
+        except RequestFailed as failure:
+            log.info("features_not_told", problem=failure.problem)
+            if len(self._late) > _MAX_LATE_ROWS:
+                self._late.clear()
+            return []
+        late, self._late = self._late, {}
+        name = f"{LATE_FILE_PREFIX}{producer_name(self.writer.producer)}.jsonl"
+        blocks = blocks_of(late) if LATE_FEATURE in features else ()
+        return [(name, start, lines) for start, lines in blocks]
 
     def _note_lost(self, feed: Feed) -> None:
         if lost := feed.lost:
