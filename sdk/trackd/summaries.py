@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from trackd.recording.recordable import Slot
 from trackd.recording.rich_values import summary_value
-from trackd.recording.row_check import fault
+from trackd.recording.row_check import fault, is_storage_failure
 from trackd.recording.texts import clean_text, type_name
 from trackd_proto.records import Kind, SummaryUpdate
 
@@ -57,13 +57,10 @@ class RecordedSummary:
             key = ".".join(path)
             try:
                 plain = summary_value(value, sink.place, Slot(key, "summary"))
-            except OSError as error:
-                if sink.place is not None:
-                    sink.place.warn(
-                        f"summary: {key!r} is left out, its file is not stored: {error}"
-                    )
             except Exception as error:  # noqa: BLE001 - raised again, with the key
-                raise fault(f"summary: {key!r}", error) from None
+                if not is_storage_failure(error) or sink.place is None:
+                    raise fault(f"summary: {key!r}", error) from None
+                sink.place.warn(f"summary: {key!r} is left out, its file is not stored: {error}")
             else:
                 changes.append((list(map(clean_text, path)), plain))
         sink.record(Kind.SUMMARY, SummaryUpdate(set=changes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from trackd.media.stored import ANY_NUMBER, Media
+from trackd.media.stored import ANY_NUMBER, Media, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ class Html(Media):
 
     Raises:
         ValueError: `data` is nothing of that.
+        TypeError: a file object holds bytes.
         OSError: the file cannot be read.
     """
 
@@ -76,10 +77,7 @@ def _existing_page(data: object) -> Path | None:
 def _read(data: object) -> str:
     if not hasattr(data, "read"):
         raise ValueError(f"Html: data is of type {type(data).__name__}: use text, a path or a file")
-    file = cast("TextIO", data)
-    if hasattr(file, "seek"):
-        file.seek(0)
-    return file.read()
+    return read_text("Html", cast("TextIO", data))
 
 
 def _with_head(html: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO, cast
 
 from trackd.libraries import load
-from trackd.media.stored import ANY_NUMBER, Media
+from trackd.media.stored import ANY_NUMBER, Media, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ class Molecule(Media):
 
     Raises:
         ValueError: no known format, or `data_or_path` is nothing of that.
+        TypeError: a file object without a name holds bytes.
         OSError: the file cannot be read.
     """
 
@@ -56,9 +57,7 @@ class Molecule(Media):
                     "Molecule: a file object without a name needs file_type='pdb', ..."
                 )
             _check_format(f"file_type={kind!r}", kind, self.SUPPORTED_TYPES)
-            if hasattr(source, "seek"):
-                source.seek(0)
-            self.hold(source.read().encode(), f".{kind}")
+            self.hold(read_text("Molecule", source).encode(), f".{kind}")
         else:
             raise ValueError(
                 f"Molecule: data_or_path is of type {type(data_or_path).__name__}: "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from trackd.artifacts.member import ArtifactMember
 from trackd.recording.recordable import Recordable
@@ -227,6 +227,20 @@ def file_name(slot: Slot, identity: str, extension: str) -> str:
     parts = slot.key.lstrip("/").split("/")
     safe = (part.replace(".", "_") if part in (".", "..") else part for part in parts)
     return f"{'/'.join(safe)}_{slot.step}_{identity}{extension}"
+
+
+def read_text(what: str, file: TextIO) -> str:
+    """Return all of an open text file.
+
+    Raises:
+        TypeError: it holds bytes; `what` is being made of it.
+    """
+    if hasattr(file, "seek"):
+        file.seek(0)
+    text: Any = file.read()
+    if not isinstance(text, str):
+        raise TypeError(f"{what}: a file of {type(text).__name__}: open it as text")
+    return text
 
 
 def relative_to_folder(path: str, folder: str) -> str:

@@ -81,20 +81,25 @@ class RowCheck:
                 plain = row_value(value, self._place, Slot(key, self._step))
             else:
                 plain = to_history(value)
-        except TooDeepError as error:
-            self._refuse("too_deep", f"the value of {shown(key)} is {error}: flatten it")
-        except RecursionError:
-            self._refuse("too_deep", f"the value of {shown(key)} contains itself: flatten it")
-        except OSError as error:
-            self._refuse(
-                "file",
-                f"the value of {shown(key)} is left out: its file could not be stored ({error}): "
-                "make room and check the run's folder",
-            )
         except Exception as error:  # noqa: BLE001 - the value's own code failed, the row goes on
-            self.faults.append(fault(f"log(): {shown(key)}", error))
+            self._leave_out(shown(key), error)
         else:
             self._keep(key, plain)
+
+    def _leave_out(self, key: str, error: Exception) -> None:
+        """Say why a value could not be converted: by the caller's fault, or by a limit."""
+        if isinstance(error, TooDeepError):
+            self._refuse("too_deep", f"the value of {key} is {error}: flatten it")
+        elif isinstance(error, RecursionError):
+            self._refuse("too_deep", f"the value of {key} contains itself: flatten it")
+        elif is_storage_failure(error):
+            self._refuse(
+                "file",
+                f"the value of {key} is left out: its file could not be stored ({error}): "
+                "make room and check the run's folder",
+            )
+        else:
+            self.faults.append(fault(f"log(): {key}", error))
 
     def _keep(self, key: str, plain: Any) -> None:
         """Take a converted value over as far as the limits on keys allow."""
@@ -160,6 +165,14 @@ class RowCheck:
     def _refuse(self, reason: str, message: str) -> bool:
         self.refusals.append((reason, message))
         return False
+
+
+def is_storage_failure(error: Exception) -> bool:
+    """Tell whether a file of a value could not be written into the run.
+
+    A file of the user that is gone is the caller's fault.
+    """
+    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
 
 
 def fault(where: str, error: Exception) -> Exception:

@@ -165,6 +165,19 @@ def test_a_file_of_the_user_is_copied_and_may_change_later(stage: Stage, place: 
     assert (stage.files / stage.rows()[0]["page"]["path"]).read_text() == "before"
 
 
+def test_a_file_of_the_user_that_is_gone_is_an_error(stage: Stage, place: Path) -> None:
+    own = place / "page.html"
+    own.write_text("before")
+    page = trackd.Html(own, inject=False)
+    own.unlink()
+    with pytest.raises(FileNotFoundError) as caught:
+        stage.run.log({"page": page, "loss": 0.5})
+    assert "'page' could not be converted" in caught.value.__notes__[0]
+    with pytest.raises(FileNotFoundError):
+        stage.run.summary["page"] = page
+    assert stage.rows() == [{"loss": 0.5}]
+
+
 def test_media_are_refused_in_the_configuration(stage: Stage) -> None:
     with pytest.raises(TypeError, match=r"config: 'page' holds a value of type trackd.*Html"):
         stage.run.config["page"] = trackd.Html("x")

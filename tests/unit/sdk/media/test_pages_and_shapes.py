@@ -61,6 +61,13 @@ def test_what_is_no_page_is_refused(given: Any) -> None:
         trackd.Html(given)
 
 
+def test_text_is_not_read_from_bytes() -> None:
+    with pytest.raises(TypeError, match="Html: a file of bytes: open it as text"):
+        trackd.Html(io.BytesIO(b"x"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Molecule: a file of bytes"):
+        trackd.Molecule(io.BytesIO(b"x"), file_type="pdb")  # type: ignore[arg-type]
+
+
 def test_molecules_come_from_paths_and_files() -> None:
     for given in ("m.pdb", Path("m.pdb")):
         assert trackd.Molecule(given).read_bytes() == b"ATOM\n"
