@@ -12,6 +12,7 @@ import msgspec
 from trackd import __version__
 from trackd import identity as identities
 from trackd.config_sources import RESERVED
+from trackd.console.capture import default_emulation
 from trackd.place import WriterPlace
 from trackd.recording.recorder import Clock, Recorder
 from trackd.recording.spool import SpoolLimits
@@ -160,8 +161,9 @@ def agent_settings(settings: Settings) -> dict[str, Any]:
     which others may read.
     """
     is_private = settings.mode != "offline"
-    return {
+    found = {
         name: msgspec.to_builtins(value)
         for name, value in settings.given().items()
         if FIELDS[name].for_agent and (is_private or not FIELDS[name].is_secret)
     }
+    return {"console": default_emulation(), **found}

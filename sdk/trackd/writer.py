@@ -40,7 +40,8 @@ _LAST_ACKS_S = 0.02
 #: How long it goes on waiting while nothing moves: rows are safe, and nobody may be there.
 _STALLED_S = 4.0
 _SAY_SO_AFTER_S = 1.5
-#: Longest wait for what the run shows at its end.
+#: Longest waits for what the run shows at its end: until the agent has all, and for its answer.
+_DIGEST_ACKS_S = 0.15
 _DIGEST_S = 0.25
 _POLL_S = 0.1
 
@@ -128,7 +129,7 @@ class Writer:
         """Return what the run is to show at its end, where the agent can tell at once."""
         label = self.context.identity.label
         request = run_pb2.ReadDigestRequest(run=self._run_ref(), label=label)
-        response = self.sender.read_digest(request, _LAST_ACKS_S, _DIGEST_S)
+        response = self.sender.read_digest(request, _DIGEST_ACKS_S, _DIGEST_S)
         if response is None or response.is_behind:
             return None
         return Digest(json.loads(response.summary_json), json.loads(response.history_json))

@@ -96,30 +96,32 @@ class ScreenLine(msgspec.Struct, array_like=True):
     number: int
     stderr: bool
     time_s: float
-    characters: list[str] = msgspec.field(default_factory=list[str])
+    text: str = ""
+    #: One a character; empty while all are plain, which nearly all lines are.
     styles: list[Style] = msgspec.field(default_factory=list[Style])
 
     def put(self, text: str, column: int, style: Style) -> None:
         """Write at a column."""
-        gap = column - len(self.characters)
-        if gap > 0:
-            self.characters += " " * gap
-            self.styles += [_PLAIN] * gap
+        before = self.text.ljust(column)
         end = column + len(text)
-        self.characters[column:end] = text
-        self.styles[column:end] = [style] * len(text)
+        self.text = before[:column] + text + before[end:]
+        if self.styles or style != _PLAIN:
+            styles = self.styles + [_PLAIN] * (len(before) - len(self.styles))
+            styles[column:end] = [style] * len(text)
+            self.styles = styles
 
     def erase(self, start: int, end: int | None = None) -> None:
         """Make cells blank."""
-        last = len(self.characters) if end is None else min(end, len(self.characters))
-        count = max(0, last - start)
-        self.characters[start:last] = " " * count
-        self.styles[start:last] = [_PLAIN] * count
+        last = len(self.text) if end is None else min(end, len(self.text))
+        if start < last:
+            self.put(" " * (last - start), start, _PLAIN)
 
     @property
     def shown(self) -> str:
         """The text with its colours, without blanks at the end."""
-        cells = list(zip(self.characters, self.styles, strict=True))
+        if not self.styles:
+            return self.text.rstrip(" ")
+        cells = list(zip(self.text, self.styles, strict=True))
         while cells and cells[-1] == (" ", _PLAIN):
             cells.pop()
         before, parts = _PLAIN, list[str]()

@@ -7,6 +7,7 @@ and to the listeners. What is still on its way when the process is killed is los
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import contextlib
 import fcntl
@@ -31,6 +32,7 @@ _READ_BYTES = 64 * 1024
 _PIPE_BYTES = 1024 * 1024
 #: Longest wait for the last bytes, in seconds.
 _LAST_BYTES_S = 2.0
+_LOOK_S = 0.005
 
 
 class DescriptorFeed:
@@ -103,9 +105,10 @@ class _Relay:
             os.close(self._original)
             raise
         #: Marks the end in a terminal, where nothing tells that all was read.
-        self._mark = b"\x00trackd-" + secrets.token_hex(8).encode() + b"\x00"
+        self._mark = b"\x00trackd-" + secrets.token_hex(8).encode()
         self._is_ending = threading.Event()
         self._is_heard = threading.Event()
+        self._is_writing = False
         self._window = b""
         os.dup2(writer, number, inheritable=True)
         os.close(writer)
@@ -121,7 +124,19 @@ class _Relay:
         os.dup2(self._original, self._number, inheritable=True)
         self._is_ending.set()
         self._is_heard.wait(_LAST_BYTES_S)
-        # The thread goes on for children that still write; it ends with the last of them.
+        # The thread goes on for children that still write; it ends with the last of them, or
+        # with this process.
+        if self._thread.is_alive():
+            atexit.register(self._carry_rest)
+
+    def _carry_rest(self) -> None:
+        """Wait, at the end of the process, until what children wrote is where it belongs."""
+        until_s = time.monotonic() + _LAST_BYTES_S
+        while self._thread.is_alive() and time.monotonic() < until_s:
+            with contextlib.suppress(OSError, ValueError):  # the thread closed it
+                if not select.select([self._reader], [], [], 0)[0] and not self._is_writing:
+                    return
+            time.sleep(_LOOK_S)
 
     def forget(self) -> None:
         """Close what belongs to the parent."""
@@ -140,12 +155,13 @@ class _Relay:
                     continue  # the end may have been asked for meanwhile
                 if self._is_terminal:
                     self._copy_window()
-                data = os.read(self._reader, _READ_BYTES)
+                data = self._read()
                 if not data:
                     break
                 if hearing and self._is_terminal:
                     data, hearing = self._cut_mark(data)
                 self._write(data)
+                self._is_writing = False
                 if data and (hearing or not self._is_heard.is_set()):
                     self._hear(self._decode(data))
         except OSError:  # of a terminal: nobody holds the other end any more
@@ -155,13 +171,19 @@ class _Relay:
             os.close(self._reader)
             os.close(self._original)
 
+    def _read(self) -> bytes:
+        select.select([self._reader], [], [])
+        self._is_writing = True
+        return os.read(self._reader, _READ_BYTES)
+
     def _is_empty(self) -> bool:
         """Whether a pipe holds nothing; a terminal says so by the mark only."""
         return not self._is_terminal and not select.select([self._reader], [], [], 0)[0]
 
     def _cut_mark(self, data: bytes) -> tuple[bytes, bool]:
         """Return the data without the mark, and whether the mark is still to come."""
-        while any(data.endswith(self._mark[:n]) for n in range(1, len(self._mark))):
+        begins = [self._mark[:n] for n in range(1, len(self._mark))]
+        while self._mark not in data and data.endswith(tuple(begins)):
             more = os.read(self._reader, _READ_BYTES)
             if not more:
                 break

@@ -45,6 +45,8 @@ _RECONNECT_S = (0.02, 1.0)
 _START_AGENT_AFTER_S = 3.0
 _DROP_WARNING_S = 60.0
 _REFUSED_PAUSE_S = 5.0
+#: With more than so many records on their way the end of a run does not wait for its digest.
+_DIGEST_FRAMES = 4_096
 
 
 class Sender:
@@ -167,7 +169,8 @@ class Sender:
         self, request: run_pb2.ReadDigestRequest, acks_s: float, timeout_s: float
     ) -> run_pb2.ReadDigestResponse | None:
         """Read what a run shows at its end; None where that takes longer."""
-        if not self._streaming or not self.wait_acked(self._spool.last_seq, acks_s):
+        last_seq = self._spool.last_seq
+        if last_seq - self.acked_seq > _DIGEST_FRAMES or not self.wait_acked(last_seq, acks_s):
             return None
         link = self._link
         try:
