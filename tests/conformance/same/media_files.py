@@ -1,116 +1,61 @@
-# volatile: wav
-# Audio, Video, Object3D, Molecule, Html in single and list form.
+# More of pages, molecules and shapes: nested, changed and missing files, bytes, equality.
 import io
-import wave
+import os
 
 import numpy as np
 from confhelp import attempt, obs, sdk, write
 
-run = sdk.init(project="conf", id="mediafiles", mode="offline")
-with wave.open("a.wav", "wb") as f:
-    f.setnchannels(1)
-    f.setsampwidth(2)
-    f.setframerate(8000)
-    f.writeframes(b"\0\0" * 800)
-run.log({"aud": sdk.Audio("a.wav"), "aud_c": sdk.Audio("a.wav", caption="c", sample_rate=8000)})
-run.log({"auds": [sdk.Audio("a.wav", caption="x"), sdk.Audio("a.wav")]})
-attempt("aud_np", lambda: run.log({"audnp": sdk.Audio(np.zeros(80), sample_rate=8000)}))
-attempt("aud_nosr", sdk.Audio, np.zeros(80))
-attempt("aud_nofile", lambda: run.log({"x": sdk.Audio("nope.wav")}))
-write("v.mp4", "fakebytes")
-write("v.gif", "gifbytes")
-write("v.avi", "x")
-run.log({"vid": sdk.Video("v.mp4"), "gif": sdk.Video("v.gif", caption="cap", fps=4)})
-run.log({"vids": [sdk.Video("v.mp4", caption="a"), sdk.Video("v.gif")]})
-attempt("vid_bad", sdk.Video, "v.avi")
-attempt("vid_bytes", lambda: run.log({"vb": sdk.Video(io.BytesIO(b"abc"), format="webm")}))
-attempt("vid_bytes_nf", sdk.Video, io.BytesIO(b"abc"))
-attempt("vid_arr_nf", sdk.Video, np.zeros((2, 3, 4, 4), np.uint8))
-attempt("vid_fmt", sdk.Video, "v.mp4", format="zzz")
-pc = np.array([[0.0, 0, 0], [1, 1, 1]])
-run.log(
+h = sdk.Html("<b>shared</b>")
+r1 = sdk.init(project="conf", id="multi1", name="m", mode="offline")
+r1.log({"h": sdk.Html("a")})
+r1.finish()
+r2 = sdk.init(project="conf", id="multi2", name="m", mode="offline")
+r2.log(
+    {"k": {"html": sdk.Html("a"), "n": {"m": [sdk.Html("b"), sdk.Html("c")], "arr": np.arange(34)}}}
+)
+r2.log({"list_in_list": [[1, np.float32(2)], [np.arange(2)]]})
+attempt("lists_of_lists", r2.log, {"x": [[sdk.Html("a")], [sdk.Html("b")]]})
+attempt("dict_in_tuple", r2.log, {"x": ({"a": 1},)})
+r2.log(
     {
-        "pc": sdk.Object3D(pc),
-        "pc4": sdk.Object3D(np.array([[0.0, 0, 0, 1]])),
-        "pc6": sdk.Object3D(np.array([[0.0, 0, 0, 255, 0, 0]]), caption="c"),
+        "m": {
+            1: sdk.Html("int"),
+            None: sdk.Html("none"),
+            True: sdk.Html("t"),
+            (1, 2): sdk.Html("tup"),
+        }
     }
 )
-run.log(
-    {
-        "scene": sdk.Object3D(
-            {
-                "type": "lidar/beta",
-                "points": pc,
-                "boxes": np.array([{"corners": [[0, 0, 0]] * 8, "label": "b", "color": [1, 2, 3]}]),
-                "vectors": np.array([]),
-            }
-        )
-    }
-)
-write("o.obj", "v 0 0 0\n")
-write("o.gltf", "{}")
-write("p.pts.json", "[]")
-write("o.xyz", "")
-run.log(
-    {
-        "obj": sdk.Object3D("o.obj"),
-        "gltf": sdk.Object3D(open("o.gltf")),
-        "pts": sdk.Object3D("p.pts.json"),
-    }
-)
-run.log({"objs": [sdk.Object3D(pc), sdk.Object3D("o.obj")]})
-attempt("o_bad", sdk.Object3D, "o.xyz")
-attempt("o_shape", sdk.Object3D, np.zeros((2, 5)))
-attempt("o_type", sdk.Object3D, {"type": "zz"})
-attempt("o_none", sdk.Object3D, 5)
-attempt("from_numpy", lambda: run.log({"fn": sdk.Object3D.from_numpy(pc)}))
+r2.log({"o": {"p": sdk.Object3D(np.zeros((40, 3)))}})
+r2.log({"same": sdk.Html("S", inject=False)})
+r2.log({"same": sdk.Html("S", inject=False)})
+r2.log({"a": sdk.Html("S", inject=False)}, commit=False)
+r2.log({"a": sdk.Html("T", inject=False)})
+write("f.html", "one")
+f = sdk.Html("f.html", inject=False)
+write("f.html", "two!!")
+attempt("changed", r2.log, {"changed": f})
+write("g.html", "one")
+g = sdk.Html("g.html", inject=False)
+os.remove("g.html")
+attempt("gone", r2.log, {"gone": g})
+r2.log({"z": 0})
+b = io.BytesIO(b"<p>bytes</p>")
+attempt("bytesio", sdk.Html, b)
+attempt("bytesio2", sdk.Html, b, inject=False)
+attempt("molbytes", sdk.Molecule, io.BytesIO(b"x"), file_type="pdb")
+attempt("emptyhtml", r2.log, {"e": sdk.Html("")})
+attempt("emptyhtml2", r2.log, {"e2": sdk.Html("", inject=False)})
+attempt("uni", r2.log, {"u": sdk.Html("ünï😀")})
+attempt("nan_pts", r2.log, {"np": sdk.Object3D(np.array([[np.nan, 1, np.inf]]))})
+attempt("intpts", r2.log, {"ip": sdk.Object3D(np.array([[1, 2, 3]]))})
+attempt("emptypts", r2.log, {"ep": sdk.Object3D(np.zeros((0, 3)))})
 attempt(
-    "from_pc", lambda: run.log({"fp": sdk.Object3D.from_point_cloud(points=[[0, 0, 0]], boxes=[])})
-)
-attempt("from_file", lambda: run.log({"ff": sdk.Object3D.from_file("o.obj", "obj")}))
-write("m.pdb", "ATOM\n")
-write("h.html", "<p>")
-run.log(
-    {
-        "mols": [sdk.Molecule("m.pdb"), sdk.Molecule("m.pdb", caption="q")],
-        "htmls": [sdk.Html("<a>"), sdk.Html("<b>", inject=False)],
-    }
-)
-run.log(
-    {
-        "html_io": sdk.Html(io.StringIO("<head></head><i>x</i>")),
-        "html_f": sdk.Html(open("h.html")),
-        "html_doc": sdk.Html("<html><head><title>t</title></head><body>x</body></html>"),
-        "htmlpath": sdk.Html("h.html", data_is_not_path=True),
-    }
-)
-attempt("html_bad", sdk.Html, 5)
-attempt("mol_bad", sdk.Molecule, io.StringIO("x"))
-attempt("mol_rdkit", sdk.Molecule.from_smiles, "CC")
-run.log(
-    {
-        "h": sdk.Histogram([1, 2, 2, 3]),
-        "h64": sdk.Histogram(np.arange(100), num_bins=10),
-        "nph": sdk.Histogram(np_histogram=np.histogram([1, 2, 3], bins=3)),
-    }
-)
-attempt("h_513", sdk.Histogram, [1, 2], num_bins=513)
-attempt("h_bad", sdk.Histogram, np_histogram=([1], [1]))
-attempt("h_none", sdk.Histogram)
-run.log({"hl": [sdk.Histogram([1, 2]), sdk.Histogram([3])]})
-attempt(
-    "box3d",
-    lambda: sdk.box3d(center=(0, 0, 0), size=(1, 1, 1), orientation=(1, 0, 0, 0), color=(1, 2, 3)),
-)
-obs(
-    "box3dv",
-    str(
-        sorted(
-            sdk.box3d(center=(0, 0, 0), size=(1, 1, 1), orientation=(1, 0, 0, 0), color=(1, 2, 3))
-        )
+    "eq",
+    lambda: obs(
+        "equal",
+        [sdk.Html("a") == sdk.Html("a"), sdk.Html("a") == sdk.Html("b"), sdk.Html("a") == 5],
     ),
 )
-run.summary["sh"] = sdk.Html("<s>")
-run.summary["shist"] = sdk.Histogram([1, 2])
-run.summary["sarr"] = np.arange(100.0)
-run.finish()
+obs("attrs", [sdk.Html("x", inject=False).html])
+r2.finish()
