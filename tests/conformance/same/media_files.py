@@ -19,7 +19,7 @@ attempt("dict_in_tuple", r2.log, {"x": ({"a": 1},)})
 r2.log(
     {
         "m": {
-            1: sdk.Html("int"),
+            8: sdk.Html("int"),
             None: sdk.Html("none"),
             True: sdk.Html("t"),
             (1, 2): sdk.Html("tup"),
