@@ -11,7 +11,7 @@ import msgspec
 
 from trackd import __version__
 from trackd import identity as identities
-from trackd.config_sources import RESERVED
+from trackd.configuration import RESERVED
 from trackd.console.capture import default_emulation
 from trackd.place import WriterPlace
 from trackd.recording.recorder import Clock, Recorder

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from trackd.attaching import Ticket
-    from trackd.config_sources import FirstConfig
+    from trackd.configuration import FirstConfig
     from trackd.runs import Run
     from trackd.settings import RunMoment, Settings
 

@@ -12,7 +12,7 @@ from trackd.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from trackd.config_sources import FirstConfig
+    from trackd.configuration import FirstConfig
     from trackd.settings import Loaded
 
 #: What a sweep or a launcher decides, whatever the script says.
@@ -115,7 +115,7 @@ class SessionSettings:
             TypeError: a value has no place in a configuration, or a file has another form.
             KeyError: an entry of a file has no `value`.
         """
-        from trackd import config_sources  # loads what values need, at the first run only
+        from trackd import configuration  # loads what values need, at the first run only
 
         terminal = Terminal(settings)
         for name, keys in (("exclude", exclude), ("include", include)):
@@ -125,8 +125,8 @@ class SessionSettings:
                     f"config_{name}_keys is deprecated: use "
                     f"config=trackd.helper.parse_config(config, {name}=(...))",
                 )
-        values = config_sources.parse_config(config or {}, exclude, include)
-        return config_sources.first_config(values, self.loaded().settings, terminal.warn)
+        values = configuration.parse_config(config or {}, exclude, include)
+        return configuration.first_config(values, self.loaded().settings, terminal.warn)
 
     def _warn_once(self, terminal: Terminal, warning: str) -> None:
         if warning not in self._said:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trackd.backends import Backend
-    from trackd.config_sources import FirstConfig
+    from trackd.configuration import FirstConfig
     from trackd.run_files.saving import FileSaver
     from trackd.settings import Settings
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import trackd
-from trackd.config_sources import first_config, from_yaml_file, parse_config
+from trackd.configuration import first_config, parse_config
+from trackd.configuration.sources import from_yaml_file
 from trackd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def test_yaml_is_needed_only_for_files_and_says_so(place: Path) -> None:
     (place / "c.yaml").write_text("a: {value: 1}\n")
     source = (
         "import sys; sys.modules['yaml'] = None\n"
-        "from trackd.config_sources import parse_config\n"
+        "from trackd.configuration import parse_config\n"
         "print(parse_config({'a': 1}))\n"
         "parse_config('c.yaml')\n"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from trackd.artifacts.in_config import refuse_artifacts
-from trackd.config_sources import RESERVED, parse_config
+from trackd.configuration.sources import RESERVED, parse_config
 from trackd.errors import ConfigError
 from trackd.recording.row_check import fault
 from trackd.recording.values import to_config
