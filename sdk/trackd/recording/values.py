@@ -248,7 +248,10 @@ def _mapping(value: dict[Any, Any], form: Form, depth: int) -> dict[str, Any]:
 
 
 def _sequence(value: Any, form: Form, depth: int) -> list[Any]:
-    if _UNCHANGED.issuperset(map(type, value)):
+    kinds = set(map(type, value))
+    if kinds <= _UNCHANGED:
+        return list(value)
+    if kinds == {int} and _MIN_INT <= min(value) and max(value) <= _MAX_INT:
         return list(value)
     return [_plain(item, form, depth + 1) for item in value]
 
