@@ -251,7 +251,7 @@ def _sequence(value: Any, form: Form, depth: int) -> list[Any]:
     kinds = set(map(type, value))
     if kinds <= _UNCHANGED:
         return list(value)
-    if kinds == {int} and _MIN_INT <= min(value) and max(value) <= _MAX_INT:
+    if kinds == {int} and min(value) >= _MIN_INT and max(value) <= _MAX_INT:
         return list(value)
     return [_plain(item, form, depth + 1) for item in value]
 
