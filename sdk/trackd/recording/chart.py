@@ -6,7 +6,7 @@ import functools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
-from trackd.recording.values import MAX_DEPTH
+from trackd.recording.values import KNOWN_TYPES, MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ def _has_chart(row: Mapping[Any, Any], depth: int = 1) -> bool:
     return False
 
 
-@functools.cache
+@functools.lru_cache(KNOWN_TYPES)
 def _may_hold_chart(kind: type[Any]) -> bool:
     return issubclass(kind, Chart | dict)
 

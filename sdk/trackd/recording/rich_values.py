@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trackd.recording.recordable import Recordable, RunPlace, Slot
 from trackd.recording.texts import kind_of, type_name
 from trackd.recording.values import (
+    KNOWN_TYPES,
     check_depth,
     key_text,
     text_key,
@@ -82,7 +83,7 @@ def summary_value(value: Any, place: RunPlace | None, slot: Slot, depth: int = 1
     return to_summary(plain if found else value)
 
 
-@functools.cache
+@functools.lru_cache(KNOWN_TYPES)
 def is_rich(kind: type[Any]) -> bool:
     """Tell whether values of this type may leave more than numbers and text."""
     return issubclass(kind, (dict, ModuleType, *_LISTS)) or _find_maker(kind) is not None
@@ -119,7 +120,7 @@ def _needed(place: RunPlace | None, value: object) -> RunPlace:
     return place
 
 
-@functools.cache
+@functools.lru_cache(KNOWN_TYPES)
 def _find_maker(kind: type[Any] | ModuleType) -> Callable[[Any], Recordable] | None:
     """Return what makes a recordable of values of this type; None where none does."""
     if isinstance(kind, ModuleType):

@@ -41,6 +41,8 @@ SCALARS = frozenset({int, float, str, bool, type(None)})
 MAX_DEPTH = 64
 #: An iterator with more items is taken to be endless.
 MAX_ITERATED = 1_000_000
+#: Types whose treatment is remembered; a program that makes types all the time fills no memory.
+KNOWN_TYPES = 4096
 _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
 
@@ -198,7 +200,7 @@ def _plain(value: Any, form: Form, depth: int) -> Any:
     return _find_converter(value.__class__)(value, form, depth)
 
 
-@functools.cache
+@functools.lru_cache(KNOWN_TYPES)
 def _find_converter(kind: type[Any]) -> _Converter:
     if kind in _UNCHANGED:
         return _same
