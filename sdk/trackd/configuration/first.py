@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +25,19 @@ _LAUNCH_VARIABLE = "WANDB_CONFIG"
 _LAUNCH_PARTS = 10_000
 
 
-@dataclass(slots=True)
 class FirstConfig:
-    """What a run is configured with before it starts."""
+    """What a run is configured with before it starts.
 
-    values: dict[str, Any] = field(default_factory=dict[str, Any])
-    #: Who locked a key: `sweep` or `launch`.
-    locks: dict[str, str] = field(default_factory=dict[str, str])
+    Attributes:
+        values: plain values by name.
+        locks: who locked a name: `sweep` or `launch`.
+    """
+
+    __slots__ = ("locks", "values")
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+        self.locks: dict[str, str] = {}
 
 
 def first_config(
