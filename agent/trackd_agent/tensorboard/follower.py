@@ -8,6 +8,7 @@ training loop writes the values of a step one by one.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: A step to which nothing was added for so long is complete.
 SETTLED_S = 2.0
+#: A folder that is not there for so long is reported.
+_MISSED_S = 10.0
 _BEGUN_S = re.compile(r"tfevents\.(\d+)\.")
 _NO_EVENTS = ".profile-empty"
 
@@ -77,6 +80,8 @@ class Follower:
         self._files_dir = files_dir
         self._started_s = started_s
         self._folders: dict[str, TensorboardLogs] = {}
+        #: Since when folders are missing, in monotonic seconds; infinite once that was told.
+        self._missing_s: dict[str, float] = {}
         self._files: dict[str, _File] = {}
         self._namespaces = Namespaces(now_s)
 
@@ -103,12 +108,25 @@ class Follower:
         found: list[Followed] = []
         for logs in self._folders.values():
             namespace = self._namespaces.name(logs)
-            if namespace is None:
+            if namespace is None or self._is_missing(logs, now_s):
                 continue
             for path in _event_files(logs):
                 followed = self._read_file(path, logs, namespace, now_s, final=final)
                 found += [followed] if followed else []
         return found
+
+    def _is_missing(self, logs: TensorboardLogs, now_s: float) -> bool:
+        """Whether a folder is not there; told once, when it lasts: it may be made yet."""
+        if Path(logs.folder).is_dir():
+            self._missing_s.pop(logs.folder, None)
+            return False
+        if now_s - self._missing_s.setdefault(logs.folder, now_s) >= _MISSED_S:
+            self._missing_s[logs.folder] = math.inf
+            self.problems.append(
+                f"TensorBoard: the agent sees no folder {logs.folder}, so nothing of it is "
+                "recorded; write to a folder that this node's agent can read"
+            )
+        return True
 
     def accept(self, followed: Followed) -> None:
         """Count something as done: whoever called `read` has stored it."""

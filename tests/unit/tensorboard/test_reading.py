@@ -160,6 +160,19 @@ def test_event_files_become_files_of_the_run(tmp_path: Path) -> None:
     assert not begun.files
 
 
+def test_a_folder_that_the_agent_does_not_see_is_told_once(tmp_path: Path) -> None:
+    made = follower(tmp_path, TensorboardLogs(str(tmp_path / "elsewhere"), root=str(tmp_path)))
+    for now_s in (0.0, 5.0):
+        assert not made.read(now_s)
+    assert not made.problems
+    for now_s in (10.0, 20.0):
+        made.read(now_s)
+    assert len(made.problems) == 1
+    assert str(tmp_path / "elsewhere") in made.problems[0]
+    event_file(tmp_path / "elsewhere", scalars(0, 2))
+    assert values(read_all(made), "elsewhere/loss") == [0.0, 1.0]
+
+
 def names(tmp_path: Path, *folders: str, root: str = "", now_s: float = LATER_S) -> set[str]:
     for folder in folders:
         event_file(tmp_path / folder, scalars(0, 1))

@@ -21,8 +21,8 @@ import structlog
 from trackd_agent.core.errors import JournalFull
 from trackd_agent.runs.updates import Notice
 from trackd_agent.tensorboard import Follower, Position
-from trackd_proto.frames import FRAME_MAGIC, Scanner
-from trackd_proto.records import Followed, Kind, TensorboardLogs, decode
+from trackd_proto.frames import FRAME_MAGIC, MAX_FRAME_PAYLOAD_BYTES, Scanner
+from trackd_proto.records import Followed, Kind, TensorboardLogs, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 #: How frames begin that name a folder; searched for in what ranks send, which is cheap.
 _HEAD = struct.pack("<HBB", FRAME_MAGIC, Kind.TENSORBOARD, 0)
+_MAX_RECORD_BYTES = MAX_FRAME_PAYLOAD_BYTES
+_MAX_ROW_BYTES = MAX_FRAME_PAYLOAD_BYTES // 8
 #: Longest time that one writer keeps the others waiting, in seconds.
 _TURN_S = 0.5
 
@@ -123,7 +125,6 @@ class EventFiles:
                 for followed in found:
                     self._journal(followed)
                     follower.accept(followed)
-                self._tell(follower)
                 if time.monotonic() >= ends_at:
                     return False
         return True
@@ -133,23 +134,30 @@ class EventFiles:
             return follower.read(time.monotonic(), final=final)
 
         try:
-            return await anyio.to_thread.run_sync(read)
+            found = await anyio.to_thread.run_sync(read)
         except OSError as error:  # an image found no room
             raise JournalFull(
                 "FILES_UNWRITABLE",
                 f"files of the run cannot be written: {error}",
                 retry_after_s=1.0,
             ) from error
+        for problem in follower.problems:
+            self._tell(problem)
+        follower.problems.clear()
+        return found
 
     def _journal(self, followed: Followed) -> None:
         placed = msgspec.structs.replace(followed, after_seq=self._writer.journal.last_seq)
+        if len(encode(placed)) > _MAX_RECORD_BYTES:  # one of the rows is a huge text
+            rows = [row for row in placed.rows if len(encode(row)) <= _MAX_ROW_BYTES]
+            lost = len(placed.rows) - len(rows)
+            self._tell(f"TensorBoard: {lost} rows of {placed.file} are too large and left out")
+            placed = msgspec.structs.replace(placed, rows=rows)
         self._writer.record(Kind.FOLLOWED, placed)
 
-    def _tell(self, follower: Follower) -> None:
-        for problem in follower.problems:
-            log.warning("event_file_damaged", label=self._writer.label, problem=problem)
-            self._writer.notices.append(Notice("warning", problem))
-        follower.problems.clear()
+    def _tell(self, problem: str) -> None:
+        log.warning("event_file_problem", label=self._writer.label, problem=problem)
+        self._writer.notices.append(Notice("warning", problem))
 
     async def _open(self) -> Follower:
         """Return a follower that goes on where the journal ends."""
