@@ -45,7 +45,7 @@ class Session:
     """Open runs of this process and what they share."""
 
     def __init__(self) -> None:
-        self.settings = SessionSettings()
+        self.store = SessionSettings()
         self._runs: list[Run] = []
         #: Runs of the process from which this one was forked.
         self._inherited: list[Run] = []
@@ -59,13 +59,18 @@ class Session:
 
     # --- settings ----------------------------------------------------------------------------
 
+    @property
+    def settings(self) -> Settings:
+        """Settings of all runs of this process, under those of each `init`."""
+        return self.store.loaded().settings
+
     def set_up(self, explicit: Mapping[str, Any] | Settings | None = None) -> Settings:
         """Read settings files and environment, once, and add explicit settings."""
-        return self.settings.loaded(explicit).settings
+        return self.store.loaded(explicit).settings
 
     def forget(self) -> None:
         """Read settings anew at the next `init`."""
-        self.settings.forget()
+        self.store.forget()
 
     # --- runs --------------------------------------------------------------------------------
 
@@ -194,7 +199,7 @@ class Session:
             self.finish(run, self._hooks.exit_code)
 
     def _complain(self, text: str) -> None:
-        self.settings.complain(text)
+        self.store.complain(text)
 
     def _in_child(self) -> None:
         for run in [*self._runs, *self._inherited]:
@@ -325,7 +330,7 @@ def init(  # noqa: PLR0913 - the signature of the reference
         ConfigError: a configuration file is missing or cannot be read.
         CommError: the agent refuses this process, or nothing can be written anywhere.
     """
-    merged = session().settings.for_run(
+    merged = session().store.for_run(
         settings,
         {
             "entity": entity,
@@ -350,7 +355,7 @@ def init(  # noqa: PLR0913 - the signature of the reference
         },
     )
     del monitor_gym
-    first = session().settings.first_config(
+    first = session().store.first_config(
         config, merged, config_exclude_keys, config_include_keys
     )
     return session().init(merged, first)

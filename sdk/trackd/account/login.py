@@ -159,7 +159,7 @@ def _log_in(
         _verify(attempt.address, found, attempt.settings)
     if found:
         given = {"base_url": attempt.address, "api_key": found}
-        session().settings.loaded().take(given, "login()")
+        session().store.loaded().take(given, "login()")
         attempt.terminal.info(f"the API key for {attempt.address} is configured")
     try:
         if found and (key or typed):

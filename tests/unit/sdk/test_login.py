@@ -70,7 +70,7 @@ def test_a_key_is_verified_kept_in_private_and_found_by_the_next_run(
     assert json.loads(path.read_text()) == {server: KEY}
     assert f"base_url = {server}" in (place / "home/.config/trackd/settings").read_text()
     trackd.teardown()
-    settings = session().settings.for_run(None, {})
+    settings = session().store.for_run(None, {})
     assert (settings.base_url, settings.api_key) == (server, KEY)
     assert trackd.login() is True
     assert KEY not in "".join(capfd.readouterr())
