@@ -9,10 +9,9 @@ from trackd_agent.filestream.body import (
     Offsets,
     Outgoing,
     Request,
-    blocks_of,
     requests_of,
 )
-from trackd_agent.filestream.stream import FileStream, shared_headers
+from trackd_agent.filestream.stream import FileStream, late_file_name, shared_headers
 
 __all__ = [
     "FileStream",
@@ -20,7 +19,7 @@ __all__ = [
     "Offsets",
     "Outgoing",
     "Request",
-    "blocks_of",
+    "late_file_name",
     "requests_of",
     "shared_headers",
 ]

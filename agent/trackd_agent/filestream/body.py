@@ -54,14 +54,14 @@ class Outgoing:
     preempting: bool = False
     complete: bool = False
     exit_code: int | None = None
-    #: Further files: name, line number of the first line, lines.
-    more: list[tuple[str, int, list[str]]] = field(default_factory=list[tuple[str, int, list[str]]])
+    #: Rows whose step went back, by number.
+    late: dict[int, str] = field(default_factory=dict[int, str])
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to send."""
         lines = self.history or self.events or self.console or self.summary is not None
-        return not (lines or self.more or self.uploaded or self.preempting or self.complete)
+        return not (lines or self.late or self.uploaded or self.preempting or self.complete)
 
 
 @dataclass(slots=True)
@@ -140,10 +140,13 @@ def blocks_of(console: dict[int, str]) -> Iterator[tuple[int, list[str]]]:
         yield start, lines
 
 
-def requests_of(outgoing: Outgoing, offsets: Offsets, limit_bytes: int) -> list[Request]:
+def requests_of(
+    outgoing: Outgoing, offsets: Offsets, limit_bytes: int, late_file: str = ""
+) -> list[Request]:
     """Return the requests that carry everything, in the order in which they must be sent.
 
-    `offsets` is moved on behind the lines. Flags that must come last are in the last request.
+    `late_file` names the file of late rows. `offsets` is moved on behind the lines. Flags that
+    must come last are in the last request.
     """
     requests = [Request(preempting=outgoing.preempting)]
     room = limit_bytes
@@ -171,8 +174,8 @@ def requests_of(outgoing: Outgoing, offsets: Offsets, limit_bytes: int) -> list[
 
     place(HISTORY, offsets.history, outgoing.history)
     place(EVENTS, offsets.events, outgoing.events)
-    for name, start, lines in outgoing.more:
-        place(name, start, lines)
+    for start, lines in blocks_of(outgoing.late):
+        place(late_file, start, lines)
     if outgoing.summary is not None:
         place(SUMMARY, 0, [outgoing.summary])
     for start, lines in blocks_of(outgoing.console):

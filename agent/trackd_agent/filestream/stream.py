@@ -10,7 +10,13 @@ import structlog
 
 from trackd_agent.filestream.body import Request, drop_long_lines, requests_of
 from trackd_agent.upstream import RequestFailed
-from trackd_proto.wandb_http import ASYNC_STREAM_HEADER, LABEL_HEADER, STREAM_CLIENT_ID_HEADER
+from trackd_proto.wandb_http import (
+    ASYNC_STREAM_HEADER,
+    LABEL_HEADER,
+    LATE_FEATURE,
+    LATE_FILE_PREFIX,
+    STREAM_CLIENT_ID_HEADER,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +25,14 @@ if TYPE_CHECKING:
     from trackd_agent.upstream import Courier, RunPath
 
 log = structlog.get_logger()
+
+#: Rows whose step went back that may wait for a server that does not say whether it takes them.
+_MAX_LATE_ROWS = 10_000
+
+
+def late_file_name(writer_id: str) -> str:
+    """Return the name of the file of a writer's rows whose step went back."""
+    return f"{LATE_FILE_PREFIX}{writer_id}.jsonl"
 
 
 def shared_headers(client_id: str, label: str) -> dict[str, str]:
@@ -51,6 +65,9 @@ class FileStream:
         self.offsets = offsets
         self.stop_requested = False
         self.dropped = 0
+        #: Name of the file of rows whose step went back.
+        self.late_file = ""
+        self._late: dict[int, str] = {}
         self._courier = courier
         self._path = path
         self._headers = headers
@@ -63,8 +80,26 @@ class FileStream:
         counted in `dropped`.
         """
         self.dropped += drop_long_lines(outgoing, self._config.max_line_bytes)
-        for request in requests_of(outgoing, self.offsets, self._config.max_request_bytes):
+        self._late |= outgoing.late
+        outgoing.late = await self._take_late() if self._late else {}
+        limit_bytes = self._config.max_request_bytes
+        for request in requests_of(outgoing, self.offsets, limit_bytes, self.late_file):
             await self._deliver(request)
+
+    async def _take_late(self) -> dict[int, str]:
+        """Return the rows whose step went back that are to be sent: servers of ours take them.
+
+        While the server does not tell whether it does, they wait; nothing else waits for them.
+        """
+        try:
+            features = await self._courier.upstream.features()
+        except RequestFailed as failure:
+            log.info("features_not_told", problem=failure.problem)
+            if len(self._late) > _MAX_LATE_ROWS:
+                self._late.clear()
+            return {}
+        late, self._late = self._late, {}
+        return late if LATE_FEATURE in features else {}
 
     async def heartbeat(self) -> None:
         """Tell the server that the writer lives."""

@@ -18,7 +18,6 @@ from trackd_agent.runs.options import Attachment
 from trackd_agent.runs.recovery import Recovery, bridge_gap, clear_spools, look_after
 from trackd_agent.runs.run import MODES, Run
 from trackd_agent.runs.writer_facts import WriterFacts
-from trackd_proto.layout import run_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +112,7 @@ class RunRegistry:
         """
         if options.api_key and options.base_url:
             await self._context.upstreams.credentials.put(options.base_url, options.api_key)
-        run = self._runs.get(run_key(options.entity, options.project, options.run_id))
+        run = self._same_run(options)
         earlier = await continuing.earlier_run(options, run, self._context)
         if run is not None and options.rewind_to_step is not None:
             await self._settle(run)
@@ -165,12 +164,17 @@ class RunRegistry:
             capability=writer.capability,
         )
 
+    def _same_run(self, options: AttachOptions | ContinueOptions) -> Run | None:
+        asked = (options.entity, options.project, options.run_id)
+        known = self._runs.values()
+        return next((r for r in known if (r.entity, r.project, r.run_id) == asked), None)
+
     async def _make_way(self, options: AttachOptions) -> None:
         """Let go of an offline run that is over: its id used again begins one in its own folder.
 
         A writer under another label is one more process of the same run.
         """
-        run = self._runs.get(run_key(options.entity, options.project, options.run_id))
+        run = self._same_run(options)
         if (
             run is not None
             and not run.is_online

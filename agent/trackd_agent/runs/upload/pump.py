@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from trackd_agent.filestream import FileStream, Offsets, Outgoing, blocks_of, shared_headers
+from trackd_agent.filestream import FileStream, Offsets, Outgoing, late_file_name, shared_headers
 from trackd_agent.runs.console_files import ConsoleFiles, LogPosition
 from trackd_agent.runs.state import WriterState
 from trackd_agent.runs.updates import Notice
@@ -22,9 +22,8 @@ from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
 from trackd_agent.runs.upload.run_settings import manners_of, positive, stream_limits
-from trackd_agent.upstream import Courier, RequestFailed, Wake
+from trackd_agent.upstream import Courier, Wake
 from trackd_proto.layout import producer_name
-from trackd_proto.wandb_http import LATE_FEATURE, LATE_FILE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +37,6 @@ log = structlog.get_logger()
 
 #: Wait before what a full disk refused is tried again, in seconds.
 _DISK_RETRY_S = 1.0
-#: Rows whose step went back that may wait for a server that does not say whether it takes them.
-_MAX_LATE_ROWS = 10_000
 
 
 class Pump:
@@ -64,8 +61,6 @@ class Pump:
         self._feed: Feed | None = None
         self._files: dict[str, str] = {}
         self._dropped: dict[str, int] = {}
-        #: Rows whose step went back, by number.
-        self._late: dict[int, str] = {}
         self._log = LogPosition()
         self._console: ConsoleFiles | None = None
         self._full_bytes = context.config.request_bytes
@@ -194,6 +189,7 @@ class Pump:
         path, limits = uplink.upsert.path, stream_limits(self._context.rooms.filestream, settings)
         self._heartbeat_s = limits.heartbeat_s
         stream = FileStream(self.courier, path, self._stream_headers(), offsets, limits)
+        stream.late_file = late_file_name(producer_name(writer.producer))
         self.stream = stream
         if saved is None:
             while not await self._store():  # before the first line: where the stream began must
@@ -248,9 +244,8 @@ class Pump:
         positions = feed.positions
         updates = state.take()
         await self._pass_on(updates)
-        self._late |= updates.late
         outgoing = Outgoing(
-            more=await self._take_late() if self._late else [],
+            late=updates.late,
             history=updates.history,
             events=updates.events,
             console=updates.console,
@@ -265,23 +260,6 @@ class Pump:
         feed.read_bytes = 0
         if self._memory.is_due:
             await self._store()
-
-    async def _take_late(self) -> list[tuple[str, int, list[str]]]:
-        """Return what to send of rows whose step went back; only servers of ours take them.
-
-        While the server does not tell whether it does, they wait: nothing else may wait for them.
-        """
-        try:
-            features = await self._uplink.upstream.features()
-        except RequestFailed as failure:
-            log.info("features_not_told", problem=failure.problem)
-            if len(self._late) > _MAX_LATE_ROWS:
-                self._late.clear()
-            return []
-        late, self._late = self._late, {}
-        name = f"{LATE_FILE_PREFIX}{producer_name(self.writer.producer)}.jsonl"
-        blocks = blocks_of(late) if LATE_FEATURE in features else ()
-        return [(name, start, lines) for start, lines in blocks]
 
     def _note_lost(self, feed: Feed) -> None:
         if lost := feed.lost:
