@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trackd.console import ConsoleCapture
     from trackd.context import WriterContext
-    from trackd.notebooks import Cells
+    from trackd.lifecycle.notebooks import Cells
     from trackd.recording.recordable import RunPlace
     from trackd.recording.recorder import Recorder
     from trackd.recording.spool import Spool

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from typing import Self, TextIO
 
     from trackd.alerts import AlertLevel
-    from trackd.attaching import Ticket
     from trackd.backends import Backend
     from trackd.context import RunIdentity
+    from trackd.lifecycle.attaching import Ticket
     from trackd.metrics import Metric
     from trackd.run_files.saving import FileSaver
     from trackd.run_status import RunStatus
@@ -260,13 +260,13 @@ class Run(RunArtifacts):
         Returns:
             False where this is no notebook, or one that shows no frames.
         """
-        from trackd import notebooks
+        from trackd.lifecycle import notebooks
 
         return notebooks.display(self, height, hidden=hidden)
 
     def to_html(self, height: int = 420, hidden: bool = False) -> str:
         """Return a frame with the run's page as HTML; see `display`."""
-        from trackd import notebooks
+        from trackd.lifecycle import notebooks
 
         return notebooks.to_html(self, height, hidden=hidden)
 
@@ -306,7 +306,7 @@ class Run(RunArtifacts):
             ) from None
 
     def __reduce__(self) -> tuple[Callable[[Ticket], Run], tuple[Ticket]]:
-        from trackd import attaching  # loads a lot, and few pickle runs
+        from trackd.lifecycle import attaching  # loads a lot, and few pickle runs
 
         return attaching.enter, (attaching.ticket_of(self),)
 

@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from trackd.errors import Error
-from trackd.exits import ExitHooks
 from trackd.identity import generate_producer
+from trackd.lifecycle.exits import ExitHooks
 from trackd.sending import quiet_grpc
 from trackd.session_settings import SessionSettings
 from trackd.terminal import Terminal
@@ -18,8 +18,8 @@ from trackd.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from trackd.attaching import Ticket
     from trackd.configuration import FirstConfig
+    from trackd.lifecycle.attaching import Ticket
     from trackd.runs import Run
     from trackd.settings import RunMoment, Settings
 
@@ -130,7 +130,7 @@ class Session:
         key = ticket.identity.run_id, ticket.producer
         if key not in self._entered:
             quiet_grpc.load()
-            from trackd import attaching
+            from trackd.lifecycle import attaching
 
             self._entered[key] = run = attaching.join(ticket, self.finish)
             if not run.is_finished:
@@ -153,7 +153,7 @@ class Session:
         for runs in (self._runs, self._inherited):
             if run in runs:
                 runs.remove(run)
-        from trackd import continuing
+        from trackd.lifecycle import continuing
         from trackd.messages import print_footer
 
         if not exit_code:
@@ -222,7 +222,7 @@ def session() -> Session:
 def _chosen_reinit(reinit: str | bool) -> str:
     """Return what a second `init` does; by default notebooks start anew."""
     if reinit == "default":
-        from trackd import notebooks
+        from trackd.lifecycle import notebooks
 
         reinit = notebooks.in_notebook()
     if isinstance(reinit, str):
@@ -355,7 +355,5 @@ def init(  # noqa: PLR0913 - the signature of the reference
         },
     )
     del monitor_gym
-    first = session().store.first_config(
-        config, merged, config_exclude_keys, config_include_keys
-    )
+    first = session().store.first_config(config, merged, config_exclude_keys, config_include_keys)
     return session().init(merged, first)

@@ -7,19 +7,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackd import continuing, folders, notebooks
+from trackd import folders
 from trackd import identity as identities
 from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.console import ConsoleCapture, check_levels
 from trackd.console.feed import feed
 from trackd.context import RunIdentity, WriterContext
+from trackd.lifecycle import continuing, notebooks
+from trackd.lifecycle.stopping import stopper
 from trackd.logs import open_debug_log
 from trackd.messages import print_header
 from trackd.recording.values import config_record
 from trackd.run_files import environment, provenance
 from trackd.runs import Run
 from trackd.sending.discovery import Discovery
-from trackd.stopping import stopper
 from trackd.terminal import Terminal
 from trackd.writer import Writer
 from trackd_proto.layout import RunFolderFacts

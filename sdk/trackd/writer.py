@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from trackd import __version__
 from trackd import identity as identities
 from trackd.context import start_record
-from trackd.continuing import run_ref
 from trackd.errors import CommError, LabelInUseError, UsageError
+from trackd.lifecycle.continuing import run_ref
 from trackd.messages.footer import Digest
 from trackd.run_status import RunStatus
 from trackd.sending.agent_link import AgentCallError
