@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trackd import settings as settings_module
@@ -10,7 +11,7 @@ from trackd.settings import FIELDS, Settings
 from trackd.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from trackd.configuration import FirstConfig
     from trackd.settings import Loaded
@@ -71,8 +72,9 @@ class SessionSettings:
         Raises:
             ValueError: a value is refused.
             UsageError: a value is refused.
+            TypeError: `given` is neither settings nor a dictionary.
         """
-        own = given if isinstance(given, Settings) else Settings(**(given or {}))
+        own = given if isinstance(given, Settings) else _settings_of(given)
         for name, value in arguments.items():
             if value is not None:
                 setattr(own, name, value)
@@ -147,6 +149,12 @@ def _find_key(settings: Settings, terminal: Terminal) -> None:
             f"there is no API key for {address}: everything is kept on this node and uploaded "
             "once there is one; run `trackd login`, or set TRACKD_API_KEY"
         )
+
+
+def _settings_of(given: Mapping[str, Any] | None) -> Settings:
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(f"settings={given!r}: use trackd.Settings(...) or a dictionary")
+    return Settings(**(given or {}))
 
 
 def _take_away(values: dict[str, Any], session: Settings) -> list[str]:

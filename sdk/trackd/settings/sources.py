@@ -79,6 +79,8 @@ def load(explicit: Mapping[str, Any] | Settings | None = None) -> Loaded:
     for name, (variable, value) in _by_field(loaded.environ).items():
         loaded.take({name: value}, f"environment: {variable}")
     loaded.take(given, "setup()")
+    if "settings_system" not in loaded.sources:
+        loaded.settings.settings_system = str(user_file(environ))
     if "root_dir" not in loaded.sources:  # runs stay together when the program changes folders
         loaded.settings.root_dir = os.getcwd()  # noqa: PTH109
     return loaded
