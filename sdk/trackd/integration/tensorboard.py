@@ -13,6 +13,7 @@ import importlib.util
 import os
 import platform
 import re
+import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,9 @@ class _Patches:
         self.save = True
         self.root = ""
         self._originals: list[tuple[Any, Callable[..., None]]] = []
-        self._folders: set[str] = set()
+        #: When the last run began here, also where it goes on with an earlier one: what that one
+        #: wrote is in it already. In seconds since 1970.
+        self._since_s = 0.0
         #: Writers whose rest is flushed when a run ends.
         self._writers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -89,6 +92,7 @@ class _Patches:
 
     def prepare(self, run: Run) -> None:
         """Let a run record event files."""
+        self._since_s = time.time()
         recorder = run.backend.recorder
         if isinstance(recorder, Recorder):
             recorder.ignored_steps = _NO_STEPS
@@ -105,7 +109,6 @@ class _Patches:
         run = session().run
         if run is None or run.is_finished:
             return
-        self._folders.add(folder)
         root = _own_root(folder)
         if not root and self.root:
             root = str(Path(self.root).absolute())
@@ -115,7 +118,7 @@ class _Patches:
                     "its keys are named from the folder itself"
                 )
                 root = ""
-        _follow(run, folder, root, save=self.save, since_s=run.start_time)
+        _follow(run, folder, root, save=self.save, since_s=self._since_s)
 
 
 @functools.cache
