@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from trackd_agent.daemon.servers import NoSuchRun
 from trackd_agent.journal import read_folder
-from trackd_agent.runs.console import Console
+from trackd_agent.runs.console import Console, console_class
 from trackd_agent.runs.folders.run_folder import WriterSource, find_writers
 from trackd_proto import records
 from trackd_proto.records import ConsoleOutput, Kind
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from trackd_agent.daemon.servers import Server
     from trackd_proto.layout import RunFolderFacts
+    from trackd_proto.records import Start
 
 _PAGE_LINES = 1000
 _LOG_LINES = """
@@ -79,17 +80,16 @@ class JournalConsole:
         for source in find_writers(self._run_dir, self._facts):
             if source.producer not in self._writers:
                 start = source.start_or_substitute(self._facts)
-                label = start.label if start else ""
-                self._writers[source.producer] = _WriterConsole(label)
+                self._writers[source.producer] = _WriterConsole(start)
             shown += self._writers[source.producer].poll(source)
         return shown
 
 
 class _WriterConsole:
-    def __init__(self, label: str) -> None:
-        self._label = label
+    def __init__(self, start: Start | None) -> None:
+        self._label = start.label if start else ""
         self._seq = 0
-        self._console = Console(label)
+        self._console = (console_class(start) if start else Console)(self._label)
         self._lines: dict[int, str] = {}
         self._settled = _Settled()
 

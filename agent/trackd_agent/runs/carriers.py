@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import anyio
+
     from trackd_agent.runs.state import WriterState
 
 
 class Carrier(Protocol):
     """What a writer knows of a pump that carries it to a server."""
+
+    over: anyio.Event
 
     @property
     def acked_seq(self) -> int: ...  # noqa: D102
@@ -50,6 +54,19 @@ class Carriers:
     def add(self, carrier: Carrier) -> None:
         """One more server."""
         self._all.append(carrier)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def are_over(self) -> bool:
+        """Whether each has come to the end of a writer that has ended."""
+        return all(carrier.over.is_set() for carrier in self._all)
+
+    async def wait_until_over(self) -> None:
+        """Wait until they are over."""
+        for carrier in self._all:
+            await carrier.over.wait()
 
     def replace(self, old: Carrier, new: Carrier) -> None:
         """A pump started anew."""

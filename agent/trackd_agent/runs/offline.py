@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from trackd_agent.runs.console_files import ConsoleFiles
+from trackd_agent.runs.console import ConsoleFiles
 from trackd_agent.runs.state import WriterState
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.upstream import Wake

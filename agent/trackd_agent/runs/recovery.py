@@ -10,6 +10,7 @@ import structlog
 
 from trackd_agent.core.errors import JournalFull
 from trackd_agent.runs import liveness, spool
+from trackd_agent.runs.offline import OfflineReader
 from trackd_agent.runs.writer import AGENT_SUFFIX
 from trackd_agent.runs.writer_facts import WriterFacts
 from trackd_proto.layout import journal_root, run_hash, spool_root
@@ -158,6 +159,17 @@ class Recovery:
         elif str(folder) not in self._unattributed:
             self._unattributed.add(str(folder))
             log.error("spool_without_first_record", folder=str(folder))
+
+
+def new_readers(run: Run, context: RunsContext) -> list[OfflineReader]:
+    """Return readers for the writers of an offline run that have none yet."""
+    made: list[OfflineReader] = []
+    for writer in [] if run.is_online else run.writers:
+        if not writer.pumps:
+            reader = OfflineReader(writer, context)
+            writer.pumps.add(reader)
+            made.append(reader)
+    return made
 
 
 async def look_after(writer: Writer) -> None:

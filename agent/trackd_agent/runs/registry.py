@@ -15,7 +15,13 @@ from trackd_agent.core.errors import InvalidRequest, JournalFull, NotAllowed, Un
 from trackd_agent.runs import continuing, operators
 from trackd_agent.runs.context import RoomConfigs, RunsContext
 from trackd_agent.runs.options import Attachment
-from trackd_agent.runs.recovery import Recovery, bridge_gap, clear_spools, look_after
+from trackd_agent.runs.recovery import (
+    Recovery,
+    bridge_gap,
+    clear_spools,
+    look_after,
+    new_readers,
+)
 from trackd_agent.runs.run import MODES, Run
 from trackd_agent.runs.writer_facts import WriterFacts
 
@@ -181,7 +187,9 @@ class RunRegistry:
             and options.label in [w.label for w in run.writers]
         ):
             with anyio.move_on_after(self._context.config.detach_wait_s):
-                await run.read_to_end()
+                for writer in run.writers:
+                    if not writer.is_alive:
+                        await writer.pumps.wait_until_over()
             await self._watch_over(run)
 
     def writer(self, capability: str) -> Writer:
@@ -209,7 +217,7 @@ class RunRegistry:
             if not uplink.is_running:
                 uplink.is_running = True
                 self._tasks.start_soon(self._run_uplink, run, uplink)
-        for reader in run.new_readers():
+        for reader in new_readers(run, self._context):
             self._tasks.start_soon(reader.run)
 
     async def _run_uplink(self, run: Run, uplink: Uplink) -> None:

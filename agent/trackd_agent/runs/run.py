@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
 from trackd_agent.runs.liveness import looks_dead
-from trackd_agent.runs.offline import OfflineReader
 from trackd_agent.runs.options import RunRef, RunSnapshot
 from trackd_agent.runs.updates import Notice
 from trackd_agent.runs.upload.uplink import Uplink
@@ -44,7 +43,6 @@ class Run:
         self.started_s = facts.attached_s
         self.writers: list[Writer] = []
         self.uplinks: list[Uplink] = []
-        self._readers: dict[int, OfflineReader] = {}
         self._own_server_url = ""
         self._context = context
         self._trouble_since_s = 0.0
@@ -140,25 +138,6 @@ class Run:
             uplink.add(writer)
         return writer
 
-    def new_readers(self) -> list[OfflineReader]:
-        """Return readers for the writers of an offline run that have none yet."""
-        if self.is_online:
-            return []
-        made: list[OfflineReader] = []
-        for writer in self.writers:
-            if writer.producer not in self._readers:
-                reader = OfflineReader(writer, self._context)
-                self._readers[writer.producer] = reader
-                writer.pumps.add(reader)
-                made.append(reader)
-        return made
-
-    async def read_to_end(self) -> None:
-        """Wait for the readers of offline writers that have ended."""
-        for writer in self.writers:
-            if not writer.is_alive and (reader := self._readers.get(writer.producer)):
-                await reader.over.wait()
-
     def substitute_start(self, producer: int) -> Start:
         """Return a first record for a writer of this run whose own cannot be read.
 
@@ -206,7 +185,9 @@ class Run:
     @property
     def is_uploading(self) -> bool:
         """Whether something is on its way, or may be."""
-        return any(carrier.is_running for carrier in (*self.uplinks, *self._readers.values()))
+        return any(uplink.is_running for uplink in self.uplinks) or (
+            not self.is_online and any(not writer.pumps.are_over for writer in self.writers)
+        )
 
     @property
     def problem(self) -> str:

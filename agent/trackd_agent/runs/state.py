@@ -14,11 +14,10 @@ import msgspec
 
 from trackd_agent.runs import tree
 from trackd_agent.runs.config_tree import ConfigTree
-from trackd_agent.runs.console import Console
+from trackd_agent.runs.console import console_class
 from trackd_agent.runs.history_sample import HistorySample
 from trackd_agent.runs.metrics import MetricDefinitions, metric_path
 from trackd_agent.runs.rows import RowMerger, StepWentBack
-from trackd_agent.runs.screen import ScreenConsole
 from trackd_agent.runs.summary import Summary
 from trackd_agent.runs.updates import Notice, Updates
 from trackd_proto import records
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 MAX_LINE_BYTES = 10 * 1024 * 1024 - 100 * 1024
 _SNAPSHOT_VERSION = 1
 _WHOLE_MAPPING_EXT = 1
-#: Console modes whose text a whole screen is made of.
-_WHOLE_SCREEN = ("wrap_emu", "redirect")
 _BAD_PAYLOAD_ERRORS = (ValueError, TypeError, OverflowError, RecursionError)
 
 
@@ -76,7 +73,7 @@ class WriterState:
         for name, value in start.summary.items():
             self._summary.put((name,), value)
         self._config = ConfigTree(start.config)
-        self._console = _console_class(start)(start.label)
+        self._console = console_class(start)(start.label)
         self._updates = Updates(config_changed=True, facts_changed=True)
         #: How far event files were read: offset and namespace, by path.
         self.followed: dict[str, tuple[int, str]] = {}
@@ -337,18 +334,13 @@ class WriterState:
         state._summary = Summary.from_state(summary[1])
         state._summary.changed = summary[0]
         state._config = ConfigTree.from_state(config)
-        state._console = _console_class(state.start).from_state(console)
+        state._console = console_class(state.start).from_state(console)
         state._updates = msgspec.convert(updates, Updates)
         if later:  # an agent of an earlier version knew of no event files
             state.followed = {file: (at, name) for file, (at, name) in later[0].items()}
         if later[1:]:
             state.sample = HistorySample.from_state(later[1])
         return state
-
-
-def _console_class(start: Start) -> type[Console | ScreenConsole]:
-    """Return the emulation that the run asked for."""
-    return ScreenConsole if start.settings.get("console") in _WHOLE_SCREEN else Console
 
 
 def encode_json(value: dict[str, Any]) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tests.support.frames import start
 
-from trackd_agent.runs import console_files
-from trackd_agent.runs.console_files import ConsoleFiles, LogPosition, console_file_name
+from trackd_agent.runs.console import ConsoleFiles, LogPosition, console_file_name
+from trackd_agent.runs.console import files as console_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackd_agent.runs.screen import ScreenConsole
+from trackd_agent.runs.console import ScreenConsole
 from trackd_proto.records import LOG_LINES, ConsoleOutput
 
 PIECES = st.sampled_from(

@@ -11,7 +11,7 @@ import structlog
 
 from trackd_agent.core.errors import AgentError
 from trackd_agent.journal import Checkpoints
-from trackd_agent.runs.console_files import LogPosition  # noqa: TC001 - msgspec resolves it
+from trackd_agent.runs.console import LogPosition  # noqa: TC001 - msgspec resolves it
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ import anyio.to_thread
 import structlog
 
 from trackd_agent.filestream import FileStream, Offsets, Outgoing, late_file_name, shared_headers
-from trackd_agent.runs.console_files import ConsoleFiles, LogPosition
+from trackd_agent.runs.console import ConsoleFiles, LogPosition
 from trackd_agent.runs.state import WriterState
 from trackd_agent.runs.updates import Notice
 from trackd_agent.runs.upload import ending

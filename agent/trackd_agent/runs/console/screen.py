@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from trackd_agent.runs.console import encode_line
+from trackd_agent.runs.console.lines import encode_line
 from trackd_proto.records import LOG_LINES
 
 if TYPE_CHECKING:
