@@ -276,6 +276,23 @@ async def test_a_run_is_rewound(tmp_path: Path) -> None:
         assert rows == [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 500)]
 
 
+async def test_a_forked_run_has_the_history_of_its_parent(tmp_path: Path) -> None:
+    script = """
+    run = wandb.init(project="p", id="r")
+    for n in range(10):
+        run.log({"x": n})
+    run.finish()
+    run = wandb.init(project="p", id="child", fork_from="r?_step=2")
+    run.log({"x": 500})
+    run.finish()
+    """
+    async with running_server(tmp_path) as server:
+        run_script(server, tmp_path / "fork", script)
+        rows = [(row["_step"], row["x"]) for row in server.document("child")["history"]]
+        assert rows == [(0, 0), (1, 1), (2, 2), (3, 500)]
+        assert len(server.document("r")["history"]) == 10
+
+
 async def test_a_failed_script_is_a_failed_run(tmp_path: Path) -> None:
     script = """
     run = wandb.init(project="p", id="r")

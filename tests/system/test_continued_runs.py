@@ -153,6 +153,25 @@ async def test_must_and_never_say_what_is_wrong(tmp_path: Path) -> None:
         assert "resume='never': run 'r' of project 'p' exists" in kept["error"]
 
 
+async def test_a_server_that_does_not_answer_keeps_only_must_from_training(tmp_path: Path) -> None:
+    script = """
+try:
+    run = trackd.init(project="p", id="r", resume=HOW, settings={"init_timeout": 1.5,
+                      "base_url": "http://127.0.0.1:9"})
+    run.log({"x": 0})
+    keep(step=run.step)
+except trackd.CommError as error:
+    keep(error=str(error))
+"""
+    async with running_agent(tmp_path) as agent:
+        trainings = Trainings(agent, tmp_path)
+        output, kept = await trainings.train(script, HOW="allow")
+        assert kept == {"step": 1}
+        assert "run r: what it has so far is not known" in output
+        _, kept = await trainings.train(script.replace('"r"', '"r2"'), HOW="must")
+        assert "what it has so far is not known" in kept["error"]
+
+
 async def test_auto_goes_on_with_the_run_that_did_not_end_well(tmp_path: Path) -> None:
     script = "run = trackd.init(project='p', resume='auto')\nkeep(id=run.id, resumed=run.resumed)\n"
     async with running_agent(tmp_path) as agent:
