@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trackd import settings as settings_module
 from trackd.settings import FIELDS, Settings
@@ -151,10 +151,12 @@ def _find_key(settings: Settings, terminal: Terminal) -> None:
         )
 
 
-def _settings_of(given: Mapping[str, Any] | None) -> Settings:
-    if given is not None and not isinstance(given, Mapping):
+def _settings_of(given: object) -> Settings:
+    if given is None:
+        return Settings()
+    if not isinstance(given, Mapping):
         raise TypeError(f"settings={given!r}: use trackd.Settings(...) or a dictionary")
-    return Settings(**(given or {}))
+    return Settings(**cast("Mapping[str, Any]", given))
 
 
 def _take_away(values: dict[str, Any], session: Settings) -> list[str]:

@@ -71,8 +71,8 @@ class IdentityFields:
         None, rules.moment, "Step of another run to start from, as `<run id>?_step=<number>`."
     )
     resumed: bool = setting(False, rules.boolean, "Whether an earlier run is continued.")
-    allow_val_change: bool = setting(
-        False, rules.boolean, "Accepted by `init`, which may always change config values."
+    allow_val_change: bool = inert_setting(
+        False, rules.boolean, "`init` may always set values; `config.update` has an argument for it"
     )
     config_paths: tuple[str, ...] | None = setting(
         None, rules.texts, "YAML files with values for `config`; later ones win."

@@ -172,22 +172,16 @@ def _split(name: str, text: str, lists: set[str] | frozenset[str]) -> Any:
 
 def user_files(environ: Mapping[str, str]) -> list[Path]:
     """Return the user's settings files, the weakest first: wandb's, then ours."""
-    found: list[Path] = []
-    for prefix, product in zip(_PREFIXES, _PRODUCTS, strict=True):
-        folder = environ.get(f"{prefix}CONFIG_DIR")
-        found.append((Path(folder).expanduser() if folder else _config_dir(product)) / "settings")
-    return found
+    theirs = environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb"
+    base = environ.get("XDG_CONFIG_HOME") or "~/.config"
+    named = environ.get("TRACKD_CONFIG_DIR") or environ.get("WANDB_CONFIG_DIR")
+    folders = dict.fromkeys((theirs, named or f"{base}/trackd"))
+    return [Path(folder).expanduser() / "settings" for folder in folders]
 
 
 def user_file(environ: Mapping[str, str]) -> Path:
     """Return the user's settings file that `login` writes to."""
     return user_files(environ)[-1]
-
-
-def _config_dir(product: str) -> Path:
-    """Return the usual folder for the configuration of a program."""
-    base = os.environ.get("XDG_CONFIG_HOME") if product == "trackd" else ""
-    return Path(base or "~/.config").expanduser() / product
 
 
 def _workspace_files() -> list[Path]:

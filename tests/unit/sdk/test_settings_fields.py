@@ -114,6 +114,7 @@ def test_a_hidden_folder_is_used_where_it_exists(place: Path) -> None:
 
 
 def test_each_value_remembers_its_source(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRACKD_X_SAVE_REQUIREMENTS", raising=False)
     (place / "trackd").mkdir()
     (place / "trackd" / "settings").write_text("[default]\nentity = team\nproject = p\n")
     monkeypatch.setenv("WANDB_PROJECT", "theirs")
