@@ -33,6 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TRACKD_SERVICE", f"unix:{tmp_path}/s.sock")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("TRACKD_X_SAVE_REQUIREMENTS", "false")  # no records but those of the test
     trackd.teardown()  # the environment is read once a session
     return tmp_path
 
