@@ -81,12 +81,12 @@ class Session:
 
     def init(self, settings: Settings, config: FirstConfig) -> Run:
         """Start a run, or return the open one, as `reinit` says."""
-        settings.reinit = _chosen_reinit(settings.reinit)
+        reinit = _chosen_reinit(settings.reinit)
         runs = () if settings.mode == "disabled" else (*self._inherited, *self._runs)
         open_runs = [run for run in runs if not run.is_finished]
-        if open_runs and settings.reinit != "create_new":
+        if open_runs and reinit != "create_new":
             terminal = Terminal(settings)
-            if settings.reinit == "return_previous":
+            if reinit == "return_previous":
                 if settings.resume == "must":
                     raise Error(
                         "init(resume='must'): a run is open already: finish it first, or use "
@@ -340,7 +340,6 @@ def init(  # noqa: PLR0913 - the signature of the reference
             "run_name": name,
             "run_notes": notes,
             "run_tags": tags,
-            "allow_val_change": allow_val_change,
             "run_group": group,
             "run_job_type": job_type,
             "mode": mode,
@@ -354,6 +353,6 @@ def init(  # noqa: PLR0913 - the signature of the reference
             "anonymous": anonymous,
         },
     )
-    del monitor_gym
+    del allow_val_change, monitor_gym  # `init` may always set values
     first = session().store.first_config(config, merged, config_exclude_keys, config_include_keys)
     return session().init(merged, first)

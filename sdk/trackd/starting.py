@@ -52,23 +52,29 @@ def identify(settings: Settings, config: FirstConfig) -> RunIdentity:
     project = settings.project or identities.default_project(program)
     if disabled and project == identities.NO_PROJECT:
         project = "dummy"
-    label = settings.x_label
+    label, is_shared = settings.x_label, settings.mode == "shared"
+    label_is_explicit = bool(label)
     if label is None:
-        shared = settings.mode == "shared"
-        label = identities.rank_label(os.environ) or (identities.shared_label() if shared else "")
+        label = identities.rank_label(os.environ)
+        label = label or (identities.shared_label() if is_shared else "")
+    if is_shared:
+        settings.x_label = label
     settings.update({"run_id": run_id, "project": project})
+    if disabled:
+        settings.entity = settings.entity or "dummy"
+        settings.run_name = settings.run_name or f"dummy-{run_id}"
     return RunIdentity(
         run_id=run_id,
         project=project,
-        entity=settings.entity or ("dummy" if disabled else ""),
+        entity=settings.entity or "",
         mode=settings.mode,
-        name=settings.run_name or (f"dummy-{run_id}" if disabled else None),
+        name=settings.run_name,
         group=settings.run_group,
         job_type=settings.run_job_type,
         notes=settings.run_notes,
         tags=settings.run_tags or (),
         label=label,
-        label_is_explicit=bool(settings.x_label),
+        label_is_explicit=label_is_explicit,
         # As read back from a record: keys of nested mappings are text, as in the reference.
         config=config.values if disabled else config_record(config.values),
         locks=config.locks,
