@@ -12,7 +12,6 @@ import msgspec
 from trackd import __version__
 from trackd import identity as identities
 from trackd.configuration import RESERVED
-from trackd.console.capture import default_emulation
 from trackd.place import WriterPlace
 from trackd.recording.recorder import Clock, Recorder
 from trackd.recording.spool import SpoolLimits
@@ -166,4 +165,4 @@ def agent_settings(settings: Settings) -> dict[str, Any]:
         for name, value in settings.given().items()
         if FIELDS[name].for_agent and (is_private or not FIELDS[name].is_secret)
     }
-    return {"console": default_emulation(), **found}
+    return {"console": identities.default_emulation(), **found}

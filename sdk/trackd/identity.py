@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import string
@@ -24,6 +25,19 @@ _RANK_VARIABLES = (
     ("LOCAL_RANK", "LOCAL_WORLD_SIZE"),
 )
 _STARTTIME_FIELD = 22
+
+
+def default_emulation() -> str:
+    """Return how the agent is to read what is printed where no setting says it.
+
+    On a terminal programs draw with all that terminals understand; elsewhere escape sequences
+    are text, as for the reference.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, TypeError, ValueError):  # replaced, or closed
+            if stream.isatty():
+                return "wrap_emu"
+    return "wrap"
 
 
 def generate_id() -> str:

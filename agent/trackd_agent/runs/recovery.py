@@ -10,7 +10,7 @@ import structlog
 
 from trackd_agent.core.errors import JournalFull
 from trackd_agent.runs import liveness, spool
-from trackd_agent.runs.offline import OfflineReader
+from trackd_agent.runs.upload.offline import OfflineReader
 from trackd_agent.runs.writer import AGENT_SUFFIX
 from trackd_agent.runs.writer_facts import WriterFacts
 from trackd_proto.layout import journal_root, run_hash, spool_root

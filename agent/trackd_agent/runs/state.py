@@ -15,7 +15,7 @@ import msgspec
 from trackd_agent.runs import tree
 from trackd_agent.runs.config_tree import ConfigTree
 from trackd_agent.runs.console import console_class
-from trackd_agent.runs.history_sample import HistorySample
+from trackd_agent.runs.digest import HistorySample
 from trackd_agent.runs.metrics import MetricDefinitions, metric_path
 from trackd_agent.runs.rows import RowMerger, StepWentBack
 from trackd_agent.runs.summary import Summary

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -123,19 +121,6 @@ class ConsoleCapture:
         if self._feed is not None:
             self._feed.abandon()
             self._feed = None
-
-
-def default_emulation() -> str:
-    """Return how the agent is to read what is printed where no setting says it.
-
-    On a terminal programs draw with all that terminals understand; elsewhere escape sequences
-    are text, as for the reference.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, TypeError, ValueError):  # replaced, or closed
-            if stream.isatty():
-                return "wrap_emu"
-    return "wrap"
 
 
 def write_logs(sink: RecordSink, console: ConsoleCapture | None, text: str) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackd_agent.runs.history_sample import HistorySample
+from trackd_agent.runs.digest import HistorySample
 
 ROWS = st.lists(
     st.dictionaries(
