@@ -56,6 +56,7 @@ class Watcher:
         self._modules: dict[int, Module] = {}
         self._with_graph: set[int] = set()
         self._count = 0
+        run.before_finish(self._unwatch_all)  # modules live on, and should not pay for it
 
     def watch(
         self,
@@ -93,12 +94,8 @@ class Watcher:
 
     def unwatch(self, models: Module | Sequence[Module] | None) -> None:
         """Remove the hooks of some modules, or all."""
-        if models is None:
-            for handle in self._handles.values():
-                handle.remove()
-            self._handles.clear()
-            self._names.clear()
-            self._modules.clear()
+        if models is None or self._run.is_finished:
+            self._unwatch_all()
             return
         for module in models if isinstance(models, list | tuple) else (cast("Module", models),):
             names = self._names.pop(id(module), None)
@@ -108,6 +105,13 @@ class Watcher:
             for name in names:
                 self._handles.pop(name).remove()
             del self._modules[id(module)]
+
+    def _unwatch_all(self) -> None:
+        for handle in self._handles.values():
+            handle.remove()
+        self._handles.clear()
+        self._names.clear()
+        self._modules.clear()
 
     # --- hooks -------------------------------------------------------------------------------
 

@@ -62,7 +62,9 @@ net = torch.nn.Linear(2, 1)
 run = sdk.init(project="w", id="w1")
 run.watch(net, log="all", log_freq=1, log_graph=True)
 run.finish()
-net(torch.ones(1, 2)).sum().backward()  # hooks of a run that is over stay silent
+assert not net._forward_hooks  # a run that is over leaves no hooks
+net(torch.ones(1, 2)).sum().backward()
+run.unwatch(net)
 with sdk.init(project="w", id="w2") as second:
     second.watch(net, log="gradients", log_freq=1)
     net(torch.ones(1, 2)).sum().backward()
