@@ -170,3 +170,17 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(trackd.Error, match=r"Image needs PIL.*pip install 'trackd\[media\]'"):
         trackd.Image(RGB)
+
+
+@pytest.mark.parametrize(("symlink", "links", "is_symbolic"), [(True, 1, True), (False, 2, False)])
+def test_files_of_the_user_may_be_linked_instead_of_copied(
+    agent: SmallAgent, place: Path, symlink: bool, links: int, is_symbolic: bool
+) -> None:
+    del agent
+    Pillow.fromarray(RGB).save(place / "a.png")
+    settings = {"allow_media_symlink": True, "symlink": symlink}
+    with trackd.init(project="p", id="r", mode="offline", settings=settings) as run:
+        run.log({"a": trackd.Image("a.png")})
+        [path] = (place / run.dir / "media" / "images").iterdir()
+    assert (path.is_symlink(), (place / "a.png").stat().st_nlink) == (is_symbolic, links)
+    assert path.read_bytes() == (place / "a.png").read_bytes()
