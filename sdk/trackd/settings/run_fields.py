@@ -188,7 +188,7 @@ class OutputFields:
         "wrap",
         rules.one_of(*_CONSOLE, aliases={"auto": "wrap"}),
         "How what is printed is captured: `wrap` (also `wrap_raw`), `wrap_emu`, `redirect`, "
-        "`off`; `auto` is `wrap`.",
+        "`off`; `auto` is `wrap`. Not set, output to a terminal is read as for `wrap_emu`.",
     )
     console_multipart: bool = agent_setting(
         False, rules.boolean, "Write the console to parts under `logs/`; each goes when closed."
