@@ -16,7 +16,6 @@ from trackd.place import WriterPlace
 from trackd.recording.recorder import Clock, Recorder
 from trackd.recording.spool import SpoolLimits
 from trackd.recording.spool_place import open_spool
-from trackd.recording.values import config_record
 from trackd.settings import FIELDS
 from trackd_proto.records import Start
 
@@ -108,7 +107,7 @@ def start_record(
 
     Args:
         context: of the run.
-        config: first configuration.
+        config: first configuration, as `config_record` gives it.
         parent_producer: not 0 for a forked child, which the agent follows through its spool.
         first_step: number of its first row.
         is_guest: a forked child in the run of its parent, which it never ends.
@@ -132,7 +131,7 @@ def start_record(
         job_type=identity.job_type,
         tags=list(identity.tags),
         notes=identity.notes,
-        config=config_record({k: v for k, v in config.items() if k != RESERVED or v}),
+        config={k: v for k, v in config.items() if k != RESERVED or v},
         base_url=settings.base_url or "",
         primary=settings.x_primary and not is_guest,
         update_finish_state=settings.x_update_finish_state and not is_guest,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trackd.backends import ChildBackend
 from trackd.context import RunIdentity, WriterContext
 from trackd.recording.recorder import Clock
+from trackd.recording.values import config_record
 from trackd.sending.discovery import Discovery
 from trackd.settings import Settings
 from trackd.terminal import Terminal
@@ -44,7 +45,7 @@ class Ticket:
 
 def ticket_of(run: Run) -> Ticket:
     """Return what another process needs to record into a run."""
-    identity = dataclasses.replace(run.identity, config=run.config.as_dict())
+    identity = dataclasses.replace(run.identity, config=config_record(run.config.as_dict()))
     settings = {k: v for k, v in run.settings.given().items() if not callable(v)}
     ticket = Ticket(os.getpid(), identity, settings, 0, run.is_finished)
     shared = run.backend.shared()
