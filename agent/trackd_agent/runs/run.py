@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
 from trackd_agent.runs.liveness import looks_dead
-from trackd_agent.runs.options import RunRef, RunSnapshot
+from trackd_agent.runs.options import RunRef, RunSnapshot, WriterSnapshot
 from trackd_agent.runs.updates import Notice
 from trackd_agent.runs.upload.uplink import Uplink
 from trackd_agent.runs.upload.upsert import run_url
@@ -240,7 +240,7 @@ class Run:
             url=self.url,
             upload_problem=self.problem,
             started_s=self.started_s,
-            writers=tuple(writer.snapshot() for writer in self.writers),
+            writers=tuple(_snapshot_of(writer) for writer in self.writers),
         )
 
     def hurry(self) -> None:
@@ -252,3 +252,19 @@ class Run:
         """Let go of all journals; they stay."""
         for writer in self.writers:
             writer.close()
+
+
+def _snapshot_of(writer: Writer) -> WriterSnapshot:
+    """Return the state of a writer for people."""
+    return WriterSnapshot(
+        label=writer.label,
+        producer=producer_name(writer.producer),
+        pid=writer.facts.pid if writer.state == "attached" else 0,
+        state=writer.state,
+        received_seq=writer.journal.last_seq,
+        journalled_seq=writer.journal.last_seq,
+        uploaded_seq=writer.uploaded_seq,
+        backlog_bytes=writer.pumps.backlog_bytes,
+        dropped=writer.pumps.dropped,
+        exit_code=writer.pumps.exit_code,
+    )

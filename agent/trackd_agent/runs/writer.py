@@ -17,9 +17,8 @@ from trackd_agent.journal import Journal, Receipt
 from trackd_agent.runs import liveness, sampling, spool
 from trackd_agent.runs.carriers import Carriers
 from trackd_agent.runs.noted.event_files import EventFiles, folders_in
-from trackd_agent.runs.options import WriterSnapshot
 from trackd_proto import records
-from trackd_proto.layout import producer_name, run_hash
+from trackd_proto.layout import run_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,21 +266,6 @@ class Writer:
             log.warning("sample_not_journalled", label=self.label, problem=error.message)
 
     # -- the end ---------------------------------------------------------------------------
-
-    def snapshot(self) -> WriterSnapshot:
-        """Return its state for people."""
-        return WriterSnapshot(
-            label=self.label,
-            producer=producer_name(self.producer),
-            pid=self.facts.pid if self.state == "attached" else 0,
-            state=self.state,
-            received_seq=self.journal.last_seq,
-            journalled_seq=self.journal.last_seq,
-            uploaded_seq=self.uploaded_seq,
-            backlog_bytes=self.pumps.backlog_bytes,
-            dropped=self.pumps.dropped,
-            exit_code=self.pumps.exit_code,
-        )
 
     def close(self) -> None:
         """Let go of everything; the journals stay."""
