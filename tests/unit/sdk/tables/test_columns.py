@@ -131,6 +131,12 @@ def test_rows_known_from_their_classes_are_those_the_types_take(values: list[lis
             assert not fits or table.column_type().columns.take({"a": value}).name != "invalid"
 
 
+def test_a_column_of_arrays_refuses_an_empty_list() -> None:
+    table = Table(columns=["a"], data=[[np.zeros((1, 2))]])
+    with pytest.raises(TypeError, match="takes Ndarray"):
+        table.add_data([])
+
+
 def test_mixed_types_are_taken_when_asked_for() -> None:
     table = Table(columns=["a"], data=[[1], ["x"], [None]], allow_mixed_types=True)
     assert types(table) == {"a": "Any or None"}
