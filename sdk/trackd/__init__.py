@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from trackd import helper as helper
     from trackd import plot as plot
     from trackd.account.login import login
-    from trackd.alerts import AlertLevel
     from trackd.artifacts import Artifact, ArtifactTTL
     from trackd.configuration import Config
     from trackd.errors import (
@@ -49,13 +48,14 @@ if TYPE_CHECKING:
     from trackd.media.plotly import Plotly
     from trackd.media.video import Video
     from trackd.messages.term import termerror, termlog, termsetup, termwarn
-    from trackd.metrics import Metric
     from trackd.plot import plot_table, visualize
     from trackd.run_files.restoring import restore
-    from trackd.runs import Run
+    from trackd.runs.alerts import AlertLevel
+    from trackd.runs.metrics import Metric
+    from trackd.runs.run import Run
+    from trackd.runs.summaries import Summary
     from trackd.session import finish, init, setup, teardown
     from trackd.settings import Settings
-    from trackd.summaries import Summary
     from trackd.tables import EvalTable, JoinedTable, Table
 
     config: Config
@@ -142,7 +142,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AlertLevel": "trackd.alerts",
+    "AlertLevel": "trackd.runs.alerts",
     "Artifact": "trackd.artifacts",
     "ArtifactTTL": "trackd.artifacts",
     "Audio": "trackd.media.audio",
@@ -159,13 +159,13 @@ _HOMES = {
     "Image": "trackd.media.image",
     "JoinedTable": "trackd.tables",
     "LabelInUseError": "trackd.errors",
-    "Metric": "trackd.metrics",
+    "Metric": "trackd.runs.metrics",
     "Molecule": "trackd.media.molecule",
     "Object3D": "trackd.media.object3d",
     "Plotly": "trackd.media.plotly",
-    "Run": "trackd.runs",
+    "Run": "trackd.runs.run",
     "Settings": "trackd.settings",
-    "Summary": "trackd.summaries",
+    "Summary": "trackd.runs.summaries",
     "Table": "trackd.tables",
     "UnsupportedError": "trackd.errors",
     "UsageError": "trackd.errors",

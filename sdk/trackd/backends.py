@@ -11,8 +11,8 @@ from trackd import identity as identities
 from trackd.context import start_record
 from trackd.logs import close_debug_log
 from trackd.recording.recorder import FinishedRecorder
-from trackd.run_status import RunStatus
-from trackd.summaries import MemorySummary, RecordedSummary
+from trackd.runs.status import RunStatus
+from trackd.runs.summaries import MemorySummary, RecordedSummary
 from trackd_proto.records import Exit, Kind
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trackd.recording.recordable import RunPlace
     from trackd.recording.recorder import Recorder
     from trackd.recording.spool import Spool
-    from trackd.summaries import SummaryStore
+    from trackd.runs.summaries import SummaryStore
     from trackd.writer import Handover, Writer
 
 

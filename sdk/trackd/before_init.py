@@ -20,7 +20,7 @@ def function(name: str) -> Callable[..., Any]:
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
         del args, kwargs
-        is_after_a_run = "trackd.runs" in sys.modules
+        is_after_a_run = "trackd.runs.run" in sys.modules
         kind = UsageError if is_after_a_run and name in _USAGE else Error
         raise kind(f"there is no run: call trackd.init() before trackd.{name}()")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trackd.configuration import FirstConfig
     from trackd.lifecycle.attaching import Ticket
-    from trackd.runs import Run
+    from trackd.runs.run import Run
     from trackd.settings import RunMoment, Settings
 
 #: Names of the package that belong to the global run while there is one.

@@ -19,7 +19,7 @@ from trackd.logs import open_debug_log
 from trackd.messages import print_header
 from trackd.recording.values import config_record
 from trackd.run_files import environment, provenance
-from trackd.runs import Run
+from trackd.runs.run import Run
 from trackd.sending.discovery import Discovery
 from trackd.terminal import Terminal
 from trackd.writer import Writer

@@ -15,7 +15,7 @@ from trackd.context import start_record
 from trackd.errors import CommError, LabelInUseError, UsageError
 from trackd.lifecycle.continuing import run_ref
 from trackd.messages.footer import Digest
-from trackd.run_status import RunStatus
+from trackd.runs.status import RunStatus
 from trackd.sending.agent_link import AgentCallError
 from trackd.sending.sender import Sender
 from trackd_proto.records import Exit, Kind

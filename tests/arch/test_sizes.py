@@ -25,9 +25,9 @@ WIRING = ("trackd_agent.daemon", "trackd_server.app", "trackd.starting")
 #: What is larger than its gate, and why: "path" or "path:Class.function" → reason.
 EXCEPTIONS: dict[str, str] = {
     "sdk/trackd/data_types.py": "a list of names from where they live, for scripts that use it",
-    "sdk/trackd/runs.py:Run": "the façade of the public API: a name each, which delegates",
+    "sdk/trackd/runs/run.py:Run": "the façade of the public API: a name each, which delegates",
     "agent/trackd_agent/runs/registry.py": "the front of its room: calls go on to their modules",
-    "sdk/trackd/run_facts.py:RunFacts": "the façade's properties: a fact of the run each",
+    "sdk/trackd/runs/facts.py:RunFacts": "the façade's properties: a fact of the run each",
 }
 
 _SKIPPED = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from trackd_agent.runs.state import WriterState
+    from trackd_agent.runs.state.writer_state import WriterState
 
 KINDS = {type_: kind for kind, type_ in records.RECORD_TYPES.items()}
 

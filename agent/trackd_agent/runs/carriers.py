@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     import anyio
 
-    from trackd_agent.runs.state import WriterState
+    from trackd_agent.runs.state.writer_state import WriterState
 
 
 class Carrier(Protocol):

@@ -18,9 +18,9 @@ from trackd_agent.core.errors import (
     UpstreamUnavailable,
 )
 from trackd_agent.runs import operators
-from trackd_agent.runs.config_tree import RESERVED
 from trackd_agent.runs.options import EarlierRun
 from trackd_agent.runs.recovery import look_after
+from trackd_agent.runs.state.config_tree import RESERVED
 from trackd_agent.upstream import Patience, RequestFailed, RetryClass
 from trackd_proto.wandb_http.operations import REWIND_RUN, RUN_SO_FAR
 

@@ -11,9 +11,10 @@ import anyio
 import anyio.lowlevel
 
 from trackd_agent.core.errors import InvalidRequest, UnknownRun
-from trackd_agent.runs import liveness, spool, tree
+from trackd_agent.runs import liveness, spool
 from trackd_agent.runs.noted.tandem import Tandem
-from trackd_agent.runs.state import WriterState, encode_json
+from trackd_agent.runs.state import tree
+from trackd_agent.runs.state.writer_state import WriterState, encode_json
 from trackd_proto import records
 from trackd_proto.records import Kind
 

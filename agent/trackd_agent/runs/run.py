@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trackd_agent.core.errors import InvalidRequest, RunAlreadyAttached
 from trackd_agent.runs.liveness import looks_dead
 from trackd_agent.runs.options import RunRef, RunSnapshot, WriterSnapshot
-from trackd_agent.runs.updates import Notice
+from trackd_agent.runs.state.updates import Notice
 from trackd_agent.runs.upload.uplink import Uplink
 from trackd_agent.runs.upload.upsert import run_url
 from trackd_agent.runs.writer import Writer

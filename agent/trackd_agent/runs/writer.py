@@ -14,9 +14,10 @@ import structlog
 
 from trackd_agent.core.errors import AgentError, JournalFull
 from trackd_agent.journal import Journal, Receipt
-from trackd_agent.runs import liveness, sampling, spool
+from trackd_agent.runs import liveness, spool
 from trackd_agent.runs.carriers import Carriers
 from trackd_agent.runs.noted.event_files import EventFiles, folders_in
+from trackd_agent.runs.state import sampling
 from trackd_proto import records
 from trackd_proto.layout import run_hash
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trackd_agent.runs.context import RunsContext
-    from trackd_agent.runs.updates import Notice
+    from trackd_agent.runs.state.updates import Notice
     from trackd_agent.runs.writer_facts import WriterFacts
 
 log = structlog.get_logger()

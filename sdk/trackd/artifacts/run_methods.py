@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackd.run_facts import RunFacts
+from trackd.runs.facts import RunFacts
 
 if TYPE_CHECKING:
     import os

@@ -8,7 +8,7 @@ from trackd.errors import Error
 from trackd.session import session
 
 if TYPE_CHECKING:
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 
 def active_run(asker: str) -> Run:

@@ -8,7 +8,7 @@ from trackd.plot import bar
 from trackd.tables import Table
 
 if TYPE_CHECKING:
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 
 def log_importance(run: Run, rows: list[list[Any]], *, commit: bool | None = None) -> None:

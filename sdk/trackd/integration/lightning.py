@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 _PACKAGE = "pytorch_lightning" if "pytorch_lightning" in sys.modules else "lightning.pytorch"
 _loggers: Any = libraries.load(f"{_PACKAGE}.loggers.logger", __name__, "lightning")

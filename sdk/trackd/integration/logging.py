@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trackd.session import session
 
 if TYPE_CHECKING:
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 
 class RunHandler(logging.Handler):

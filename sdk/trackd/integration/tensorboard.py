@@ -28,7 +28,7 @@ from trackd_proto.records import Kind, TensorboardLogs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 #: Modules whose class `EventFileWriter` writes event files; PyTorch uses that of TensorBoard.
 _WRITERS = ("tensorboard.summary.writer.event_file_writer", "tensorboardX.event_file_writer")

@@ -20,7 +20,7 @@ from trackd.session import init, session
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 _transformers: Any = libraries.load("transformers", __name__, "transformers")
 

@@ -22,7 +22,7 @@ from trackd.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)

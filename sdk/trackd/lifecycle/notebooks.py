@@ -13,7 +13,7 @@ from trackd.settings import in_jupyter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 _BUTTON = (
     "<button onClick=\"this.nextSibling.style.display='block';this.style.display='none';\">"

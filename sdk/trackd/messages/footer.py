@@ -11,7 +11,7 @@ from trackd.messages.sparkline import sparkline
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trackd.runs import Run
+    from trackd.runs.run import Run
     from trackd.terminal import Terminal
     from trackd.writer import Handover
 

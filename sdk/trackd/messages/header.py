@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trackd.runs import Run
+    from trackd.runs.run import Run
     from trackd.terminal import Terminal
 
 

@@ -21,7 +21,7 @@ from trackd_proto.records import ConfigUpdate, FileSaved, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trackd.runs import Run
+    from trackd.runs.run import Run
     from trackd.settings import Settings
 
 REQUIREMENTS_FILE = "requirements.txt"

@@ -15,7 +15,7 @@ from trackd.errors import CommError
 from trackd_proto import layout
 
 if TYPE_CHECKING:
-    from trackd.runs import Run
+    from trackd.runs.run import Run
     from trackd.settings import Settings
 
 _TIMEOUT_S = 20.0

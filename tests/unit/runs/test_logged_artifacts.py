@@ -8,7 +8,7 @@ import msgspec
 from tests.support.frames import apply, start
 
 from trackd_agent.runs.folders.logged_artifacts import describe
-from trackd_agent.runs.state import WriterState
+from trackd_agent.runs.state.writer_state import WriterState
 from trackd_proto.records import ArtifactEntry, ArtifactLogged
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trackd_agent.runs.metrics import MetricDefinitions, metric_path
+from trackd_agent.runs.state.metrics import MetricDefinitions, metric_path
 from trackd_proto.records import MetricDefinition
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.frames import row
 
-from trackd_agent.runs.rows import RowMerger, StepWentBack
+from trackd_agent.runs.state.rows import RowMerger, StepWentBack
 
 CLOCK = ("_timestamp", "_runtime")
 CALLS = st.lists(

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.frames import apply, bad_frame, frame, row, start
 
-from trackd_agent.runs.state import WriterState
+from trackd_agent.runs.state.writer_state import WriterState
 from trackd_proto import records
 from trackd_proto.records import Kind
 
 if TYPE_CHECKING:
-    from trackd_agent.runs.updates import Updates
+    from trackd_agent.runs.state.updates import Updates
 
 KEYS = st.sampled_from(["a", "b", "c.d", "s", "e/f"])
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(width=16) | st.text(max_size=3)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.frames import apply, row, start
 
-from trackd_agent.runs.state import WriterState
-from trackd_agent.runs.summary import Statistics
+from trackd_agent.runs.state.summary import Statistics
+from trackd_agent.runs.state.writer_state import WriterState
 from trackd_proto.records import MetricDefinition, SummaryUpdate
 
 

@@ -12,13 +12,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trackd_agent.runs import tree
-from trackd_agent.runs.config_tree import RESERVED
 from trackd_agent.runs.folders import families, logged_artifacts
 from trackd_agent.runs.folders.saved_files import list_files
-from trackd_agent.runs.metrics import MetricDefinitions
 from trackd_agent.runs.noted.tandem import in_order
-from trackd_agent.runs.state import WriterState
+from trackd_agent.runs.state import tree
+from trackd_agent.runs.state.config_tree import RESERVED
+from trackd_agent.runs.state.metrics import MetricDefinitions
+from trackd_agent.runs.state.writer_state import WriterState
 from trackd_proto.records import Alert, ArtifactLogged, Kind
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trackd_agent.runs.folders.run_folder import WriterSource
-    from trackd_agent.runs.updates import Updates
+    from trackd_agent.runs.state.updates import Updates
     from trackd_proto.layout import RunFolderFacts
 
 #: What of `_wandb` in the configuration comes from the script.

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from trackd_agent.core.errors import JournalFull
-from trackd_agent.runs.updates import Notice
+from trackd_agent.runs.state.updates import Notice
 from trackd_agent.tensorboard import Follower, Position
 from trackd_proto.frames import FRAME_MAGIC, MAX_FRAME_PAYLOAD_BYTES, Scanner
 from trackd_proto.records import Followed, Kind, TensorboardLogs, decode, encode

@@ -9,8 +9,8 @@ import structlog
 
 from trackd_agent.core.errors import AgentError
 from trackd_agent.filestream import Outgoing
-from trackd_agent.runs import tree
-from trackd_agent.runs.state import WriterState, encode_json
+from trackd_agent.runs.state import tree
+from trackd_agent.runs.state.writer_state import WriterState, encode_json
 from trackd_agent.runs.upload import own_files
 from trackd_agent.runs.upload.run_config import upstream_config
 from trackd_proto.records import Exit, Kind

@@ -10,7 +10,7 @@ import structlog
 
 from trackd_agent.runs import spool
 from trackd_agent.runs.noted.tandem import Tandem
-from trackd_agent.runs.state import WriterState
+from trackd_agent.runs.state.writer_state import WriterState
 from trackd_proto.frames import FRAME_HEADER_BYTES
 
 if TYPE_CHECKING:

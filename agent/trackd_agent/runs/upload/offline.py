@@ -14,7 +14,7 @@ import anyio.to_thread
 import structlog
 
 from trackd_agent.runs.console import ConsoleFiles
-from trackd_agent.runs.state import WriterState
+from trackd_agent.runs.state.writer_state import WriterState
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.upstream import Wake
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trackd_agent.runs.context import RunsContext
-    from trackd_agent.runs.updates import Updates
+    from trackd_agent.runs.state.updates import Updates
     from trackd_agent.runs.writer import Writer
 
 log = structlog.get_logger()

@@ -16,8 +16,8 @@ import structlog
 
 from trackd_agent.filestream import FileStream, Offsets, Outgoing, late_file_name, shared_headers
 from trackd_agent.runs.console import ConsoleFiles, LogPosition
-from trackd_agent.runs.state import WriterState
-from trackd_agent.runs.updates import Notice
+from trackd_agent.runs.state.updates import Notice
+from trackd_agent.runs.state.writer_state import WriterState
 from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trackd_agent.runs.context import RunsContext
-    from trackd_agent.runs.updates import Updates
+    from trackd_agent.runs.state.updates import Updates
     from trackd_agent.runs.upload.uplink import Uplink
     from trackd_agent.runs.writer import Writer
 

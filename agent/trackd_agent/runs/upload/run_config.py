@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from trackd_agent.runs import tree
-from trackd_agent.runs.config_tree import RESERVED
-from trackd_agent.runs.metrics import MetricDefinitions
+from trackd_agent.runs.state import tree
+from trackd_agent.runs.state.config_tree import RESERVED
+from trackd_agent.runs.state.metrics import MetricDefinitions
 from trackd_agent.runs.upload.own_files import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trackd_agent.runs.state import WriterState
+    from trackd_agent.runs.state.writer_state import WriterState
 
 #: Field numbers of the telemetry message. A server takes a run as existing (for resume) only
 #: when its config holds telemetry.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from trackd_agent.runs.context import RunsContext
-    from trackd_agent.runs.state import WriterState
+    from trackd_agent.runs.state.writer_state import WriterState
     from trackd_agent.runs.writer import Writer
     from trackd_agent.upstream import Upstream
     from trackd_proto.records import Alert

@@ -19,7 +19,7 @@ from trackd_proto.wandb_http.operations import RUN_RESUME_STATUS, UPSERT_BUCKET
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trackd_agent.runs.state import WriterState
+    from trackd_agent.runs.state.writer_state import WriterState
     from trackd_agent.upstream import Courier
 
 log = structlog.get_logger()

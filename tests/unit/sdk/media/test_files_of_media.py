@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.unit.sdk.small_agent import SmallAgent
 
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 T = TypeVar("T")
 

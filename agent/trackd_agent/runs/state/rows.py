@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackd_agent.runs import tree
+from trackd_agent.runs.state import tree
 
 if TYPE_CHECKING:
     from trackd_proto.records import Row

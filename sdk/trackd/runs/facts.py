@@ -8,8 +8,8 @@ from trackd.configuration import Config, StaticConfig
 from trackd.errors import UsageError
 from trackd.recording.recorder import FinishedRecorder
 from trackd.recording.values import config_record
+from trackd.runs.summaries import Summary
 from trackd.settings import in_jupyter
-from trackd.summaries import Summary
 from trackd_proto.records import ConfigUpdate, Kind, RunUpdate
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from trackd.backends import Backend
     from trackd.context import RunIdentity
     from trackd.run_files.saving import FileSaver
-    from trackd.runs import Run
+    from trackd.runs.run import Run
+    from trackd.runs.watching import Watcher
     from trackd.settings import Settings
     from trackd.terminal import Terminal
-    from trackd.watching import Watcher
 
 
 class RunFacts:

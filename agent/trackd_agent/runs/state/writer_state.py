@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from trackd_agent.runs import tree
-from trackd_agent.runs.config_tree import ConfigTree
 from trackd_agent.runs.console import console_class
 from trackd_agent.runs.digest import HistorySample
-from trackd_agent.runs.metrics import MetricDefinitions, metric_path
-from trackd_agent.runs.rows import RowMerger, StepWentBack
-from trackd_agent.runs.summary import Summary
-from trackd_agent.runs.updates import Notice, Updates
+from trackd_agent.runs.state import tree
+from trackd_agent.runs.state.config_tree import ConfigTree
+from trackd_agent.runs.state.metrics import MetricDefinitions, metric_path
+from trackd_agent.runs.state.rows import RowMerger, StepWentBack
+from trackd_agent.runs.state.summary import Summary
+from trackd_agent.runs.state.updates import Notice, Updates
 from trackd_proto import records
 from trackd_proto.records import Kind, Start, decode_row
 

@@ -16,7 +16,7 @@ from trackd.media.histogram import Histogram
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from trackd.runs import Run
+    from trackd.runs.run import Run
 
 BINS = 64
 _CHOICES = ("gradients", "parameters", "all", None)

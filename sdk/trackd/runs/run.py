@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackd import alerts, console, metrics
+from trackd import console
 from trackd.artifacts.run_methods import RunArtifacts
 from trackd.recording.recorder import FinishedRecorder
-from trackd.summaries import Summary
+from trackd.runs import alerts, metrics
+from trackd.runs.summaries import Summary
 from trackd_proto.records import ConfigUpdate, Kind
 
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, TextIO
 
-    from trackd.alerts import AlertLevel
     from trackd.backends import Backend
     from trackd.context import RunIdentity
     from trackd.lifecycle.attaching import Ticket
-    from trackd.metrics import Metric
     from trackd.run_files.saving import FileSaver
-    from trackd.run_status import RunStatus
-    from trackd.watching import Module, Watcher
+    from trackd.runs.alerts import AlertLevel
+    from trackd.runs.metrics import Metric
+    from trackd.runs.status import RunStatus
+    from trackd.runs.watching import Module, Watcher
 
 
 class Run(RunArtifacts):
@@ -245,7 +246,7 @@ class Run(RunArtifacts):
         self._watching().unwatch(models)
 
     def _watching(self) -> Watcher:
-        from trackd.watching import Watcher  # few runs watch a model
+        from trackd.runs.watching import Watcher  # few runs watch a model
 
         self._watcher = self._watcher or Watcher(self, self._terminal.warn)
         return self._watcher

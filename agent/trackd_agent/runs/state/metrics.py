@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from trackd_agent.runs import tree
+from trackd_agent.runs.state import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trackd_agent.runs import tree
+from trackd_agent.runs.state import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,1 @@
+"""What the records of one writer mean: rows, summary, metrics and configuration."""

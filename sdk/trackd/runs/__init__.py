@@ -1,0 +1,1 @@
+"""`Run` and what its methods do: facts, summary, metrics, alerts, watched models."""
