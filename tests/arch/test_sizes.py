@@ -27,6 +27,8 @@ EXCEPTIONS: dict[str, str] = {
     "sdk/trackd/data_types.py": "a list of names from where they live, for scripts that use it",
     "sdk/trackd/runs/run.py:Run": "the façade of the public API: a name each, which delegates",
     "agent/trackd_agent/runs/registry.py": "the front of its room: calls go on to their modules",
+    "sdk/trackd/runs/run.py": "the façade: each method leads to the module that does the work",
+    "sdk/trackd/runs/facts.py": "the façade, too",
     "sdk/trackd/runs/facts.py:RunFacts": "the façade's properties: a fact of the run each",
 }
 

@@ -14,10 +14,9 @@ import structlog
 
 from trackd_agent.core.errors import AgentError, JournalFull
 from trackd_agent.journal import Journal, Receipt
-from trackd_agent.runs import liveness, spool
+from trackd_agent.runs import liveness, sampling, spool
 from trackd_agent.runs.carriers import Carriers
 from trackd_agent.runs.noted.event_files import EventFiles, folders_in
-from trackd_agent.runs.state import sampling
 from trackd_proto import records
 from trackd_proto.layout import run_hash
 
