@@ -28,7 +28,7 @@ EXCEPTIONS: dict[str, str] = {
     "sdk/trackd/runs/run.py:Run": "the façade of the public API: a name each, which delegates",
     "agent/trackd_agent/runs/registry.py": "the front of its room: calls go on to their modules",
     "sdk/trackd/runs/run.py": "the façade: each method leads to the module that does the work",
-    "sdk/trackd/runs/facts.py": "the façade, too",
+    "sdk/trackd/runs/facts.py": "the façade: each fact comes from the module that knows it",
     "sdk/trackd/runs/facts.py:RunFacts": "the façade's properties: a fact of the run each",
 }
 
