@@ -30,6 +30,10 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.M | re.S)
 
 
+#: The scripts of the README, in order.
+FIRST, TOGETHER, MEDIA, _ = blocks("python")
+
+
 def commands() -> list[str]:
     """Return every `trackd …` that the README tells to type, without comments."""
     lines = [line.partition("  #")[0] for block in blocks("bash") for line in block.splitlines()]
@@ -100,8 +104,7 @@ def test_each_command_and_each_of_its_options_exist(command: str) -> None:
 
 
 def test_the_first_script_leaves_what_the_readme_promises(place: Place) -> None:
-    script, _ = blocks("python")
-    place.run([sys.executable, "-c", script])
+    place.run([sys.executable, "-c", FIRST])
     run = place.only_run()
     assert (run["entity"], run["project"]) == ("local", "first-steps")
     assert run["url"].startswith("http://127.0.0.1:")
@@ -113,21 +116,31 @@ def test_the_first_script_leaves_what_the_readme_promises(place: Place) -> None:
 
 
 def test_ranks_that_give_the_same_run_id_share_one_run(place: Place) -> None:
-    _, script = blocks("python")
     for rank in range(2):
-        place.run([sys.executable, "-c", script], RANK=str(rank), WORLD_SIZE="2")
+        place.run([sys.executable, "-c", TOGETHER], RANK=str(rank), WORLD_SIZE="2")
     assert len(place.rows("local/first-steps/all-ranks-together", 2)) == 2
 
 
 def test_an_offline_run_is_exported_from_its_folder_and_synced(place: Place) -> None:
-    script, _ = blocks("python")
-    place.run([sys.executable, "-c", script], TRACKD_MODE="offline")
+    place.run([sys.executable, "-c", FIRST], TRACKD_MODE="offline")
     (folder,) = (place.folder / "trackd").glob("offline-run-*")
     document = json.loads(place.trackd("export", "--json", str(folder)))
     assert len(document["history"]) == 100
     place.trackd("sync", str(folder))
     run_id = document["run"]["id"]
     assert len(place.rows(f"local/first-steps/{run_id}", 100)) == 100
+
+
+def test_media_and_charts_arrive_as_files_and_rows(place: Place) -> None:
+    place.run([sys.executable, "-c", MEDIA])
+    path = f"local/first-steps/{place.only_run()['run_id']}"
+    sample, predictions, _ = place.rows(path, 3)
+    assert sample["sample"]["_type"] == "image-file"
+    assert sample["weights"]["_type"] == "histogram"
+    assert (predictions["predictions"]["nrows"], predictions["predictions"]["ncols"]) == (50, 2)
+    document = json.loads(place.trackd("export", "--json", path))
+    assert sample["sample"]["path"] in {file["name"] for file in document["files"]}
+    assert "confusion" in document["config"]["_wandb"]["visualize"]
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
