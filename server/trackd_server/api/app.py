@@ -40,6 +40,7 @@ def build_app(services: Services) -> Starlette:
         Route("/api/v1/usage", documents.usage),
         Route("/login", _guarded(pages.login), methods=["POST"]),
         Route("/{entity}/{project}/runs/{run}", pages.run_page),
+        Route("/{entity}/{project}", pages.project_page),
         Route("/", pages.index),
     ]
     app = Starlette(

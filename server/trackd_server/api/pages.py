@@ -1,4 +1,4 @@
-"""Server-rendered pages: the runs, one run, the login form. No script, no outside resource."""
+"""Server-rendered pages: runs, those of a project, one run, the login. No script, all local."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ class RunFacts:
     runtime: str
     steps: int
     url: str
+    project_url: str
 
     @classmethod
     def of(cls, run: RunView, now: float) -> RunFacts:
@@ -87,6 +88,7 @@ class RunFacts:
             _span(end - row.created_at),
             run.history_lines,
             "/" + "/".join(map(quote, (row.entity, row.project, "runs", row.name))),
+            "/" + "/".join(map(quote, (row.entity, row.project))),
         )
 
 
@@ -95,6 +97,14 @@ async def index(request: Request) -> Response:
     access.require_viewer(request)
     services = services_of(request)
     return _page(await services.call(_render_index, services))
+
+
+async def project_page(request: Request) -> Response:
+    """Show the newest runs of one project."""
+    access.require_viewer(request)
+    services = services_of(request)
+    entity, name = request.path_params["entity"], request.path_params["project"]
+    return _page(await services.call(_render_project, services, entity, name))
 
 
 async def run_page(request: Request) -> Response:
@@ -123,14 +133,32 @@ def login_form(message: str) -> Response:
 
 
 def _render_index(services: Services) -> str:
-    now = time.time()
     with services.database.read() as connection:
-        found = [RunFacts.of(run, now) for run in services.runs.newest(connection, MAX_RUNS)]
+        found = services.runs.newest(connection, MAX_RUNS)
+    return _render_runs("Runs", "", found, len(found))
+
+
+def _render_project(services: Services, entity: str, name: str) -> str:
+    with services.database.read() as connection:
+        number = runs.require_project(connection, entity, name).id
+        total = runs.count_runs(connection, number)
+        found = services.runs.page(connection, number, 0, MAX_RUNS, newest_first=True)
+    return _render_runs(name, f"{entity} / {name}", found, total)
+
+
+def _render_runs(title: str, crumbs: str, found: list[RunView], total: int) -> str:
+    now = time.time()
     living = any(run.state in LIVE_STATES for run in found)
     return (
         _templates()
         .get_template("index.html")
-        .render(runs=found, refresh_s=REFRESH_S if living else 0)
+        .render(
+            title=title,
+            crumbs=crumbs,
+            runs=[RunFacts.of(run, now) for run in found],
+            total=total,
+            refresh_s=REFRESH_S if living else 0,
+        )
     )
 
 

@@ -223,6 +223,16 @@ def test_names_of_missing_things_are_in_the_answer(server: Serving) -> None:
     assert answer.status_code == 400 and "Invalid file name" in answer.text
 
 
+def test_a_project_has_a_page_of_its_runs(server: Serving) -> None:
+    server.upsert(name="r1", displayName="first <b>")
+    server.upsert(name="r2")
+    page = server.http.get("/local/p")
+    assert page.status_code == 200
+    assert "first &lt;b&gt;" in page.text and 'href="/local/p/runs/r2"' in page.text
+    assert 'href="/local/p"' in server.http.get("/local/p/runs/r1").text
+    assert server.http.get("/local/none").status_code == 404
+
+
 def test_the_page_escapes_what_runs_say(server: Serving) -> None:
     evil = "<script>alert(1)</script>"
     server.upsert(displayName=evil, notes=evil, tags=[evil], config={evil: {"value": evil}})
