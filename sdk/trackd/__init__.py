@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from trackd import data_types as data_types
     from trackd import helper as helper
+    from trackd import integration as integration
     from trackd import plot as plot
     from trackd.account.login import login
     from trackd.artifacts import Artifact, ArtifactTTL
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from trackd.media.plotly import Plotly
     from trackd.media.video import Video
     from trackd.messages.term import termerror, termlog, termsetup, termwarn
+    from trackd.old_names import join, require
     from trackd.plot import plot_table, visualize
     from trackd.run_files.restoring import restore
     from trackd.runs.alerts import AlertLevel
@@ -115,6 +117,8 @@ __all__ = [
     "define_metric",
     "finish",
     "init",
+    "integration",
+    "join",
     "link_model",
     "log",
     "log_artifact",
@@ -124,6 +128,7 @@ __all__ = [
     "pin_config_keys",
     "plot",
     "plot_table",
+    "require",
     "restore",
     "run",
     "save",
@@ -187,9 +192,11 @@ _HOMES = {
     "termwarn": "trackd.messages.term",
     "visualize": "trackd.plot",
     "xgboost": "trackd.integration",
+    "join": "trackd.old_names",
+    "require": "trackd.old_names",
 }
 #: Modules that are there without being imported.
-_MODULES = frozenset({"data_types", "helper", "plot"})
+_MODULES = frozenset({"data_types", "helper", "integration", "plot"})
 #: Belong to the global run; `trackd.session` puts the real ones here while there is one.
 _NEED_A_RUN = frozenset(
     {"log", "save", "define_metric", "alert", "mark_preempting", "pin_config_keys"}

@@ -12,8 +12,9 @@ EXPORTS = """
     AlertLevel Artifact ArtifactTTL Audio AuthenticationError Classes CommError Config
     ConfigError Error EvalTable Graph Histogram Html Image JoinedTable LabelInUseError Metric
     Molecule Object3D Plotly Run Settings Summary Table UnsupportedError UsageError Video
-    __version__ alert box3d config data_types define_metric finish init link_model log
-    log_artifact log_model login mark_preempting pin_config_keys plot plot_table restore run
+    __version__ alert box3d config data_types define_metric finish init integration join
+    link_model log
+    log_artifact log_model login mark_preempting pin_config_keys plot plot_table require restore run
     save setup summary teardown termerror termlog termsetup termwarn unwatch use_artifact
     use_model visualize watch
 """
