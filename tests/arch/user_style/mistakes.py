@@ -7,7 +7,7 @@ run.log([1, 2])  # mistake
 run.log({"x": 1}, step="one")  # mistake
 run.log({"x": 1}, steps=1)  # mistake
 wandb.init(projekt="digits")  # mistake
-wandb.init("digits", "entity")  # mistake
+wandb.init(entity=["team"])  # mistake
 run.config_static = {}  # mistake
 run.id = "other"  # mistake
 run.define_metric(3)  # mistake
