@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from trackd.artifacts import rules
 from trackd.artifacts.contents import ArtifactContents
 from trackd.artifacts.facts import new_manifest
-from trackd.artifacts.member import ArtifactMember, ArtifactTarget, with_suffix
+from trackd.artifacts.member import ArtifactMember, ArtifactTarget
 from trackd.artifacts.notices import warn
-from trackd.artifacts.paths import logical_path
+from trackd.artifacts.paths import member_path
 from trackd.artifacts.records import record_of
 from trackd.errors import CommError
 
@@ -105,7 +105,7 @@ class Artifact(ArtifactContents):
             )
         if id(obj) in self._added_values:
             return self._added_values[id(obj)][1]
-        path = with_suffix(logical_path(name), obj.artifact_suffix)
+        path = member_path(name, obj.artifact_suffix)
         if uri := obj.artifact_uri():
             return self.add_reference(uri, path)[0]
         content = json.dumps(obj.to_artifact(self), sort_keys=True)

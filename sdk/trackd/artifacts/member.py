@@ -44,9 +44,3 @@ class ArtifactMember(ABC):
             return None
         sequence = target.artifact.sequence_client_id
         return f"wandb-client-artifact://{sequence}:latest/{target.path}"
-
-
-def with_suffix(name: str, suffix: str) -> str:
-    """Return the path of a value's JSON file."""
-    ending = f".{suffix}.json"
-    return name if name.endswith(ending) else name + ending

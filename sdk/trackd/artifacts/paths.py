@@ -12,7 +12,7 @@ def logical_path(path: str | bytes | os.PathLike[str]) -> str:
     Raises:
         ValueError: it is empty, absolute (POSIX or Windows), leads out with `..`, or is no UTF-8.
     """
-    text = path.as_posix() if isinstance(path, PurePath) else os.fsdecode(path)
+    text = _text_of(path)
     posix, windows = PurePosixPath(text), PureWindowsPath(text)
     if not posix.parts or posix.anchor or windows.anchor or ".." in (*posix.parts, *windows.parts):
         raise ValueError(
@@ -26,3 +26,22 @@ def logical_path(path: str | bytes | os.PathLike[str]) -> str:
             "the file, or add it under another name"
         ) from None
     return str(posix)
+
+
+def member_path(name: str | os.PathLike[str], suffix: str) -> str:
+    """Return the path of the JSON file of a table or media inside an artifact.
+
+    Args:
+        name: as the user gave it; `.` and `..` are names here, since something follows them.
+        suffix: kind of value, such as `table`.
+
+    Raises:
+        ValueError: see `logical_path`.
+    """
+    ending = f".{suffix}.json"
+    text = str(PurePosixPath(_text_of(name)))
+    return logical_path(text if text.endswith(ending) else text + ending)
+
+
+def _text_of(path: str | bytes | os.PathLike[str]) -> str:
+    return path.as_posix() if isinstance(path, PurePath) else os.fsdecode(path)

@@ -7,6 +7,7 @@ manifest that is too large for one record lies beside it, as `<the same>.entries
 
 from __future__ import annotations
 
+import shutil
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -65,13 +66,23 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
     )
     if len(encode(record)) <= _MAX_RECORD_BYTES:
         return record
-    beside = run_dir / _FOLDER / f"{label}.entries"
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = beside.with_suffix(".part")
-    unfinished.write_bytes(msgspec.msgpack.encode(entries))
-    unfinished.replace(beside)
-    name = beside.relative_to(run_dir).as_posix()
+    try:
+        _write(run_dir / _FOLDER / f"{label}.entries", msgspec.msgpack.encode(entries))
+    except OSError:  # without a record nobody would ever use or remove what was handed over
+        shutil.rmtree(run_dir / _FOLDER / label, ignore_errors=True)
+        raise
+    name = f"{_FOLDER}/{label}.entries"
     return msgspec.structs.replace(record, entries=[], entries_file=name)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _sorted(artifact: Artifact) -> list[ManifestEntry]:

@@ -85,7 +85,7 @@ class Image(Media):
     def _copy(self, other: Image) -> None:
         """Be the same picture with the same caption; boxes and masks are not taken over."""
         for name, value in vars(other).items():
-            if name not in ("_bound_to", "_bound_path"):
+            if name != "_bound":
                 setattr(self, name, value)
 
     def _take_path(self, path: str | Path) -> None:

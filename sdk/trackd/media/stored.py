@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import shutil
+import threading
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
@@ -11,8 +14,7 @@ from trackd.artifacts.member import ArtifactMember
 from trackd.recording.recordable import Recordable
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from trackd.artifacts.artifact import Artifact
     from trackd.recording.recordable import RunPlace, Slot
@@ -22,6 +24,8 @@ HASH_CHARACTERS = 20
 #: `Recordable.max_batch` of media whose lists may have any length.
 ANY_NUMBER = 2**31
 _READ_BYTES = 1 << 20
+#: What file systems take for one part of a path.
+_MAX_PART_BYTES = 255
 
 
 def refers_to_artifacts(place: RunPlace) -> bool:
@@ -33,9 +37,9 @@ def refers_to_artifacts(place: RunPlace) -> bool:
 class Media(Recordable, ArtifactMember):
     """A value whose bytes lie in a file of the run.
 
-    A constructor calls one of `hold` (bytes made here), `refer` (a file of the user, copied when
-    it is logged) and `adopt` (a temporary file of ours, moved when it is logged). Logging the
-    same object again refers to the file that is there already.
+    A constructor calls `hold` (bytes made here) or `refer` (a file of the user, copied when it is
+    logged). Logging the same object again refers to the file that is there already. Several
+    threads may log one object.
 
     Attributes:
         log_type: `_type` of the value in history.
@@ -55,13 +59,10 @@ class Media(Recordable, ArtifactMember):
         self._sha256 = ""
         self._size = 0
         self._extension = ""
-        #: Exactly one of them holds the content.
-        self._data: bytes | None = None
-        self._path: Path | None = None
-        self._is_ours = False
+        #: The content, or the file that holds it.
+        self._content: bytes | Path = b""
         #: The files folder in which the content lies, and its path there.
-        self._bound_to: Path | None = None
-        self._bound_path = ""
+        self._bound: tuple[Path, str] | None = None
 
     @property
     def caption(self) -> str | None:
@@ -77,7 +78,7 @@ class Media(Recordable, ArtifactMember):
             data: the content.
             extension: of the file's name, with its dot.
         """
-        self._data, self._path = data, None
+        self._content = data
         self._sha256, self._size = hashlib.sha256(data).hexdigest(), len(data)
         self._extension = extension
 
@@ -91,25 +92,13 @@ class Media(Recordable, ArtifactMember):
         Raises:
             OSError: the file cannot be read.
         """
-        self._set_path(Path(path), extension)
-        self._is_ours = False
-
-    def adopt(self, path: str | os.PathLike[str], extension: str | None = None) -> None:
-        """Take a temporary file as the content; it is moved into the run when logged.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
-        self._set_path(Path(path), extension)
-        self._is_ours = True
-
-    def _set_path(self, path: Path, extension: str | None) -> None:
+        path = Path(path)
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while block := file.read(_READ_BYTES):
                 digest.update(block)
             self._size = file.tell()
-        self._data, self._path = None, path
+        self._content = path
         self._sha256 = digest.hexdigest()
         self._extension = path.suffix if extension is None else extension
 
@@ -119,17 +108,20 @@ class Media(Recordable, ArtifactMember):
         Raises:
             OSError: its file cannot be read.
         """
-        if self._data is not None:
-            return self._data
-        return self._path.read_bytes() if self._path is not None else b""
+        content = self._content
+        return content if isinstance(content, bytes) else content.read_bytes()
 
     # --- in a run ----------------------------------------------------------------------------
 
     def to_history(self, place: RunPlace, slot: Slot) -> dict[str, Any]:
         """Put the file into the run, unless it is there, and return what refers to it."""
-        if self._bound_to != place.files_dir:
+        if not self.is_bound_to(place):
             self.bind_file(place, slot)
         return self.run_form(place)
+
+    def is_bound_to(self, place: RunPlace) -> bool:
+        """Tell whether the run holds the file."""
+        return self._bound is not None and self._bound[0] == place.files_dir
 
     def bind_file(self, place: RunPlace, slot: Slot) -> None:
         """Put the file into the run under a name made of key, step and hash; announce it.
@@ -141,12 +133,14 @@ class Media(Recordable, ArtifactMember):
         relative = f"{self.folder}/{name}"
         target = place.files_dir / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        if self._data is not None:
-            _write(target, self._data)
-        elif self._path is not None and self._path != target:
-            _bring(self._path, target, move=self._is_ours, link=_link_kind(place))
-        self._data, self._path, self._is_ours = None, target, False
-        self._bound_to, self._bound_path = place.files_dir, relative
+        content = self._content
+        if isinstance(content, bytes):
+            with _replacing(target) as unfinished:
+                unfinished.write_bytes(content)
+        else:
+            _bring(content, target, link=_link_kind(place))
+        self._content = target
+        self._bound = place.files_dir, relative
         place.publish_file(relative)
 
     def run_form(self, place: RunPlace) -> dict[str, Any]:
@@ -158,7 +152,7 @@ class Media(Recordable, ArtifactMember):
             "_type": self.log_type,
             "sha256": self._sha256,
             "size": self._size,
-            "path": self._bound_path,
+            "path": "" if self._bound is None else self._bound[1],
         }
         if self._caption is not None:
             form["caption"] = self._caption
@@ -192,13 +186,15 @@ class Media(Recordable, ArtifactMember):
 
     def add_file_to(self, artifact: Artifact) -> str:
         """Add its file to an artifact, named by its content; return its path there."""
-        if self._data is not None:
-            with artifact.new_file(self.artifact_path(), "wb") as file:
-                file.write(self._data)
-            return self.artifact_path()
-        if added := artifact.get_added_local_path_name(str(self._path)):
+        content = self._content
+        path = self._path_of(content)
+        if isinstance(content, bytes):
+            with artifact.new_file(path, "wb") as file:
+                file.write(content)
+            return path
+        if added := artifact.get_added_local_path_name(str(content)):
             return added
-        return artifact.add_file(str(self._path), self.artifact_path()).path
+        return artifact.add_file(str(content), path).path
 
     def artifact_form(self, path: str) -> dict[str, Any]:
         """Return what stands for it in a table whose artifact holds its file under `path`."""
@@ -209,11 +205,13 @@ class Media(Recordable, ArtifactMember):
 
     def artifact_path(self) -> str:
         """Return where its file lies in an artifact: by content, whoever adds it."""
-        if self._data is not None or self._is_ours:
-            digest = hashlib.md5(self.read_bytes(), usedforsecurity=False).hexdigest()
+        return self._path_of(self._content)
+
+    def _path_of(self, content: bytes | Path) -> str:
+        if isinstance(content, bytes):
+            digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
             return f"{self.folder}/{digest[:HASH_CHARACTERS]}{self._extension}"
-        name = "" if self._path is None else self._path.name
-        return f"{self.folder}/{self._sha256[:HASH_CHARACTERS]}/{name}"
+        return f"{self.folder}/{self._sha256[:HASH_CHARACTERS]}/{content.name}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self)) and self._sha256 == other._sha256
@@ -223,10 +221,22 @@ class Media(Recordable, ArtifactMember):
 
 
 def file_name(slot: Slot, identity: str, extension: str) -> str:
-    """Return the name of a file: slashes of the key are folders, which never lead outside."""
-    parts = slot.key.lstrip("/").split("/")
-    safe = (part.replace(".", "_") if part in (".", "..") else part for part in parts)
-    return f"{'/'.join(safe)}_{slot.step}_{identity}{extension}"
+    """Return the name of a file: slashes of the key are folders, which never lead outside.
+
+    Names that are too long for a file system are cut; the hash still tells files apart.
+    """
+    *folders, last = (_UNSAFE_PARTS.get(part, part) for part in slot.key.split("/"))
+    ending = f"_{slot.step}_{identity}{extension}"
+    room = max(0, _MAX_PART_BYTES - len(os.fsencode(ending)))
+    parts = [*(_cut(part, _MAX_PART_BYTES) for part in folders if part), _cut(last, room) + ending]
+    return "/".join(parts).replace("\0", "_")
+
+
+_UNSAFE_PARTS = {".": "_", "..": "__"}
+
+
+def _cut(part: str, limit: int) -> str:
+    return os.fsencode(part)[:limit].decode(errors="ignore")
 
 
 def read_text(what: str, file: TextIO) -> str:
@@ -256,25 +266,27 @@ def _link_kind(place: RunPlace) -> str:
     return "symbolic" if settings.symlink else "hard"
 
 
-def _write(target: Path, data: bytes) -> None:
-    """Write a file, or none: nothing half-written is ever uploaded."""
+@contextlib.contextmanager
+def _replacing(target: Path) -> Generator[Path]:
+    """Give the path of a file to make, which then becomes `target` as a whole, or not at all.
+
+    A link that is there is replaced, not followed.
+    """
+    unfinished = target.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
-        target.unlink(missing_ok=True)  # never write through a link that is there
-        target.write_bytes(data)
-    except OSError:
-        target.unlink(missing_ok=True)
-        raise
+        yield unfinished
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
-def _bring(source: Path, target: Path, *, move: bool, link: str) -> None:
-    """Make a file available at `target`, never writing through a link that is there."""
-    if target.exists() and target.resolve() == source.resolve():
+def _bring(source: Path, target: Path, *, link: str) -> None:
+    """Make a file available at `target`."""
+    if target.exists() and target.samefile(source):
         return
-    target.unlink(missing_ok=True)
-    if move:
-        shutil.move(source, target)
-    elif not link or not _link(source.resolve(), target, symbolic=link == "symbolic"):
-        shutil.copy(source, target)
+    with _replacing(target) as unfinished:
+        if not link or not _link(source.resolve(), unfinished, symbolic=link == "symbolic"):
+            shutil.copy(source, unfinished)
 
 
 def _link(source: Path, target: Path, *, symbolic: bool) -> bool:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from trackd.recording.recordable import Recordable, RunPlace, Slot
-from trackd.recording.texts import kind_of, type_name
+from trackd.recording.texts import clean_text, kind_of, type_name
 from trackd.recording.values import (
     KNOWN_TYPES,
     check_depth,
@@ -51,7 +51,8 @@ def row_value(value: Any, place: RunPlace | None, slot: Slot, depth: int = 1) ->
     for key, item in cast("dict[Any, Any]", value).items():
         name = key if key.__class__ is str and key.isascii() else key_text(key)
         if is_rich(item.__class__):
-            tree[name] = row_value(item, place, Slot(str(key), slot.step), depth + 1)
+            own = Slot(clean_text(str(key)), slot.step)
+            tree[name] = row_value(item, place, own, depth + 1)
         else:
             tree[name] = to_history(item, depth + 1)
     return tree
@@ -75,7 +76,7 @@ def summary_value(value: Any, place: RunPlace | None, slot: Slot, depth: int = 1
         check_depth(depth)
         return {
             text_key(key): summary_value(
-                item, place, Slot(f"{slot.key}.{key}", slot.step), depth + 1
+                item, place, Slot(f"{slot.key}.{clean_text(key)}", slot.step), depth + 1
             )
             for key, item in cast("dict[Any, Any]", value).items()
         }

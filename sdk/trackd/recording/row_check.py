@@ -76,6 +76,8 @@ class RowCheck:
             self._refuse("empty_key", "log(): a value under an empty key is left out: name it")
             return
         key = clean_text(key)
+        if self._is_too_long(key):  # before its files are written
+            return
         try:
             if is_rich(value.__class__):
                 plain = row_value(value, self._place, Slot(key, self._step))
@@ -147,12 +149,8 @@ class RowCheck:
         self._leaves += 1
         if key in known:
             return True
-        if len(key) > MAX_KEY_CHARACTERS:
-            return self._refuse(
-                "key_length",
-                f"the key {shown(key)} has {len(key)} characters and a key at most "
-                f"{MAX_KEY_CHARACTERS}; its value is left out: use a shorter key",
-            )
+        if self._is_too_long(key):
+            return False
         if len(self._keys) >= MAX_RUN_KEYS:
             return self._refuse(
                 "run_keys",
@@ -160,6 +158,16 @@ class RowCheck:
                 "ones are left out: log values under fewer keys",
             )
         known.add(key)
+        return True
+
+    def _is_too_long(self, key: str) -> bool:
+        if len(key) <= MAX_KEY_CHARACTERS:
+            return False
+        self._refuse(
+            "key_length",
+            f"the key {shown(key)} has {len(key)} characters and a key at most "
+            f"{MAX_KEY_CHARACTERS}; its value is left out: use a shorter key",
+        )
         return True
 
     def _refuse(self, reason: str, message: str) -> bool:

@@ -56,7 +56,7 @@ class RecordedSummary:
         for path, value in values:
             key = ".".join(path)
             try:
-                plain = summary_value(value, sink.place, Slot(key, "summary"))
+                plain = summary_value(value, sink.place, Slot(clean_text(key), "summary"))
             except Exception as error:  # noqa: BLE001 - raised again, with the key
                 if not is_storage_failure(error) or sink.place is None:
                     raise fault(f"summary: {key!r}", error) from None

@@ -91,7 +91,7 @@ class Table(TableRows, Media, ArtifactMember):
 
     def has_been_logged(self) -> bool:
         """Return whether a run or an artifact holds the table as it is."""
-        return self._bound_to is not None or self.artifact_target is not None
+        return self._bound is not None or self.artifact_target is not None
 
     def _before_change(self, method: str) -> None:
         if self._increments is not None and method in _NOT_INCREMENTAL:
@@ -121,7 +121,7 @@ class Table(TableRows, Media, ArtifactMember):
 
     def _forget_record(self) -> None:
         """Let the next log write the table anew."""
-        self._bound_to = self.artifact_target = None
+        self._bound = self.artifact_target = None
 
     # --- in a run ----------------------------------------------------------------------------
 
@@ -133,8 +133,8 @@ class Table(TableRows, Media, ArtifactMember):
             TypeError: a cell holds what cannot be recorded.
             ValueError: there are too many rows, and settings make that an error.
         """
-        if self._bound_to != place.files_dir:
-            if self._bound_to is not None and self._increments is None:
+        if not self.is_bound_to(place):
+            if self._bound is not None and self._increments is None:
                 self._forget_record()
             self._record(place, slot)
         form = self.run_form(place)
@@ -145,17 +145,16 @@ class Table(TableRows, Media, ArtifactMember):
     def _record(self, place: RunPlace, slot: Slot) -> None:
         """Record the table as an artifact and as a file."""
         artifact, entry_name = self._new_artifact(place, slot)
-        target = self.artifact_target
+        before = self._bound, self.artifact_target
         self._place = place
         try:
             rows = {"columns": self.columns, "data": run_rows(self._unlogged(Table.MAX_ROWS))}
             self.hold(_encoded(rows), ".table.json")
             artifact.add(self, entry_name)
-            record = artifact.to_record(place.files_dir.parent)
             self.bind_file(place, slot)
-            place.record_artifact(record)
+            place.record_artifact(artifact.to_record(place.files_dir.parent))
         except BaseException:
-            self.artifact_target = target
+            self._bound, self.artifact_target = before
             raise
         finally:
             self._place = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tests.unit.sdk.full_disk import largest_file
 
 from trackd.artifacts import Artifact
 from trackd.artifacts.staging import staging_root
@@ -29,6 +30,14 @@ def draft(**files: str) -> Artifact:
     for name, text in files.items():
         with artifact.new_file(f"in/{name}") as file:
             file.write(text)
+    return artifact
+
+
+def large_draft() -> Artifact:
+    """Return an artifact whose manifest has more than a mebibyte, with one file."""
+    artifact = draft(x="1")
+    for number in range(1_000):
+        artifact.add_reference(f"x://{number}/{'y' * 1_000}", name=f"{number}")
     return artifact
 
 
@@ -75,16 +84,23 @@ def test_files_used_in_place_are_named_where_they_are(run_dir: Path, place: Path
 
 
 def test_a_manifest_too_large_for_a_record_lies_beside_it(run_dir: Path) -> None:
-    artifact = Artifact("data", "t")
-    for number in range(20_000):
-        artifact.add_reference(f"x://{number}/{'y' * 30}", name=f"{number:05}")
+    artifact = large_draft()
     record = artifact.to_record(run_dir)
     assert not record.entries
     assert len(encode(record)) < 2000
     beside = run_dir / record.entries_file
     entries = msgspec.msgpack.decode(beside.read_bytes(), type=list[ArtifactEntry])
-    assert len(entries) == 20_000
+    assert len(entries) == 1_001
     assert record.digest == artifact.digest
+
+
+def test_without_room_for_a_large_manifest_nothing_is_left_behind(run_dir: Path) -> None:
+    artifact = large_draft()
+    with largest_file(100_000), pytest.raises(OSError, match="too large"):
+        artifact.to_record(run_dir)
+    assert list((run_dir / "artifacts").iterdir()) == []
+    assert contents(artifact.to_record(run_dir), run_dir) == {}
+    assert len(list((run_dir / "artifacts").iterdir())) == 2
 
 
 def test_without_room_in_the_run_folder_files_stay_in_the_staging_folder(
@@ -113,6 +129,7 @@ def test_a_path_that_no_file_system_takes_is_one_of_the_artifact_still(
     assert contents(artifact.to_record(run_dir), run_dir) == {path: "1"}
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, where another test imported it
 def test_a_forked_child_leaves_the_copies_of_its_parent(place: Path) -> None:
     artifact = draft(x="1")
     copy = Path(artifact.manifest.entries["in/x"].local_path or "")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pytest
+from tests.unit.sdk.full_disk import largest_file
 
 import trackd
 from trackd_proto.records import FileSaved, Row, SummaryUpdate
@@ -128,12 +131,24 @@ def test_the_summary_names_files_by_all_keys(stage: Stage) -> None:
         ("/root", "root_0_"),
         ("a/./b", "a/_/b_0_"),
         ("a b:c", "a b:c_0_"),
+        ("a//b", "a/b_0_"),
+        ("x/", "x/_0_"),
+        ("a\0b/c\0", "a_b/c__0_"),
+        ("\ud800é", "�é_0_"),
+        ("k" * 300, "k" * 200),
+        ("é" * 300 + "/x", "é" * 127 + "/x_0_"),
     ],
 )
 def test_a_key_never_leads_out_of_the_folder(stage: Stage, key: str, name: str) -> None:
-    stage.run.log({key: trackd.Html("x", inject=False)})
-    assert stage.rows()[0][key]["path"].startswith(f"media/html/{name}")
-    assert all(path.startswith("media/html/") for path in stage.media())
+    page = trackd.Html("x", inject=False)
+    stage.run.log({key: page, "in": {key: trackd.Html("y")}})
+    stage.run.summary[key] = page
+    row = stage.rows()[0]
+    key = key.replace("\ud800", "�")
+    path = row[key]["path"]
+    assert path.startswith(f"media/html/{name}")
+    assert row["in"][key]["path"].startswith(f"media/html/{name}")
+    assert {path, row["in"][key]["path"]} == stage.media()
 
 
 def test_names_follow_the_steps_of_this_process(stage: Stage) -> None:
@@ -154,6 +169,47 @@ def test_a_file_that_cannot_be_written_costs_its_value_only(
     said = capfd.readouterr().err
     assert "'page' is left out: its file could not be stored" in said
     assert "summary: 'page' is left out" in said
+
+
+def test_a_file_for_which_there_is_no_room_leaves_nothing_behind(stage: Stage, place: Path) -> None:
+    own = place / "film.mp4"
+    own.write_bytes(bytes(3_000_000))
+    values = {
+        "film": trackd.Video(str(own)),
+        "page": trackd.Html("x" * 3_000_000),
+        "table": trackd.Table(columns=["c"], data=[["x" * 3_000_000]]),
+        "loss": 0.5,
+    }
+    with largest_file(2_000_000):
+        stage.run.log(values)
+    stage.run.log(values)
+    first, second = stage.rows()
+    assert first == {"loss": 0.5}
+    assert {row["path"] for row in (second[key] for key in ("film", "page", "table"))} == (
+        stage.media()
+    )
+
+
+def test_the_files_of_a_key_that_is_too_long_are_not_written(stage: Stage) -> None:
+    stage.run.log({"k" * 2000: trackd.Html("x"), "loss": 0.5})
+    assert stage.rows() == [{"loss": 0.5}]
+    assert stage.media() == set()
+
+
+def test_threads_may_log_one_object_at_once(stage: Stage) -> None:
+    for number in range(30):
+        page = trackd.Html(f"{number}" * 1000, inject=False)
+        start = threading.Barrier(4)
+
+        def log(name: str, page: trackd.Html = page, start: threading.Barrier = start) -> None:
+            start.wait()
+            stage.run.log({name: page})
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(log, [f"a{number}", f"b{number}", f"c{number}", f"d{number}"]))
+    forms = [value for row in stage.rows() for value in row.values()]
+    assert len(forms) == 120
+    assert {form["path"] for form in forms} <= stage.media()
 
 
 def test_a_file_of_the_user_is_copied_and_may_change_later(stage: Stage, place: Path) -> None:

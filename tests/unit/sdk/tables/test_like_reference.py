@@ -31,6 +31,8 @@ SCALARS = st.one_of(
     st.sampled_from([b"b", 1j, np.zeros(2), np.zeros((2, 2)), np.array(3), object, len]),
     st.sampled_from([decimal.Decimal("1.5"), datetime.timedelta(1), np.str_("s"), range(2)]),
 )
+#: Should a value make the reference loop for ever all the same, it has no time to fill the memory.
+pytestmark = pytest.mark.timeout(20)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
