@@ -13,12 +13,16 @@ closes with one `Exit`.
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Annotated, Any, cast
 
 import msgspec
 
 #: A JSON-like value: None, bool, int, float, str, list or dict with text keys.
 Value = Any
+#: A finite number of seconds that a calendar can show; `decode` refuses any other.
+Seconds = Annotated[float, msgspec.Meta(ge=-1e10, le=1e11)]
+#: Deepest nesting of values in records other than rows, the path to them counted.
+MAX_DEPTH = 150
 
 
 class Kind(enum.IntEnum):
@@ -40,6 +44,7 @@ class Kind(enum.IntEnum):
     ARTIFACT = 14
     TENSORBOARD = 15
     FOLLOWED = 16
+    GUEST = 17
 
 
 class Start(msgspec.Struct, array_like=True, frozen=True):
@@ -54,7 +59,7 @@ class Start(msgspec.Struct, array_like=True, frozen=True):
     label: str  # empty: unlabelled
     mode: str  # online, offline, shared
     run_dir: str
-    time_s: float
+    time_s: Seconds
     pid: int
     sdk_version: str
     python_version: str
@@ -86,16 +91,16 @@ class Start(msgspec.Struct, array_like=True, frozen=True):
     #: Summary that a continued run begins with.
     summary: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
     #: When a child joined its parent's run, in seconds since `init`.
-    joined_s: float = 0.0
+    joined_s: Seconds = 0.0
     #: How long a continued run ran before; runtimes of records include it.
-    earlier_runtime_s: float = 0.0
+    earlier_runtime_s: Seconds = 0.0
 
 
 class Row(msgspec.Struct, array_like=True):
     """One `log()` call."""
 
-    time_s: float
-    runtime_s: float
+    time_s: Seconds
+    runtime_s: Seconds
     data: dict[str, Value]
     step: int | None = None
     commit: bool | None = None
@@ -142,7 +147,7 @@ LOG_LINES = 3
 class ConsoleOutput(msgspec.Struct, array_like=True, frozen=True):
     """Text written to the terminal, raw (escape sequences and carriage returns included)."""
 
-    time_s: float
+    time_s: Seconds
     stream: int  # 1 stdout, 2 stderr, LOG_LINES
     text: str
 
@@ -158,15 +163,15 @@ class Exit(msgspec.Struct, array_like=True, frozen=True):
     """Last record of a writer."""
 
     exit_code: int
-    time_s: float
-    runtime_s: float
+    time_s: Seconds
+    runtime_s: Seconds
     crashed: bool = False  # written by the agent for a writer that died without an exit record
 
 
 class Stats(msgspec.Struct, array_like=True, frozen=True):
     """One sample of the system monitor for one writer; keys without `system.` and label."""
 
-    time_s: float
+    time_s: Seconds
     values: dict[str, float]
 
 
@@ -182,7 +187,7 @@ class Alert(msgspec.Struct, array_like=True, frozen=True):
 class Preempting(msgspec.Struct, array_like=True, frozen=True):
     """One `run.mark_preempting()` call."""
 
-    time_s: float
+    time_s: Seconds
 
 
 class Gap(msgspec.Struct, array_like=True, frozen=True):
@@ -235,7 +240,7 @@ class TensorboardLogs(msgspec.Struct, array_like=True, frozen=True):
     folder: str  # absolute
     root: str = ""  # keys are named by the path from here
     save: bool = True  # upload the event files, too
-    since_s: float = 0.0  # leave files alone that were begun before, in seconds since 1970
+    since_s: Seconds = 0.0  # leave files alone that were begun before, in seconds since 1970
 
 
 class Followed(msgspec.Struct, array_like=True, frozen=True):
@@ -258,6 +263,20 @@ class Followed(msgspec.Struct, array_like=True, frozen=True):
     after_seq: int = 0
 
 
+class GuestRecords(msgspec.Struct, array_like=True, frozen=True):
+    """Records of a process that records into the run of another one, as the agent found them.
+
+    Written by the agent into its own journal of the writer whose run it is. Records and position
+    are one record, so that nothing is lost or doubled whoever dies.
+    """
+
+    producer: int  # the process: a forked child, or one that was given the run
+    seq: int  # its last record that is in here or was left out
+    records: list[tuple[int, bytes]]  # kind and payload
+    #: The writer's own record behind which these stand, whenever they are read.
+    after_seq: int = 0
+
+
 RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.START: Start,
     Kind.ROW: Row,
@@ -275,13 +294,23 @@ RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.ARTIFACT: ArtifactLogged,
     Kind.TENSORBOARD: TensorboardLogs,
     Kind.FOLLOWED: Followed,
+    Kind.GUEST: GuestRecords,
 }
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODERS = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in RECORD_TYPES.items()}
+
+
+def _refuse_extension(code: int, data: memoryview) -> object:
+    raise ValueError(f"a value of MessagePack's extension type {code} ({len(data)} bytes)")
+
+
+_DECODERS = {
+    kind: msgspec.msgpack.Decoder(type_, ext_hook=_refuse_extension)
+    for kind, type_ in RECORD_TYPES.items()
+}
 
 #: Decodes the payload of a ROW frame; the hot path of the agent.
-decode_row = msgspec.msgpack.Decoder(Row).decode
+decode_row = msgspec.msgpack.Decoder(Row, ext_hook=_refuse_extension).decode
 
 
 def encode(record: msgspec.Struct) -> bytes:
@@ -306,4 +335,47 @@ def decode(kind: int, payload: bytes | memoryview) -> msgspec.Struct:
         decoder = _DECODERS[Kind(kind)]
     except KeyError as error:  # pragma: no cover - Kind() raises first
         raise ValueError(f"unknown record kind {kind}") from error
-    return decoder.decode(payload)
+    try:
+        record = decoder.decode(payload)
+    except RecursionError as error:
+        raise ValueError("values are nested too deep") from error
+    _check_values(record)
+    return record
+
+
+def _check_values(record: msgspec.Struct) -> None:
+    """Refuse values that no JSON text holds: whoever stores them later could not."""
+    match record:
+        case Start():
+            for values in (record.config, record.environment, record.summary):
+                _check_value(values, 0)
+        case ConfigUpdate() | SummaryUpdate():
+            _check_pairs(record.set)
+        case Followed():
+            _check_pairs(record.config)
+        case ArtifactLogged():
+            _check_value(record.metadata, 0)
+        case _:
+            pass
+
+
+def _check_pairs(pairs: list[tuple[list[str], Value]]) -> None:
+    for path, value in pairs:
+        if not path:
+            raise ValueError("a value without a key")
+        _check_value(value, len(path))
+
+
+def _check_value(value: Value, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"values are nested deeper than {MAX_DEPTH}")
+    if isinstance(value, dict):
+        for key, child in cast("dict[object, Value]", value).items():
+            if not isinstance(key, str):
+                raise ValueError(f"a key that is no text: {key!r:.100}")  # noqa: TRY004 - the data is wrong
+            _check_value(child, depth + 1)
+    elif isinstance(value, list | tuple):
+        for child in cast("list[Value]", value):
+            _check_value(child, depth + 1)
+    elif value is not None and not isinstance(value, str | int | float):
+        raise ValueError(f"a value of type {type(value).__name__}")
