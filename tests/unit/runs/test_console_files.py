@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 from tests.support.frames import start
 
 from trackd_agent.runs.console import ConsoleFiles, LogPosition, console_file_name
@@ -13,8 +14,6 @@ from trackd_agent.runs.console import files as console_files
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def line(content: str, second: int = 0) -> str:
@@ -108,3 +107,87 @@ def test_one_part_without_limits(tmp_path: Path) -> None:
     for i in range(5):
         assert files.write({i: line(f"line {i}", i)}) == []
     assert parts(tmp_path) == ["".join(f"line {i}\n" for i in range(5))]
+
+
+def test_a_disk_that_was_full_for_a_while_costs_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = opened(tmp_path)
+    files.write(numbered(0, "a"), ["a\n"])
+    with monkeypatch.context() as patched:
+        patched.setattr(console_files, "_opened", full)
+        for i in range(1, 200):
+            with pytest.raises(OSError, match="No space"):
+                files.write(numbered(i, str(i)), [f"{i}\n"])
+    files.write(numbered(200, "z"), ["z\n"])
+    expected = "".join(f"{text}\n" for text in ["a", *range(1, 200), "z"])
+    assert (tmp_path / "files" / "output.log").read_text() == expected
+
+
+def full(path: Path) -> Any:
+    raise OSError(28, "No space left on device", str(path))
+
+
+def test_what_waits_for_a_disk_that_never_takes_it_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_files, "MAX_WAITING_LINES", 10)
+    files = opened(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(console_files, "_opened", full)
+        for i in range(100):
+            with pytest.raises(OSError, match="No space"):
+                files.write(numbered(i, str(i)))
+    assert len(files.position.open) == 10
+    files.write(numbered(100, "z"))
+    expected = "".join(f"{text}\n" for text in [*range(90, 100), "z"])
+    assert (tmp_path / "files" / "output.log").read_text() == expected
+
+
+def test_lines_that_never_came_leave_no_trace(tmp_path: Path) -> None:
+    files = opened(tmp_path)
+    for i in range(0, 1000, 2):
+        files.write(numbered(i, str(i)))
+    expected = "".join(f"{i}\n" for i in range(0, 1000, 2))
+    assert (tmp_path / "files" / "output.log").read_text() == expected
+
+
+def test_a_file_that_lost_its_end_gets_no_hole(tmp_path: Path) -> None:
+    files = opened(tmp_path)
+    files.write(numbered(0, *["text"] * 300), ["text\n"] * 300)
+    (tmp_path / "files" / "output.log").write_text("text\n")
+    (tmp_path / "logs" / "console.raw").unlink()
+    files.write(numbered(300, "more"), ["more\n"])
+    text = (tmp_path / "files" / "output.log").read_text()
+    assert text == "text\n" * (1 + 128) + "more\n"
+    assert (tmp_path / "logs" / "console.raw").read_text() == "more\n"
+
+
+def test_the_raw_text_survives_a_crash_after_it_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_files, "MAX_RAW_BYTES", 20)
+    files = opened(tmp_path)
+    for i in range(3):
+        files.write({}, [f"{i:04}\n"])
+    saved = msgspec.structs.replace(files.position)
+    for i in range(3, 5):
+        files.write({}, [f"{i:04}\n"])
+    again = opened(tmp_path, saved)
+    again.write({}, ["0003\n"])
+    again.write({}, ["0004\n"])
+    assert (tmp_path / "logs" / "console.raw.1").read_text() == "0000\n0001\n0002\n0003\n"
+    assert (tmp_path / "logs" / "console.raw").read_text() == "0004\n"
+
+
+def test_limits_that_are_no_numbers_limit_nothing(tmp_path: Path) -> None:
+    odd: dict[str, Any] = {"console_chunk_max_bytes": "many", "console_chunk_max_seconds": [1]}
+    files = opened(tmp_path, console_multipart=True, **odd)
+    assert files.write(numbered(0, "a", "b")) == []
+    assert parts(tmp_path) == ["a\nb\n"]
+
+
+def test_a_long_label_makes_no_long_name() -> None:
+    names = {console_file_name("\u4e16" * 128), console_file_name("\u4e16" * 127)}
+    assert len(names) == 2
+    assert all(len(name.encode()) <= 200 for name in names)

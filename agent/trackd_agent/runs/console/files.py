@@ -8,6 +8,7 @@ when it is full, the part before is kept as `console.raw.1`.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
 
 #: Lines that the console emulation may still change, with room.
 _WINDOW_LINES = 128
+#: Lines that wait for a disk that takes none; of more the oldest are given up.
+MAX_WAITING_LINES = 1000
 #: Size at which the raw file starts anew, in bytes.
 MAX_RAW_BYTES = 64 * 1024 * 1024
 _BAD_IN_FILE_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _NOT_DIGIT = re.compile(r"\D")
+#: Longest part of a file name that comes from a label, in bytes.
+_MAX_LABEL_BYTES = 150
 
 
 def console_file_name(label: str) -> str:
@@ -34,7 +39,14 @@ def console_file_name(label: str) -> str:
 
 
 def _suffix(label: str) -> str:
-    return f"_{_BAD_IN_FILE_NAME.sub('_', label)}" if label else ""
+    """Return what a label adds to the name of a file, which no file system finds too long."""
+    if not label:
+        return ""
+    name = _BAD_IN_FILE_NAME.sub("_", label).encode("utf-8", "replace")
+    if len(name) > _MAX_LABEL_BYTES:
+        digest = hashlib.sha256(name).hexdigest()[:8]
+        name = name[:_MAX_LABEL_BYTES].decode("utf-8", "ignore").encode() + b"-" + digest.encode()
+    return f"_{name.decode()}"
 
 
 class LogPosition(msgspec.Struct, array_like=True):
@@ -75,6 +87,8 @@ class ConsoleFiles:
         self._suffix = _suffix(start.label)
         self._files_dir = run_dir / "files"
         self._raw_path = run_dir / "logs" / f"console{self._suffix}.raw"
+        self._older_raw_path = self._raw_path.with_name(self._raw_path.name + ".1")
+        self._is_raw_settled = False
 
     def write(self, edits: dict[int, str], raw: Iterable[str] = ()) -> list[str]:
         """Take edited lines, by line number, and raw text, and write them.
@@ -87,18 +101,29 @@ class ConsoleFiles:
             The parts that are closed now, relative to the files folder.
 
         Raises:
-            OSError: a file cannot be written.
+            OSError: a file cannot be written; the lines come with the next call, the raw text
+                is lost.
         """
         if self._is_off:
             return []
-        self._write_raw("".join(raw).encode("utf-8", "replace"))
         position = self.position
         position.open.update((n, line) for n, line in edits.items() if n >= position.lines)
         closed: list[str] = []
-        while position.open and self._write_part():
-            closed.append(position.part)
-            position.part, position.size_bytes = "", 0
+        try:
+            while position.open and self._write_part():
+                closed.append(position.part)
+                position.part, position.size_bytes = "", 0
+            self._write_raw("".join(raw).encode("utf-8", "replace"))
+        except OSError:
+            self._give_up_old_lines()
+            raise
         return closed
+
+    def _give_up_old_lines(self) -> None:
+        position = self.position
+        for number in sorted(position.open)[:-MAX_WAITING_LINES]:
+            del position.open[number]
+            position.lines = number + 1
 
     def finish(self) -> list[str]:
         """Return what is left to upload at the end: the file, or the part that is open."""
@@ -109,7 +134,8 @@ class ConsoleFiles:
     def _write_part(self) -> bool:
         """Write the open lines to the open part; return whether that closed it."""
         position = self.position
-        lines = [_decode_line(position.open[number]) for number in sorted(position.open)]
+        numbers = sorted(position.open)
+        lines = [_decode_line(position.open[number]) for number in numbers]
         if not position.part:
             position.part = self._part_name(lines[0])
             position.part_since = lines[0].ts
@@ -117,12 +143,14 @@ class ConsoleFiles:
         count, is_full = self._fitting(lines, encoded)
         final = count if is_full else max(0, count - _WINDOW_LINES)
         with _opened(self._files_dir / position.part) as file:
+            # A power cut, or somebody, may have taken the end of it: no hole takes its place.
+            position.size_bytes = min(position.size_bytes, file.seek(0, 2))
             file.seek(position.size_bytes)
             file.write(b"".join(encoded[:count]))
             file.truncate()
-        for number in range(position.lines, position.lines + final):
+        for number in numbers[:final]:
             del position.open[number]
-        position.lines += final
+            position.lines = number + 1
         position.size_bytes += sum(map(len, encoded[:final]))
         return is_full
 
@@ -158,8 +186,10 @@ class ConsoleFiles:
         if not data:
             return
         position = self.position
+        if not self._is_raw_settled:
+            self._settle_raw()
         if position.raw_bytes >= MAX_RAW_BYTES and self._raw_path.exists():
-            self._raw_path.replace(self._raw_path.with_name(self._raw_path.name + ".1"))
+            self._raw_path.replace(self._older_raw_path)
             position.raw_bytes = 0
         with _opened(self._raw_path) as file:
             end = file.seek(0, 2)
@@ -168,14 +198,36 @@ class ConsoleFiles:
             file.truncate()
         position.raw_bytes += len(data)
 
+    def _settle_raw(self) -> None:
+        """Take back a new beginning that came after the position: it comes again."""
+        self._is_raw_settled = True
+        size_bytes = self.position.raw_bytes
+        if _size_of(self._raw_path) < size_bytes <= _size_of(self._older_raw_path):
+            self._older_raw_path.replace(self._raw_path)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
 
 def _parts_of(settings: dict[str, Any]) -> Parts | None:
     """Return how the console is cut, or None for one file."""
     if not settings.get("console_multipart"):
         return None
     return Parts(
-        settings.get("console_chunk_max_bytes") or 0, settings.get("console_chunk_max_seconds") or 0
+        int(_limit(settings.get("console_chunk_max_bytes"))),
+        _limit(settings.get("console_chunk_max_seconds")),
     )
+
+
+def _limit(value: object) -> float:
+    """Return a limit as given; 0, none, for what is no number above it."""
+    if isinstance(value, int | float) and 0 < value < float("inf"):
+        return float(value)
+    return 0.0
 
 
 def _opened(path: Path) -> BufferedRandom:
