@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import msgspec
 import pytest
@@ -89,3 +90,20 @@ def test_it_goes_on_from_its_state_and_holds_few_cells(writes: list[tuple[int, l
         assert twin.to_state() == console.to_state()
         assert twin.line_count == console.line_count
         assert twin.take() == console.take()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b[31ma\x1b[32mb" * 20_000,
+        "\x1b[" + "1;" * 100_000 + "m",
+        "\x1b[" + "1" * 100_000 + "m",
+        "\x1b[1;1H" + "x" * 9_000 + "\x1b[2J" * 2_000,
+    ],
+    ids=["a long line in colours", "many parameters", "a huge parameter", "erased again and again"],
+)
+def test_no_output_keeps_the_agent_busy_for_long(text: str) -> None:
+    console = ScreenConsole("")
+    began = time.process_time()
+    console.write(ConsoleOutput(0.0, 1, text))
+    assert time.process_time() - began < 1.0

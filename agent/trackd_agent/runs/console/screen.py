@@ -25,7 +25,7 @@ _KEPT_LINES = 128
 _MAX_COLUMN = 8 * 1024
 _STDERR = 2
 _PIECE = re.compile(
-    r"\x1b\[(?P<parameters>[0-9;:?<=>]*)[ -/]*(?P<command>[@-~])"  # control sequence
+    r"\x1b\[(?P<parameters>[0-9;:?<=>]{0,256})[ -/]*(?P<command>[@-~])"  # control sequence
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # operating system command, such as a title
     r"|\x1b[()*+][A-Za-z0-9]|\x1b[^\[\]()*+]"  # other escapes
     r"|(?P<control>[\x00-\x08\x0a-\x1f\x7f-\x9f])"
@@ -106,9 +106,8 @@ class ScreenLine(msgspec.Struct, array_like=True):
         end = column + len(text)
         self.text = before[:column] + text + before[end:]
         if self.styles or style != _PLAIN:
-            styles = self.styles + [_PLAIN] * (len(before) - len(self.styles))
-            styles[column:end] = [style] * len(text)
-            self.styles = styles
+            self.styles += [_PLAIN] * (len(before) - len(self.styles))
+            self.styles[column:end] = [style] * len(text)
 
     def erase(self, start: int, end: int | None = None) -> None:
         """Make cells blank."""
@@ -182,8 +181,8 @@ class ScreenConsole:
     def _put(self, screen: _Screen, text: str, time_s: float, *, stderr: bool) -> None:
         while screen.row >= len(screen.window):
             screen.window.append(self._add_line(time_s, stderr=stderr).number)
-        text = text[: _MAX_COLUMN - screen.column]
-        if line := self._touch(screen, screen.row):
+        text = text[: max(0, _MAX_COLUMN - screen.column)]
+        if text and (line := self._touch(screen, screen.row)):
             line.put(text, screen.column, screen.style)
         screen.column += len(text)
 
