@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from trackd.errors import UsageError
+from trackd.recording import oversize
 from trackd.recording.chart import settle_charts
 from trackd.recording.row_check import MAX_ROW_BYTES, MAX_ROW_KEYS, RowCheck, RunKeys
 from trackd.recording.texts import clean_text, clean_texts, type_name
 from trackd.recording.values import SCALARS
+from trackd_proto.frames import MAX_FRAME_PAYLOAD_BYTES
 from trackd_proto.records import Kind, encode
 
 if TYPE_CHECKING:
@@ -123,9 +125,20 @@ class Recorder:
         try:
             encoded = encode(payload)
         except UnicodeEncodeError:  # a text that UTF-8 cannot hold
-            clean = clean_texts(msgspec.to_builtins(payload))
-            encoded = encode(msgspec.convert(clean, type(payload)))
-        self._append(kind, encoded)
+            payload = msgspec.convert(clean_texts(msgspec.to_builtins(payload)), type(payload))
+            encoded = encode(payload)
+        if len(encoded) <= MAX_FRAME_PAYLOAD_BYTES:
+            self._append(kind, encoded)
+            return
+        for part_kind, part in oversize.pieces(kind, payload):
+            encoded = encode(part)
+            self._append(part_kind, encoded)  # counts what is too large still
+            if len(encoded) > MAX_FRAME_PAYLOAD_BYTES:
+                self._report(
+                    f"{part_kind.name.lower()}_bytes",
+                    f"{oversize.description(part_kind, part)} takes {len(encoded)} bytes and a "
+                    f"record at most {MAX_FRAME_PAYLOAD_BYTES}; it is left out: save it as a file",
+                )
 
     def console(self, time_s: float, stream: int, text: str) -> None:
         """Record terminal output."""
