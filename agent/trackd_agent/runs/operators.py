@@ -153,6 +153,7 @@ async def state_now(writer: Writer, context: RunsContext) -> WriterState | None:
     """Return a state that has seen all that is journalled, made beside the pumps' own."""
     if writer.start is None:
         return None
+    await writer.guests.gather()
     state, rank_seq, agent_seq = writer.pumps.remembered() or (WriterState(writer.start), 0, 0)
     readers = writer.journal.reader(rank_seq), writer.agent_journal.reader(agent_seq)
     both = Tandem(*readers)

@@ -13,7 +13,14 @@ from trackd_agent.runs import liveness, spool
 from trackd_agent.runs.upload.offline import OfflineReader
 from trackd_agent.runs.writer import AGENT_SUFFIX
 from trackd_agent.runs.writer_facts import WriterFacts
-from trackd_proto.layout import journal_root, run_hash, spool_root
+from trackd_proto.layout import (
+    journal_root,
+    producer_name,
+    run_hash,
+    run_key,
+    spool_folder,
+    spool_root,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -115,6 +122,11 @@ class Recovery:
             return None
         producer, start = found
         is_child = start.parent_producer != 0
+        if is_child:
+            if await self._find_host(producer, start) or self._host_may_come(start):
+                return None  # who is or will be here takes the records itself
+            if reopened := await self._reopen_host(producer, start):
+                return reopened
         if not is_child and liveness.lock_is_free(folder) is not True:
             return None  # its rank lives and will attach
         facts = facts_of_start(producer, start, spool_dir=folder)
@@ -127,6 +139,32 @@ class Recovery:
             writer.facts.spool_dir = str(folder)
         log.info("spool_adopted", run_id=run.run_id, label=facts.label, child=is_child)
         return run
+
+    async def _find_host(self, producer: int, start: Start) -> Run | None:
+        """Return the run in which a child records into the sequence of a writer that is open."""
+        for run in list(self._known_runs):
+            if (run.run_id, run.project) == (start.run_id, start.project):
+                for writer in run.writers:
+                    if await writer.guests.belongs(producer, start.parent_producer):
+                        return run
+        return None
+
+    def _host_may_come(self, start: Start) -> bool:
+        """Whether something is left of the writer into whose sequence a child records."""
+        data, parent = self._context.data_dir, start.parent_producer
+        key = run_key(start.entity, start.project, start.run_id)
+        journal = journal_root(data) / key / producer_name(parent)
+        return journal.exists() or spool_folder(data, start.run_id, parent).exists()
+
+    async def _reopen_host(self, producer: int, start: Start) -> Run | None:
+        """Open the journals of an offline run again for the last words of a child."""
+        if start.mode != "offline":
+            return None
+        for folder in sorted((Path(start.run_dir) / "journal").glob("*/")):
+            facts = None if folder.name.endswith(AGENT_SUFFIX) else WriterFacts.load(folder)
+            if facts is not None:
+                await self._adopt_journal(facts)
+        return await self._find_host(producer, start)
 
     def _start_by_name(self, folder: Path) -> tuple[int, Start] | None:
         """Attribute a spool whose first record is damaged: by the run that its segments name."""
@@ -186,6 +224,7 @@ async def look_after(writer: Writer) -> None:
 
 
 async def _look_after(writer: Writer) -> None:
+    await writer.guests.gather()
     facts = writer.facts
     folder = Path(facts.spool_dir) if facts.spool_dir else None
     if writer.is_alive:
@@ -212,6 +251,8 @@ async def clear_spools(run: Run) -> bool:
     for writer in run.writers:
         try:
             if writer.facts.spool_dir and not await spool.remove_when_free(writer):
+                return False
+            if not await writer.guests.clear():
                 return False
         except JournalFull as error:
             writer.problem = error.message

@@ -276,7 +276,9 @@ class RunRegistry:
                     log.exception("event_files_failed", run_id=writer.facts.run_id)
 
     def _known_spools(self) -> set[str]:
-        return {w.facts.spool_dir for run in self._runs.values() for w in run.writers}
+        writers = [writer for run in self._runs.values() for writer in run.writers]
+        guests = [spool_dir for writer in writers for spool_dir in writer.guests.spool_dirs]
+        return {*(writer.facts.spool_dir for writer in writers), *guests}
 
     async def _settle(self, run: Run) -> None:
         """Forget a run that is over; its journals go when every server has everything."""

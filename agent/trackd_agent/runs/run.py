@@ -175,7 +175,7 @@ class Run:
     @property
     def has_living_writer(self) -> bool:
         """Whether more may come."""
-        return any(writer.is_alive for writer in self.writers)
+        return any(writer.may_grow for writer in self.writers)
 
     @property
     def is_over(self) -> bool:

@@ -108,6 +108,17 @@ async def ingest(
     return count
 
 
+def frames_behind(folder: Path, producer: int, seq: int) -> list[Frame]:
+    """Return the first frames behind a number in the spool of a rank that lives."""
+    reader = read_folder(folder, producer, seq, live=True)
+    try:
+        return reader.read()
+    except FileNotFoundError:  # no spool that this node sees
+        return []
+    finally:
+        reader.close()
+
+
 def _blobs(batch: list[Frame], producer: int) -> Iterator[tuple[int, bytes, int]]:
     """Yield the runs of consecutive frames: first number, bytes, count."""
     parts: list[bytes] = []

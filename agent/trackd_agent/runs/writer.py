@@ -17,6 +17,7 @@ from trackd_agent.journal import Journal, Receipt
 from trackd_agent.runs import liveness, sampling, spool
 from trackd_agent.runs.carriers import Carriers
 from trackd_agent.runs.noted.event_files import EventFiles, folders_in
+from trackd_agent.runs.noted.guests import Guests
 from trackd_proto import records
 from trackd_proto.layout import run_hash
 
@@ -47,6 +48,7 @@ class Writer:
         start: its first record, with the label in force; None until it is known.
         pumps: what carries it to the servers.
         event_files: its TensorBoard files.
+        guests: other processes that record into its sequence.
         notices: messages for the rank's terminal; the oldest go when there are too many.
         url: address of the run, once known.
     """
@@ -76,6 +78,9 @@ class Writer:
         if known := facts.load(folder):  # an offline run that an earlier agent followed
             facts.tensorboard = facts.tensorboard or known.tensorboard
         facts.store(folder)
+        # An earlier agent sent to a server what it read; of an offline run nothing went anywhere.
+        is_unread = facts.mode == "offline" and not any(folder.glob("*.ckpt"))
+        self.guests = Guests(self, context.data_dir, 0 if is_unread else self.journal.last_seq)
 
     @property
     def producer(self) -> int:
@@ -89,8 +94,13 @@ class Writer:
 
     @property
     def is_alive(self) -> bool:
-        """Whether more may come from it."""
+        """Whether more may come from its process."""
         return self.state in ("attached", "lost")
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether more may come from it, or from others into its sequence."""
+        return self.is_alive or self.guests.are_open
 
     @property
     def is_guest(self) -> bool:

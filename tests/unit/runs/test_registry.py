@@ -176,18 +176,21 @@ async def test_a_forked_child_is_followed_through_its_spool(tmp_path: Path) -> N
         rank.log({"who": "parent"})
         rank.send()
         child = Rank(tmp_path, parent_producer=rank.producer, update_finish_state=False)
+        child.facts["time_s"] = rank.facts["time_s"]
         with child.alive():
             child.log({"who": "child"})
             child.write_spool()
-            stream = producer_name(child.producer)
-            await until(lambda: stream in server.streams("r1"))
+            await until(lambda: len(server.rows("r1")) == 2)
             await rank.finish()
             await anyio.sleep(0.2)
             assert "r1" not in server.complete
         await until(lambda: "r1" in server.complete)
         assert server.complete["r1"] == 0
-        assert [row["who"] for row in server.rows("r1", stream)] == ["child"]
-        assert [row["who"] for row in server.rows("r1")] == ["parent"]
+        assert [(row["who"], row["_step"]) for row in server.rows("r1")] == [
+            ("parent", 0),
+            ("child", 1),
+        ]
+        await until(lambda: not child.spool.exists())
 
 
 async def test_recovery_goes_on_where_the_last_agent_died(tmp_path: Path) -> None:

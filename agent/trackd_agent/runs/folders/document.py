@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from trackd_agent.runs.folders import families, logged_artifacts
 from trackd_agent.runs.folders.saved_files import list_files
-from trackd_agent.runs.noted.tandem import in_order
 from trackd_agent.runs.state import tree
 from trackd_agent.runs.state.config_tree import RESERVED
 from trackd_agent.runs.state.metrics import MetricDefinitions
@@ -82,8 +81,7 @@ def replay(
     if start is None:
         return None
     made = Replay(WriterState(start), is_alive=source.is_alive())
-    own_frames = families.rank_frames(source, children or [])
-    for frame in in_order(own_frames, source.agent_frames()):
+    for frame in families.frames_of(source, children or []):
         if frame.kind != Kind.STATS:  # the document has no system metrics
             made.state.apply(frame)
             if made.state.pending_bytes > _TAKE_BYTES:

@@ -21,12 +21,12 @@ from trackd_agent.runs.state.rows import RowMerger, StepWentBack
 from trackd_agent.runs.state.summary import Summary
 from trackd_agent.runs.state.updates import Notice, Updates
 from trackd_proto import records
+from trackd_proto.frames import Frame
 from trackd_proto.records import Kind, Start, decode_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trackd_proto.frames import Frame
 
 #: The protocol's limit for one line; `x_file_stream_max_line_bytes` lowers it.
 MAX_LINE_BYTES = 10 * 1024 * 1024 - 100 * 1024
@@ -77,6 +77,8 @@ class WriterState:
         self._updates = Updates(config_changed=True, facts_changed=True)
         #: How far event files were read: offset and namespace, by path.
         self.followed: dict[str, tuple[int, str]] = {}
+        #: How far the records of guests are in here, by producer.
+        self.guests: dict[int, int] = {}
         self._prepare()
 
     def _prepare(self) -> None:
@@ -100,6 +102,7 @@ class WriterState:
             Kind.GAP: self._apply_gap,
             Kind.TENSORBOARD: lambda record: None,  # `event_files` reads the files
             Kind.FOLLOWED: self._apply_followed,
+            Kind.GUEST: self._apply_guest,
         }
 
     @property
@@ -259,6 +262,12 @@ class WriterState:
             self._apply_config(records.ConfigUpdate(new))
         self.followed[record.file] = record.offset, record.namespace
 
+    def _apply_guest(self, record: records.GuestRecords) -> None:
+        """Take what another process recorded, as if the writer had done it."""
+        for kind, payload in record.records:
+            self.apply(Frame(kind, 0, 0, memoryview(payload)))
+        self.guests[record.producer] = record.seq
+
     def _apply_exit(self, record: records.Exit) -> None:
         self.close()
         if record.crashed and self.exit is not None:
@@ -308,6 +317,7 @@ class WriterState:
                 self._updates,
                 self.followed,
                 self.sample.to_state(),
+                self.guests,
             ]
         )
 
@@ -340,6 +350,8 @@ class WriterState:
             state.followed = {file: (at, name) for file, (at, name) in later[0].items()}
         if later[1:]:
             state.sample = HistorySample.from_state(later[1])
+        if later[2:]:
+            state.guests = later[2]
         return state
 
 

@@ -96,7 +96,8 @@ class Feed:
         `Tandem` tells in which order: the same when it is read again after a crash.
         """
         while state.pending_bytes < full_bytes:
-            frames = self._both.read(self._context.config.read_bytes)
+            bound_seq = self._writer.guests.bound_seq
+            frames = self._both.read(self._context.config.read_bytes, bound_seq)
             if not frames:
                 break
             at = 0

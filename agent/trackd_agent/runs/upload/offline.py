@@ -81,7 +81,8 @@ class OfflineReader:
         files = ConsoleFiles(Path(writer.facts.run_dir), writer.start)
         before = (-1, -1)
         while True:
-            is_over = not writer.is_alive  # asked first: what comes behind would be missed
+            await writer.guests.gather()
+            is_over = not writer.may_grow  # asked first: what comes behind would be missed
             await feed.decode(state, self._context.config.request_bytes)
             await self._write(files, state.take())
             if is_over and (not feed.unread_bytes or feed.positions == before):

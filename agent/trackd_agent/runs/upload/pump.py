@@ -197,6 +197,7 @@ class Pump:
                 await self.courier.hurry.wait(_DISK_RETRY_S)  # be known after a crash
             self.courier.problem = ""
         elif saved.is_over:
+            writer.guests.close()
             self._finish_files()
             self.over.set()
         return stream
@@ -219,7 +220,7 @@ class Pump:
     async def _wait_for_turn(self, feed: Feed, stream: FileStream) -> None:
         """Wait until there is something to send and the interval is over, or a request is full."""
         heartbeat_s = self._heartbeat_s
-        while feed.unread_bytes < self._full_bytes and self.writer.is_alive:
+        while feed.unread_bytes < self._full_bytes and self.writer.may_grow:
             now = time.monotonic()
             if feed.unread_bytes or self._uplink.uploader.has_uploaded:
                 wait_s = self._sent_at + self._interval_s() - now
@@ -239,6 +240,8 @@ class Pump:
 
     async def _take_turn(self, feed: Feed, state: WriterState, stream: FileStream) -> None:
         """Decode until a request is full or the journals are read, send, remember."""
+        if not await self.writer.guests.gather():
+            await self._wake.wait(_DISK_RETRY_S)
         await feed.decode(state, self._full_bytes)
         self._note_lost(feed)
         positions = feed.positions
@@ -308,14 +311,17 @@ class Pump:
     async def _end_when_over(self, state: WriterState) -> None:
         """Find out whether the writer is over and everything of it is acknowledged."""
         writer = self.writer
-        if writer.is_alive or self.is_behind:
+        if writer.may_grow or self.is_behind:
             return
+        if not await writer.guests.gather() or writer.may_grow or self.is_behind:
+            return  # the last words of a guest
         if state.exit is not None and not state.exit.crashed:
             writer.state = "exited"  # its exit was in the spool
         elif state.exit is None and writer.state == "crashed" and not writer.is_guest:
             if not ending.record_crash(writer, state.start.time_s):
                 await self._wake.wait(1.0)
             return
+        writer.guests.close()
         if self._uplink.is_first and self._console is not None:
             for name in self._console.finish():
                 self._upload_now(name)
