@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from trackd.errors import Error
 from trackd.session import session
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from trackd.runs.run import Run
 
 
@@ -38,3 +41,22 @@ def best_of(name: str, smaller: frozenset[str], larger: frozenset[str]) -> str |
     if "loss" in lower or lower in smaller:
         return "min"
     return "max" if lower in larger else None
+
+
+@contextlib.contextmanager
+def training_goes_on(run: Run, what: str) -> Generator[None]:
+    """Let nothing that happens while something is recorded reach the training; warn once.
+
+    For what frameworks cause at times of their own, such as models as artifacts: a disk may be
+    full then, or the run online, which takes no artifacts yet.
+
+    Args:
+        run: which warns.
+        what: is recorded, for the message.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - training is worth more than a record of it
+        place = None if run.is_finished else run.backend.recorder.place
+        if place is not None:
+            place.warn(f"{what} is not recorded: {error}")

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from trackd import libraries
 from trackd.artifacts import Artifact
-from trackd.errors import Error
-from trackd.integration.active import active_run
+from trackd.integration.active import active_run, training_goes_on
 from trackd.tables import Table
 from trackd.terminal import Terminal
 
@@ -133,13 +132,11 @@ class WandbModelCheckpoint(_ModelCheckpoint):
         if stamp == self._stamp:
             return
         self._stamp = stamp
-        artifact = Artifact(f"run_{self._run.id}_model", type="model")
-        add = artifact.add_dir if Path(path).is_dir() else artifact.add_file
-        add(path)
-        try:
+        with training_goes_on(self._run, "the model"):
+            artifact = Artifact(f"run_{self._run.id}_model", type="model")
+            add = artifact.add_dir if Path(path).is_dir() else artifact.add_file
+            add(path)
             self._run.log_artifact(artifact, aliases=["latest", *aliases])
-        except Error as error:  # such as artifacts of online runs, which come later
-            Terminal(self._run.settings).warn_once(f"the model is not recorded: {error}")
 
 
 class WandbEvalCallback(_Callback, abc.ABC):
@@ -193,9 +190,10 @@ class WandbEvalCallback(_Callback, abc.ABC):
         self, name: str = "val", type: str = "dataset", table_name: str = "val_data"
     ) -> None:
         """Log the table of true values as an artifact."""
-        artifact = Artifact(name, type=type)
-        artifact.add(self.data_table, table_name)
-        self._run.log_artifact(artifact)
+        with training_goes_on(self._run, f"the table {table_name!r}"):
+            artifact = Artifact(name, type=type)
+            artifact.add(self.data_table, table_name)
+            self._run.log_artifact(artifact)
         self.data_table_ref = self.data_table
 
     def log_pred_table(
@@ -205,9 +203,10 @@ class WandbEvalCallback(_Callback, abc.ABC):
         aliases: list[str] | None = None,
     ) -> None:
         """Log the table of predictions as a version of `run_<id>_pred`."""
-        artifact = Artifact(f"run_{self._run.id}_pred", type=type)
-        artifact.add(self.pred_table, table_name)
-        self._run.log_artifact(artifact, aliases=aliases or ["latest"])
+        with training_goes_on(self._run, f"the table {table_name!r}"):
+            artifact = Artifact(f"run_{self._run.id}_pred", type=type)
+            artifact.add(self.pred_table, table_name)
+            self._run.log_artifact(artifact, aliases=aliases or ["latest"])
 
 
 def _has_placeholder(path: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trackd import libraries
 from trackd.artifacts import Artifact
 from trackd.errors import Error
-from trackd.integration.active import active_run, best_of
+from trackd.integration.active import active_run, best_of, training_goes_on
 from trackd.integration.importance import log_importance
 
 if TYPE_CHECKING:
@@ -97,8 +97,9 @@ def log_summary(
         rows = [[name, int(score)] for name, score in zip(names, scores, strict=True)]
         log_importance(run, rows, commit=False)
     if save_model_checkpoint:
-        path = Path(run.dir) / f"model_ckpt_{model.best_iteration}.txt"
-        model.save_model(path, num_iteration=model.best_iteration)
-        artifact = Artifact(f"model_{run.id}", type="model")
-        artifact.add_file(str(path))
-        run.log_artifact(artifact, aliases=["best"])
+        with training_goes_on(run, "the model"):
+            path = Path(run.dir) / f"model_ckpt_{model.best_iteration}.txt"
+            model.save_model(path, num_iteration=model.best_iteration)
+            artifact = Artifact(f"model_{run.id}", type="model")
+            artifact.add_file(str(path))
+            run.log_artifact(artifact, aliases=["best"])

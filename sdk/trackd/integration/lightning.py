@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from trackd import libraries
 from trackd.artifacts import Artifact
 from trackd.errors import UsageError
+from trackd.integration.active import training_goes_on
 from trackd.media.audio import Audio
 from trackd.media.image import Image
 from trackd.media.video import Video
@@ -259,10 +260,11 @@ class WandbLogger(_loggers.Logger):
                 "original_filename": Path(path).name,
                 callback.__class__.__name__: facts,  # the callback may be a weak proxy
             }
-            name = self._checkpoint_name or f"model-{self.experiment.id}"
-            artifact = Artifact(name, type="model", metadata=metadata)
-            artifact.add_file(path, name="model.ckpt", policy=self.add_file_policy)
-            self.experiment.log_artifact(artifact, aliases=["latest", *["best"] * is_best])
+            with training_goes_on(self.experiment, "a checkpoint"):
+                name = self._checkpoint_name or f"model-{self.experiment.id}"
+                artifact = Artifact(name, type="model", metadata=metadata)
+                artifact.add_file(path, name="model.ckpt", policy=self.add_file_policy)
+                self.experiment.log_artifact(artifact, aliases=["latest", *["best"] * is_best])
 
 
 def _value_of(value: Any) -> Any:

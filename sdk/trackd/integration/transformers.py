@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackd import libraries
 from trackd.artifacts import Artifact
+from trackd.integration.active import training_goes_on
 from trackd.session import init, session
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class WandbCallback(_transformers.TrainerCallback):
         if watched in ("gradients", "parameters", "all"):
             run.watch(model, log=watched, log_freq=max(_LEAST_WATCH_STEPS, state.logging_steps))
         if self._logs_model and model is not None:
-            self._log_architecture(args, model)
+            with training_goes_on(run, "the architecture of the model"):
+                self._log_architecture(args, model)
 
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
@@ -104,11 +106,12 @@ class WandbCallback(_transformers.TrainerCallback):
         del control, kwargs
         if self._log_model != "checkpoint" or self._run is None:
             return
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        artifact = self._artifact(args, metadata=_numbers(dict(self._run.summary)))
-        artifact.add_dir(str(folder))
-        aliases = [f"epoch_{round(state.epoch, 2)}", f"checkpoint_global_step_{state.global_step}"]
-        self._run.log_artifact(artifact, aliases=aliases)
+        step = state.global_step
+        with training_goes_on(self._run, "a checkpoint"):
+            artifact = self._artifact(args, metadata=_numbers(dict(self._run.summary)))
+            artifact.add_dir(str(Path(args.output_dir) / f"checkpoint-{step}"))
+            aliases = [f"epoch_{round(state.epoch, 2)}", f"checkpoint_global_step_{step}"]
+            self._run.log_artifact(artifact, aliases=aliases)
 
     def on_train_end(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
@@ -117,6 +120,12 @@ class WandbCallback(_transformers.TrainerCallback):
         del control
         if not self._logs_model or self._run is None or model is None:
             return
+        with training_goes_on(self._run, "the trained model"):
+            self._log_trained(args, state, model, kwargs.get("processing_class"))
+
+    def _log_trained(self, args: Any, state: Any, model: Any, processing: Any) -> None:
+        """Log the trained model."""
+        assert self._run is not None
         if args.load_best_model_at_end:
             metadata = {
                 f"eval/{args.metric_for_best_model}": state.best_metric,
@@ -127,7 +136,7 @@ class WandbCallback(_transformers.TrainerCallback):
         artifact = self._artifact(args, metadata={**metadata, "final_model": True})
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
-            if (processing := kwargs.get("processing_class")) is not None:
+            if processing is not None:
                 processing.save_pretrained(folder)
             _torch().save(args, Path(folder) / "training_args.bin")
             (Path(folder) / _ARCHITECTURE).write_text(str(model))

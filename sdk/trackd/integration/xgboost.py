@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackd import libraries
 from trackd.artifacts import Artifact
-from trackd.integration.active import active_run, best_of
+from trackd.integration.active import active_run, best_of, training_goes_on
 from trackd.integration.importance import log_importance
 
 if TYPE_CHECKING:
@@ -88,12 +88,13 @@ class WandbCallback(_callback.TrainingCallback):
         return model
 
     def _log_model(self, model: Any) -> None:
-        name = f"{self._run.id}_model.json"
-        path = Path(self._run.dir) / name
-        model.save_model(str(path))
-        artifact = Artifact(name, type="model")
-        artifact.add_file(str(path))
-        self._run.log_artifact(artifact)
+        with training_goes_on(self._run, "the model"):
+            name = f"{self._run.id}_model.json"
+            path = Path(self._run.dir) / name
+            model.save_model(str(path))
+            artifact = Artifact(name, type="model")
+            artifact.add_file(str(path))
+            self._run.log_artifact(artifact)
 
 
 def wandb_callback() -> Callable[[Any], None]:

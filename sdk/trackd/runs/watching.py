@@ -1,11 +1,12 @@
 """`run.watch()`: histograms of the parameters and gradients of PyTorch modules, and their graph.
 
 Hooks of the modules count their own calls and record every `log_freq`-th. What they find joins
-the row that is open. A hook never raises into the training loop because the run is over.
+the row that is open. A hook never raises into the training loop.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -14,11 +15,12 @@ from trackd.media.graph import TorchGraph
 from trackd.media.histogram import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from trackd.runs.run import Run
 
 BINS = 64
+_LARGE = 1e38
 _CHOICES = ("gradients", "parameters", "all", None)
 
 
@@ -55,6 +57,8 @@ class Watcher:
         #: The modules are kept, so that their ids stay theirs.
         self._modules: dict[int, Module] = {}
         self._with_graph: set[int] = set()
+        #: What could not be recorded once, and is not tried again.
+        self._given_up: set[str] = set()
         self._count = 0
         run.before_finish(self._unwatch_all)  # modules live on, and should not pay for it
 
@@ -105,6 +109,7 @@ class Watcher:
             for name in names:
                 self._handles.pop(name).remove()
             del self._modules[id(module)]
+            self._with_graph.discard(id(module))
 
     def _unwatch_all(self) -> None:
         for handle in self._handles.values():
@@ -112,6 +117,7 @@ class Watcher:
         self._handles.clear()
         self._names.clear()
         self._modules.clear()
+        self._with_graph.clear()
 
     # --- hooks -------------------------------------------------------------------------------
 
@@ -149,9 +155,10 @@ class Watcher:
             if id(part) not in waiting:
                 return  # once is enough
             waiting.discard(id(part))
-            graph.add_module(name, part, output)
-            if not waiting and not self._run.is_finished:
-                self._run.summary[key] = graph
+            with self._training_goes_on(key):
+                graph.add_module(name, part, output)
+                if not waiting and not self._run.is_finished:
+                    self._run.summary[key] = graph
 
         for name, part in _leaves(module):
             waiting.add(id(part))
@@ -180,11 +187,22 @@ class Watcher:
         return (key,)
 
     def _record(self, key: str, tensor: Any) -> None:
-        if self._run.is_finished:
+        if self._run.is_finished or key in self._given_up:
             return
-        found = histogram_of(tensor)
-        if found is not None:
-            self._run.log({key: Histogram(np_histogram=found)}, commit=False)
+        with self._training_goes_on(key):
+            found = histogram_of(tensor)
+            if found is not None:
+                self._run.log({key: Histogram(np_histogram=found)}, commit=False)
+
+    @contextlib.contextmanager
+    def _training_goes_on(self, key: str) -> Generator[None]:
+        """Give up what cannot be recorded, such as tensors spread over machines; warn once."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - libraries of users, and runs that just ended
+            self._given_up.add(key)
+            if not self._run.is_finished:
+                self._warn(f"watch(): {key!r} cannot be recorded: {error}")
 
 
 def _as_modules(models: Module | Sequence[Module]) -> Sequence[Module]:
@@ -252,8 +270,10 @@ def histogram_of(tensor: Any) -> tuple[list[float], list[float]] | None:
         low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
         return [float(flat.numel() + zeros)], [low, high]
+    is_wide = max(-low, high) > _LARGE  # single precision cannot hold the range
+    flat, precision = (flat.double(), torch.float64) if is_wide else (flat, torch.float32)
     counts: list[float] = flat.histc(bins=BINS, min=low, max=high).cpu().tolist()
-    edges: list[float] = torch.linspace(low, high, steps=BINS + 1).tolist()
+    edges: list[float] = torch.linspace(low, high, steps=BINS + 1, dtype=precision).tolist()
     if zeros:
         at = max(i for i in range(BINS) if edges[i] <= 0.0)
         counts[at] += zeros
