@@ -84,9 +84,9 @@ def _guarded(endpoint: Endpoint) -> Endpoint:
 
 async def _domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)
-    if isinstance(error, NotAuthenticated) and "text/html" in request.headers.get("accept", ""):
+    if isinstance(error, NotAuthenticated) and _wants_page(request):
         return pages.login_form(error.message)
-    return _errors(error.status, error.message, error.code)
+    return _refused(request, error.status, error.message, error.code)
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
@@ -108,12 +108,23 @@ async def _client_left(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _errors(error.status_code, f"{error.detail}: {request.url.path}", "HTTP")
+    return _refused(request, error.status_code, f"{error.detail}: {request.url.path}", "HTTP")
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("request_failed", extra={"facts": {"path": request.url.path}}, exc_info=error)
-    return _errors(500, "Internal error; the server's log has the details.", "INTERNAL")
+    return _refused(request, 500, "Internal error; the server's log has the details.", "INTERNAL")
+
+
+def _wants_page(request: Request) -> bool:
+    """Tell whether a person waits for the answer, in a browser."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _refused(request: Request, status: int, message: str, code: str) -> Response:
+    if _wants_page(request):
+        return pages.refusal(message, status)
+    return _errors(status, message, code)
 
 
 def _errors(status: int, message: str, code: str) -> Response:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +10,7 @@ from urllib.parse import parse_qs, quote
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from trackd_server.api import access
+from trackd_server.api import access, ansi, exhibits
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import Services, services_of
 from trackd_server.domain import console, files, history, merge, run_records, runs
@@ -32,13 +30,14 @@ MAX_RUNS = 200
 MAX_ROWS = 20
 MAX_COLUMNS = 12
 MAX_CONSOLE_LINES = 200
+MAX_FILES = 300
 #: A page of a living run loads itself again so often.
 REFRESH_S = 5
 
 _HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; "
+        "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "referrer-policy": "same-origin",
     "cache-control": "no-store",
@@ -132,6 +131,11 @@ def login_form(message: str) -> Response:
     return _page(_templates().get_template("login.html").render(message=message), 401)
 
 
+def refusal(message: str, status: int) -> Response:
+    """Return the page that says what is wrong."""
+    return _page(_templates().get_template("refusal.html").render(message=message), status)
+
+
 def _render_index(services: Services) -> str:
     with services.database.read() as connection:
         found = services.runs.newest(connection, MAX_RUNS)
@@ -168,23 +172,31 @@ def _render_run(services: Services, path: RunPath) -> str:
         run = services.runs.view(connection, run_records.by_path(connection, path))
         number = run.row.id
         rows = history.last_rows(connection, number, MAX_ROWS)
+        summary = merge.plain_summary(run.summary)
         shown = {
             "run": RunFacts.of(run, now),
             "row": run.row,
             "tags": run.tags,
             "labels": [writer.label for writer in run.writers if writer.label],
-            "config": _flat(merge.plain_config(run.config)),
-            "summary": _flat(merge.plain_summary(run.summary)),
+            "config": _flat(_own_config(run)),
+            "summary": _flat(summary),
+            "media": exhibits.of(summary, exhibits.Shelf(services.files, connection, path, number)),
             "columns": _columns(rows),
-            "rows": [{key: _text(value) for key, value in row.items()} for row in reversed(rows)],
+            "rows": [
+                {key: exhibits.cell(value) for key, value in row.items()} for row in reversed(rows)
+            ],
             "late_count": sum(
                 stream.next_line for stream in run_records.late_streams_of(connection, number)
             ),
-            "console": console.tail(connection, number, MAX_CONSOLE_LINES),
+            "console": [
+                (line, list(ansi.pieces(line.text)))
+                for line in console.tail(connection, number, MAX_CONSOLE_LINES)
+            ],
             "files": [
                 (file.name, _size(file.bytes), f"/files/{quote(str(path))}/{quote(file.name)}")
-                for file in files.listing(connection, number)
+                for file in files.first(connection, number, MAX_FILES)
             ],
+            "file_count": files.count(connection, number),
             "system": _system(history.latest_system_metrics(connection, number)),
             "alerts": runs.alerts_of(connection, number),
             "refresh_s": REFRESH_S if run.state in LIVE_STATES else 0,
@@ -195,6 +207,12 @@ def _render_run(services: Services, path: RunPath) -> str:
 def _page(text: str, status: int = 200) -> Response:
     # A program may have printed or logged half a surrogate pair, which UTF-8 cannot carry.
     return HTMLResponse(text.encode(errors="replace"), status, _HEADERS)
+
+
+def _own_config(run: RunView) -> dict[str, Any]:
+    """Return the config without what clients keep in it for themselves."""
+    config = merge.plain_config(run.config)
+    return {key: value for key, value in config.items() if key != "_wandb"}
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
@@ -212,20 +230,13 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, dict) and value and "_type" not in value:
             found += _flat(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
         else:
-            found.append((f"{prefix}{key}", _text(value)))
+            found.append((f"{prefix}{key}", exhibits.cell(value)))
     return sorted(found)
 
 
 def _system(values: dict[str, Any]) -> list[tuple[str, str]]:
     chosen = {key.removeprefix("system."): v for key, v in values.items() if "system." in key}
-    return [(key, _text(value)) for key, value in sorted(chosen.items())]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{value:.6g}"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 200 else text[:199] + "…"
+    return [(key, exhibits.cell(value)) for key, value in sorted(chosen.items())]
 
 
 def _size(size: float) -> str:

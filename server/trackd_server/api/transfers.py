@@ -23,8 +23,16 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-#: Types that a browser shows without running anything; the rest it saves.
-_SHOWN = ("text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "application/json")
+#: Types that a browser shows or plays without running anything; the rest it saves.
+_SHOWN = re.compile(
+    r"text/(plain|html)|image/(png|jpeg|gif|webp|bmp)|(audio|video)/[\w.+-]+|application/json"
+)
+#: A page that somebody logged is shown as it looks: it may run nothing, fetch nothing, and be
+#: framed by nobody but us.
+_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+    "media-src 'self' data:; frame-ancestors 'self'"
+)
 
 
 async def put_file(request: Request) -> Response:
@@ -61,13 +69,13 @@ async def get_file(request: Request) -> Response:
     row = await services.call(services.files.get, path)
     start, end, status = _range(request, row)
     kind = mime_type(row.name)
-    shown = kind if kind in _SHOWN else "application/octet-stream"
+    shown = kind if _SHOWN.fullmatch(kind) else "application/octet-stream"
     base_name = quote(row.name.rpartition("/")[2])
     headers = {
         "content-length": str(end - start),
         "accept-ranges": "bytes",
         "etag": f'"{row.md5}"',
-        "content-security-policy": "sandbox; default-src 'none'",
+        "content-security-policy": _POLICY,
         "x-content-type-options": "nosniff",
         "content-disposition": f"inline; filename*=UTF-8''{base_name}",
     }

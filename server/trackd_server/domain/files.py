@@ -65,7 +65,7 @@ class Files:
         """Put an uploaded blob in the place of the file's former one."""
         with self._database.write() as connection:
             run = run_records.by_path(connection, path.run)
-            former = _find(connection, run.id, path.name)
+            former = find(connection, run.id, path.name)
             statement = insert(files)
             new = statement.excluded
             connection.execute(
@@ -101,7 +101,7 @@ class Files:
         """Return a file's row."""
         with self._database.read() as connection:
             run = run_records.by_path(connection, path.run)
-            row = _find(connection, run.id, path.name)
+            row = find(connection, run.id, path.name)
         if row is None:
             raise NotFound(f"Run {path.run} has no file {path.name!r}.")
         return row
@@ -142,6 +142,12 @@ def listing(
     return rows
 
 
+def first(connection: Connection, run_id: int, limit: int) -> list[Row[Any]]:
+    """Return at most `limit` of a run's files, by name."""
+    query = select(files).where(files.c.run_id == run_id).order_by(files.c.name)
+    return list(connection.execute(query.limit(limit)).all())
+
+
 def count(connection: Connection, run_id: int) -> int:
     """Return how many files a run has."""
     query = select(func.count()).select_from(files).where(files.c.run_id == run_id)
@@ -158,7 +164,8 @@ def base64_md5(hex_digest: str) -> str:
     return base64.b64encode(bytes.fromhex(hex_digest)).decode()
 
 
-def _find(connection: Connection, run_id: int, name: str) -> Row[Any] | None:
+def find(connection: Connection, run_id: int, name: str) -> Row[Any] | None:
+    """Return the row of a run's file; None if there is none of this name."""
     query = select(files).where(files.c.run_id == run_id, files.c.name == name)
     return connection.execute(query).one_or_none()
 
