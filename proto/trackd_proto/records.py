@@ -21,6 +21,9 @@ import msgspec
 Value = Any
 #: A finite number of seconds that a calendar can show; `decode` refuses any other.
 Seconds = Annotated[float, msgspec.Meta(ge=-1e10, le=1e11)]
+#: Number of a row, and a count of records: where JSON readers still tell integers apart.
+StepNumber = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 #: Deepest nesting of values in records other than rows, the path to them counted.
 MAX_DEPTH = 150
 
@@ -79,7 +82,7 @@ class Start(msgspec.Struct, array_like=True, frozen=True):
     #: Producer of the process from which this one was forked; 0: not a forked child.
     parent_producer: int = 0
     #: Step of the first row (a forked child goes on where its parent was).
-    first_step: int = 0
+    first_step: StepNumber = 0
     #: What an earlier run of this id means: allow, must, never; empty: nothing was said.
     resume: str = ""
     #: `resume_from` and `fork_from`: run id and last step of what is continued.
@@ -102,7 +105,7 @@ class Row(msgspec.Struct, array_like=True):
     time_s: Seconds
     runtime_s: Seconds
     data: dict[str, Value]
-    step: int | None = None
+    step: StepNumber | None = None
     commit: bool | None = None
 
 
@@ -193,7 +196,7 @@ class Preempting(msgspec.Struct, array_like=True, frozen=True):
 class Gap(msgspec.Struct, array_like=True, frozen=True):
     """Records that were never stored: by policy, or because no space was left."""
 
-    count: int
+    count: Count
     reason: str
 
 
@@ -237,7 +240,7 @@ class ArtifactLogged(msgspec.Struct, array_like=True, frozen=True):
 class TensorboardLogs(msgspec.Struct, array_like=True, frozen=True):
     """A folder of TensorBoard event files that the agent is to follow."""
 
-    folder: str  # absolute
+    folder: Annotated[str, msgspec.Meta(pattern=r"^/[^\0]*\Z")]  # absolute
     root: str = ""  # keys are named by the path from here
     save: bool = True  # upload the event files, too
     since_s: Seconds = 0.0  # leave files alone that were begun before, in seconds since 1970

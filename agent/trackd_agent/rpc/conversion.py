@@ -19,6 +19,7 @@ _MODES = {
     run_pb2.MODE_SHARED: "shared",
 }
 _MODE_NUMBERS = {name: number for number, name in _MODES.items()}
+_MAX_UINT64 = 2**64 - 1
 _LEVELS = {
     "info": run_pb2.Notice.LEVEL_INFO,
     "warning": run_pb2.Notice.LEVEL_WARNING,
@@ -164,6 +165,11 @@ def _writer_status(writer: WriterSnapshot) -> run_pb2.WriterStatus:
         journalled_seq=writer.journalled_seq,
         uploaded_seq=writer.uploaded_seq,
         backlog_bytes=writer.backlog_bytes,
-        dropped=writer.dropped,
-        exit_code=writer.exit_code,
+        dropped={why: min(count, _MAX_UINT64) for why, count in writer.dropped.items()},
+        # As written by whoever ended: a message holds no more than what a process can return.
+        exit_code=None if writer.exit_code is None else _as_int32(writer.exit_code),
     )
+
+
+def _as_int32(number: int) -> int:
+    return max(-(2**31), min(2**31 - 1, number))

@@ -40,7 +40,7 @@ def test_a_row_comes_back_as_it_was(data: dict[str, Any], time_s: float) -> None
 def example_of(kind: Kind) -> msgspec.Struct:
     """Return a record with every required field set by its type."""
     type_ = records.RECORD_TYPES[kind]
-    examples: dict[Any, Any] = {str: "text", int: 3, float: 1.25, dict: {"a": 1}, list: []}
+    examples: dict[Any, Any] = {str: "/text", int: 3, float: 1.25, dict: {"a": 1}, list: []}
     values: list[Any] = []
     for field in msgspec.structs.fields(type_):
         if field.required:

@@ -90,3 +90,22 @@ def test_values_of_json_pass() -> None:
     assert records.encode(records.decode(Kind.CONFIG, records.encode(update))) == records.encode(
         update
     )
+
+
+@pytest.mark.parametrize("number", [-(2**63), -(2**53) - 1, 2**53 + 1, 2**63])
+def test_a_number_that_readers_of_json_cannot_tell_is_refused(number: int) -> None:
+    cases: list[tuple[Kind, Any]] = [
+        (Kind.GAP, [number, "why"]),
+        (Kind.ROW, [1.0, 1.0, {}, number]),
+    ]
+    for kind, fields in cases:
+        with pytest.raises(ValueError, match="int"):
+            records.decode(kind, payload(fields))
+    with pytest.raises(ValueError, match="int"):
+        records.decode(Kind.GAP, payload([-1, "why"]))
+
+
+@pytest.mark.parametrize("folder", ["", "runs", "../runs", "s3://bucket", "/with\0zero"])
+def test_a_folder_of_event_files_is_absolute(folder: str) -> None:
+    with pytest.raises(ValueError, match="regex"):
+        records.decode(Kind.TENSORBOARD, payload([folder]))
