@@ -23,6 +23,6 @@ def load(name: str, needed_by: str, install: str = "trackd[media]") -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         library = name.partition(".")[0]
-        is_absent = isinstance(error, ModuleNotFoundError) and error.name == library
+        is_absent = isinstance(error, ModuleNotFoundError) and error.name in (name, library)
         reason = "" if is_absent else f" ({error})"  # such as a library that this one needs
         raise Error(f"{needed_by} needs {library}{reason}: pip install '{install}'") from error
