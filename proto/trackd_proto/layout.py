@@ -1,6 +1,7 @@
 """Where things lie on disk, and how they are named: the contract between SDK, agent and tools.
 
-Data directory (`TRACKD_DIR`, else `$XDG_DATA_HOME/trackd`, else `~/.local/share/trackd`)::
+Data directory (`TRACKD_DIR`, else `$XDG_DATA_HOME/trackd`, else `~/.local/share/trackd`, for a
+user without a home a folder below the temporary directory)::
 
     agent/agent.lock                 held (flock) by the agent for its whole life; holds its pid
     agent/agent.log                  log of an agent started by a rank
@@ -45,9 +46,13 @@ def data_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Return the data directory that the environment asks for, absolute, not created."""
     env = os.environ if environ is None else environ
     if explicit := env.get("TRACKD_DIR"):
-        return Path(explicit).expanduser().absolute()
-    base = env.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
-    return Path(base).absolute() / "trackd"
+        return Path(os.path.expanduser(explicit)).absolute()  # `Path`'s own raises without a home
+    if base := env.get("XDG_DATA_HOME"):
+        return Path(base).absolute() / "trackd"
+    home = os.path.expanduser("~")
+    if home == "~":  # a user without a home, as in containers with any user id
+        return _temporary_folder() / "data"
+    return Path(home).absolute() / ".local" / "share" / "trackd"
 
 
 def socket_path(environ: Mapping[str, str] | None = None) -> Path:
@@ -61,10 +66,15 @@ def socket_path(environ: Mapping[str, str] | None = None) -> Path:
     path = folder / "agent.sock"
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         return path
+    digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
+    return _temporary_folder() / digest / "agent.sock"
+
+
+def _temporary_folder() -> Path:
+    """Return the folder of this user for what has no better place."""
     import tempfile  # loads much, and every rank would carry it
 
-    digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"trackd-{os.getuid()}" / digest / "agent.sock"
+    return Path(tempfile.gettempdir()) / f"trackd-{os.getuid()}"
 
 
 def make_private(folder: Path) -> None:

@@ -4,12 +4,13 @@ spool of its own. All three look the same to `Run`."""
 from __future__ import annotations
 
 import math
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trackd import identity as identities
 from trackd.context import start_record
-from trackd.logs import close_debug_log
+from trackd.logs import LOGGER, close_debug_log
 from trackd.recording.recorder import FinishedRecorder
 from trackd.runs.status import RunStatus
 from trackd.runs.summaries import MemorySummary, RecordedSummary
@@ -271,6 +272,7 @@ class _FirstRecord:
 
     def __init__(self, backend: ChildBackend, step: int) -> None:
         self._backend = backend
+        self._lock = threading.RLock()  # a signal handler may log in the middle of the first row
         self.step = step
 
     def row(self, data: Mapping[str, Any], step: int | None, commit: bool | None) -> None:
@@ -288,7 +290,17 @@ class _FirstRecord:
 
     def _open(self) -> RecordSink:
         backend = self._backend
-        return backend.open() if backend.recorder is self else backend.recorder
+        with self._lock:  # one spool, however many threads begin
+            if backend.recorder is self:
+                self._try_to_open()
+        return backend.recorder
+
+    def _try_to_open(self) -> None:
+        try:
+            self._backend.open()
+        except Exception:  # noqa: BLE001 - no room, or no right: the training goes on
+            LOGGER.exception("records of this forked process are lost")
+            self._backend.recorder = _MemoryRecorder(MemorySummary())
 
 
 class DisabledBackend:

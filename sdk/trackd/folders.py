@@ -39,34 +39,41 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
 
 
-def writable_root(root: Path, warn: Callable[[str], None]) -> Path:
+def writable_root(wanted: Path, warn: Callable[[str], None]) -> Path:
     """Return the folder that holds all run folders, made where it was missing.
 
     Falls back to the temporary directory, with a warning, where it cannot be written.
     """
-    wanted = root / "trackd"
-    try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        if os.access(wanted, os.W_OK | os.X_OK):
-            return wanted
-        reason = "it is not writable"
-    except OSError as error:
-        reason = error.strerror or str(error)
+    reason = _why_not_writable(wanted)
+    if not reason:
+        return wanted
     import tempfile  # only here: it loads a lot
 
     fallback = Path(tempfile.gettempdir()) / "trackd"
-    fallback.mkdir(parents=True, exist_ok=True)
+    if _why_not_writable(fallback):  # that of another user
+        fallback = Path(tempfile.mkdtemp(prefix="trackd-"))
     warn(f"cannot write run folders to {wanted} ({reason}); using {fallback}: set TRACKD_ROOT_DIR")
     return fallback
 
 
-def propose(root: Path, run_id: str, *, offline: bool, start_time_s: float) -> RunFolder:
+def _why_not_writable(folder: Path) -> str:
+    """Return why no folder can be made in one, which is made itself; empty: it can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if os.access(folder, os.W_OK | os.X_OK) else "it is not writable"
+
+
+def propose(
+    root: Path, run_id: str, *, offline: bool, start_time_s: float, suffix: str = ""
+) -> RunFolder:
     """Make a new, empty run folder and return it.
 
     The name tells local time and run id; where it is taken, `-1`, `-2`, … is added.
     """
     stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(start_time_s))
-    name = f"{'offline-' if offline else ''}run-{stamp}-{run_id}"
+    name = f"{'offline-' if offline else ''}run-{stamp}-{run_id}{f'-{suffix}' if suffix else ''}"
     for attempt in range(_MAX_ATTEMPTS):
         path = root / (name if not attempt else f"{name}-{attempt}")
         with contextlib.suppress(FileExistsError):

@@ -34,7 +34,7 @@ def default_emulation() -> str:
     are text, as for the reference.
     """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, TypeError, ValueError):  # replaced, or closed
+        with contextlib.suppress(Exception):  # replaced by whatever it may be, or closed
             if stream.isatty():
                 return "wrap_emu"
     return "wrap"
@@ -81,14 +81,25 @@ def default_project(program: str) -> str:
 
     Below the repository's root the sub-folder is added, as `repository-sub_folder`.
     """
-    start = Path(program).absolute().parent if program else Path.cwd()
+    here = working_folder()
+    start = (here / program).parent if program else here
     for folder in (start, *start.parents):
-        if (folder / ".git").exists():
+        if os.path.exists(folder / ".git"):  # noqa: PTH110 - `Path`'s own raises where it may not look
             parts = [folder.name, "_".join(start.relative_to(folder).parts)]
             name = "-".join(part for part in parts if part)
             cleaned = "".join("_" if c in "/\\#?%:" or ord(c) < 32 else c for c in name)
             return cleaned[:128] or NO_PROJECT
     return NO_PROJECT
+
+
+def working_folder() -> Path:
+    """Return the working folder; where it is gone or cannot be told, the temporary one."""
+    try:
+        return Path.cwd()
+    except OSError:
+        import tempfile  # only here: it loads a lot
+
+        return Path(tempfile.gettempdir())
 
 
 def start_ticks(pid: int) -> int:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("trackd")
 # Without a handler of their own, libraries' warnings would reach the user's terminal.
 LOGGER.addHandler(logging.NullHandler())
+# A script that sets up logging wants to see its own lines; ours are on the terminal already, and
+# handlers of others must not fail in the middle of `log()`.
+LOGGER.propagate = False
 
 
 class _DebugLog(logging.FileHandler):

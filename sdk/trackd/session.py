@@ -12,7 +12,7 @@ from trackd.errors import Error
 from trackd.identity import generate_producer
 from trackd.lifecycle.exits import ExitHooks
 from trackd.sending import quiet_grpc
-from trackd.session_settings import SessionSettings
+from trackd.session_settings import SessionSettings, chosen_reinit
 from trackd.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Session:
 
     def init(self, settings: Settings, config: FirstConfig) -> Run:
         """Start a run, or return the open one, as `reinit` says."""
-        reinit = _chosen_reinit(settings.reinit)
+        reinit = chosen_reinit(settings.reinit)
         runs = () if settings.mode == "disabled" else (*self._inherited, *self._runs)
         open_runs = [run for run in runs if not run.is_finished]
         if open_runs and reinit != "create_new":
@@ -147,33 +147,27 @@ class Session:
                 self._bind(None)
 
     def _finish(self, run: Run, exit_code: int | None) -> None:
-        if run.is_finished or run.disabled:
+        status = int(exit_code or self._hooks.exit_code)  # 0 says no more than nothing
+        if run.disabled or not run.close():
             return
-        run.close()
         for runs in (self._runs, self._inherited):
             if run in runs:
                 runs.remove(run)
-        from trackd.lifecycle import continuing
-        from trackd.messages import print_footer
+        from trackd.lifecycle.leaving import leave  # loads gRPC
 
-        if not exit_code:
-            continuing.forget(run.settings)
-        handover = run.backend.finish(int(exit_code or 0))
-        if handover is None:
-            return
-        print_footer(run, Terminal(run.settings), handover)
-        settings = run.settings
-        if not handover.complete and settings.finish_timeout and settings.finish_timeout_raises:
-            raise TimeoutError(
-                f"run {run.id}: no agent took the last records within finish_timeout="
-                f"{settings.finish_timeout:g} s; they are kept on this node"
-            )
+        leave(run, status)
 
     def tear_down(self, exit_code: int | None) -> None:
         """Finish every open run and forget the settings; the global run stays, to be looked at."""
+        problems: list[Exception] = []
         for run in [*reversed(self._runs), *self._inherited]:
-            self._finish(run, exit_code)
+            try:
+                self._finish(run, exit_code)
+            except Exception as error:  # noqa: BLE001 - raised when the others are finished, too
+                problems.append(error)
         self.forget()
+        if problems:
+            raise problems[0]
 
     def _bind(self, run: Run | None) -> None:
         """Let the functions of the package work on this run."""
@@ -196,7 +190,10 @@ class Session:
 
     def _at_exit(self) -> None:
         for run in [*reversed(self._runs), *self._inherited]:
-            self.finish(run, self._hooks.exit_code)
+            try:
+                self.finish(run, self._hooks.exit_code)
+            except Exception as error:  # noqa: BLE001 - the others want to be finished, too
+                self._complain(str(error))
 
     def _complain(self, text: str) -> None:
         self.store.complain(text)
@@ -217,17 +214,6 @@ class Session:
 def session() -> Session:
     """Return the session of this process."""
     return Session()
-
-
-def _chosen_reinit(reinit: str | bool) -> str:
-    """Return what a second `init` does; by default notebooks start anew."""
-    if reinit == "default":
-        from trackd.lifecycle import notebooks
-
-        reinit = notebooks.in_notebook()
-    if isinstance(reinit, str):
-        return reinit
-    return "finish_previous" if reinit else "return_previous"
 
 
 def setup(settings: Settings | Mapping[str, Any] | None = None) -> Session:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 #: What a sweep or a launcher decides, whatever the script says.
 _DECIDED_ELSEWHERE = ("project", "entity", "run_id")
-
-
 #: Modes in which nothing is uploaded.
 _WITHOUT_SERVER = ("offline", "disabled")
 
@@ -134,6 +132,17 @@ class SessionSettings:
         if warning not in self._said:
             self._said.add(warning)
             terminal.warn(warning)
+
+
+def chosen_reinit(reinit: str | bool) -> str:
+    """Return what a second `init` does; by default notebooks start anew."""
+    if reinit == "default":
+        from trackd.lifecycle import notebooks
+
+        reinit = notebooks.in_notebook()
+    if isinstance(reinit, str):
+        return reinit
+    return "finish_previous" if reinit else "return_previous"
 
 
 def _find_key(settings: Settings, terminal: Terminal) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd import folders
@@ -13,6 +12,7 @@ from trackd.backends import AgentBackend, ChildBackend, DisabledBackend
 from trackd.console import ConsoleCapture, check_levels
 from trackd.console.feed import feed
 from trackd.context import RunIdentity, WriterContext
+from trackd.errors import CommError
 from trackd.lifecycle import continuing, notebooks
 from trackd.lifecycle.stopping import stopper
 from trackd.logs import open_debug_log
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from trackd.settings import Settings
 
 
+#: Exit code of a run whose `init` failed, and how long its end may take, in seconds.
+_FAILED = 1
+_GIVE_UP_S = 5.0
 _SHARED = "mode='shared': the processes of the run number their rows each for itself"
 _NO_SHARED_STEPS = (
     "log(step=...) has no effect in shared mode, where several processes write: log the step as a "
@@ -101,30 +104,41 @@ def start(
         UsageError: the agent refuses the run for what it is.
         CommError: the agent refuses this process, or there is no place for a spool.
     """
-    terminal = Terminal(settings)
     check_levels(settings.capture_loggers or {})
-    root = folders.writable_root(Path(settings.root_dir or "."), terminal.warn)
-    offline = identity.mode == "offline"
-    proposal = folders.propose(root, identity.run_id, offline=offline, start_time_s=time.time())
-    context = WriterContext(identity, settings, Discovery(), terminal, proposal.path)
+    context, proposal = _prepare(identity, settings)
+    writer = None
     try:
         continuing.take_up(context)
         writer = Writer(context)
         attached = writer.open()
+        _establish(context, proposal)
     except BaseException:
+        if writer is not None:
+            writer.leave(delete=True)
         folders.withdraw(proposal)
         raise
-    folder = _establish(context, proposal)
-    continuing.remember(settings, identity.run_id, terminal.warn)
+    continuing.remember(settings, identity.run_id, context.terminal.warn)
     writer.begin()
+    try:
+        return _begin(writer, finish, attached=attached)
+    except BaseException:
+        writer.finish(_FAILED, _GIVE_UP_S)  # nobody would ever end it
+        raise
+
+
+def _begin(writer: Writer, finish: Callable[[Run, int | None], None], *, attached: bool) -> Run:
+    """Return the run of a writer that has begun, with all that goes on beside it."""
+    context = writer.context
+    identity, settings, terminal = context.identity, context.settings, context.terminal
     backend = AgentBackend(writer)
-    backend.debug_log = open_debug_log(folder.logs, settings.x_log_level)
+    logs = folders.RunFolder(context.run_dir).logs
+    backend.debug_log = open_debug_log(logs, settings.x_log_level)
     run = make_run(context, backend, finish)
     print_header(run, terminal, attached=attached)
     if identity.mode == "shared":
         writer.recorder.ignored_steps = _NO_SHARED_STEPS
         terminal.warn(_SHARED)
-    provenance.keep(run)
+    provenance.keep(run, terminal.warn)
     writer.sender.on_url = lambda url: terminal.info(f"view the run at {url}")
     console = ConsoleCapture(writer.recorder.console, settings, terminal, run.write_logs)
     backend.console = console
@@ -147,30 +161,57 @@ def start_in_child(
     Raises:
         CommError: there is no place for a spool.
     """
-    terminal = Terminal(settings)
-    root = folders.writable_root(Path(settings.root_dir or "."), terminal.warn)
-    offline = identity.mode == "offline"
-    proposal = folders.propose(root, identity.run_id, offline=offline, start_time_s=time.time())
-    context = WriterContext(identity, settings, Discovery(), terminal, proposal.path)
+    context, proposal = _prepare(identity, settings)
+    terminal = context.terminal
     continuing.take_up(context, can_ask=False)
     _establish(context, proposal)
-    if not context.discovery.is_listening():
-        context.discovery.start_agent()
+    try:
+        if not context.discovery.is_listening():
+            context.discovery.start_agent()
+    except OSError as error:  # the next agent takes the spool
+        terminal.warn(f"cannot start an agent: {error}; rows are kept on disk meanwhile")
     backend = ChildBackend(context, parent_producer, identity.starting_step, "")
     backend.config = identity.config
     backend.is_guest = False
     recorder = backend.open()
     run = make_run(context, backend, finish)
     print_header(run, terminal, attached=True)
-    provenance.keep(run)
+    provenance.keep(run, terminal.warn)
     console = ConsoleCapture(recorder.console, settings, terminal, run.write_logs)
     backend.console = console
     console.start_ticking()
     return run
 
 
-def _establish(context: WriterContext, proposal: folders.RunFolder) -> folders.RunFolder:
-    """Return the folder of the run: ours, or the one of the writer that came first."""
+def _prepare(identity: RunIdentity, settings: Settings) -> tuple[WriterContext, folders.RunFolder]:
+    """Return what the writers of a run have in common, and the folder that is proposed for it.
+
+    Raises:
+        CommError: there is no place for the folder.
+    """
+    terminal = Terminal(settings)
+    try:
+        wanted = identities.working_folder() / settings.wandb_dir
+        proposal = folders.propose(
+            folders.writable_root(wanted, terminal.warn),
+            identity.run_id,
+            offline=identity.mode == "offline",
+            start_time_s=time.time(),
+            suffix=settings.x_sync_dir_suffix,
+        )
+    except OSError as error:
+        raise CommError(
+            f"there is no place for the run's folder: {error}: make room, or set TRACKD_ROOT_DIR"
+        ) from error
+    return WriterContext(identity, settings, Discovery(), terminal, proposal.path), proposal
+
+
+def _establish(context: WriterContext, proposal: folders.RunFolder) -> None:
+    """Make the folder of the run: ours, or the one of the writer that came first.
+
+    Raises:
+        CommError: it cannot be made.
+    """
     folder = proposal
     if context.run_dir.absolute() != proposal.path.absolute():
         folders.withdraw(proposal)
@@ -183,8 +224,13 @@ def _establish(context: WriterContext, proposal: folders.RunFolder) -> folders.R
         data_dir=str(context.discovery.data_dir),
         base_url=context.settings.base_url or "",
     )
-    folders.establish(folder, facts)
-    return folder
+    try:
+        folders.establish(folder, facts)
+    except OSError as error:
+        raise CommError(
+            f"the run's folder {folder.path} cannot be made: {error}: make room, or let all "
+            "processes of a run see the same folders"
+        ) from error
 
 
 def make_run(

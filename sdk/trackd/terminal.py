@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _PREFIX = "trackd: "
 _COLOURED_PREFIX = "\x1b[34;1mtrackd\x1b[0m: "
 _BLOCKS = "▁█"
+#: Texts of `warn_once` that are remembered; they may hold names of files.
+_MAX_REMEMBERED = 1000
 _log = LOGGER
 
 
@@ -70,7 +72,7 @@ class Terminal:
         """Whether block characters can be printed."""
         try:
             _BLOCKS.encode(getattr(sys.stderr, "encoding", None) or "ascii")
-        except (UnicodeEncodeError, LookupError):
+        except (UnicodeEncodeError, LookupError, TypeError):
             return False
         return True
 
@@ -96,7 +98,8 @@ class Terminal:
         with self._lock:
             if text in self._warned:
                 return
-            self._warned.add(text)
+            if len(self._warned) < _MAX_REMEMBERED:
+                self._warned.add(text)
         self.warn(text)
 
     def error(self, text: str) -> None:
@@ -144,14 +147,14 @@ def write(
 
 def _put(text: str) -> None:
     try:
-        sys.stderr.write(text)
+        try:
+            sys.stderr.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+            sys.stderr.write(text.encode(encoding, "replace").decode(encoding))
         sys.stderr.flush()
-    except UnicodeEncodeError:
-        encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-        sys.stderr.write(text.encode(encoding, "replace").decode(encoding))
-    except (OSError, ValueError, AttributeError):
-        # The terminal is closed or absent (a daemon, interpreter shutdown): the log has the line.
-        _log.debug("no terminal to print to")
+    except Exception:  # noqa: BLE001 - closed, absent, or the user's own: the training goes on
+        _log.debug("no terminal to print to")  # the log has the line
 
 
 def _prefix(colours: bool | None) -> str:
@@ -175,5 +178,5 @@ def is_terminal() -> bool:
         return False
     try:
         return bool(sys.stderr.isatty())
-    except (AttributeError, TypeError, ValueError):  # replaced by something else, or closed
+    except Exception:  # noqa: BLE001 - replaced by whatever it may be, or closed
         return False

@@ -86,12 +86,7 @@ class Writer:
             UsageError: the agent refuses the run for what it is.
             CommError: the agent refuses this process.
         """
-        try:
-            attached = self._attach()
-        except BaseException:
-            self.sender.stop()
-            self.spool.close(delete=True)
-            raise
+        attached = self._attach()
         if attached is None:
             self._rename_on_conflict = True
         else:
@@ -111,10 +106,15 @@ class Writer:
         end = Exit(exit_code, time.time(), self.context.clock.runtime_s())
         self.spool.settle()
         self.recorder.record(Kind.EXIT, end)
-        digest = self._read_digest() if self.context.terminal.shows_info else None
-        complete = self._hand_over(timeout_s)
-        if self._is_drawn:
-            self.context.terminal.redraw("")
+        try:
+            digest = self._read_digest() if self.context.terminal.shows_info else None
+            complete = self._hand_over(timeout_s)
+        except BaseException:  # an impatient user: the agent takes the rest from the disk
+            self.leave(delete=False)
+            raise
+        finally:
+            if self._is_drawn:
+                self.context.terminal.redraw("")
         self.sender.stop()
         last_seq = self.spool.last_seq
         left = 0 if complete else last_seq - self.sender.acked_seq
@@ -124,6 +124,15 @@ class Writer:
         uploaded = complete and self.sender.uploaded_seq >= last_seq
         folder, dropped = str(self.spool.folder), self.spool.dropped
         return Handover(complete, uploaded, left, folder, dropped, digest)
+
+    def leave(self, *, delete: bool) -> None:
+        """Send nothing more, and close the spool.
+
+        Args:
+            delete: with everything in it.
+        """
+        self.sender.stop()
+        self.spool.close(delete=delete)
 
     def _read_digest(self) -> Digest | None:
         """Return what the run is to show at its end, where the agent can tell at once."""

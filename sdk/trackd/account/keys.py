@@ -29,8 +29,10 @@ def find(base_url: str) -> tuple[str, str]:
     address = base_url.rstrip("/")
     if key := _stored().get(address):
         return key, f"file: {store_path()}"
-    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
-    if path.is_file() and (key := _from_netrc(path, urlsplit(address).hostname or "")):
+    # Not `Path.expanduser`, which raises for a user without a home.
+    path = Path(os.path.expanduser(os.environ.get("NETRC") or "~/.netrc"))  # noqa: PTH111
+    there = os.path.isfile(path)  # noqa: PTH113 - `Path`'s own raises where it may not look
+    if there and (key := _from_netrc(path, urlsplit(address).hostname or "")):
         return key, f"file: {path}"
     return "", ""
 

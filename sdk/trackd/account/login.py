@@ -122,7 +122,7 @@ class _Login:
             UsageError: there is no terminal, or a key is needed and none was typed.
             AuthenticationError: what was typed has not the form of a key.
         """
-        if not sys.stdin.isatty():
+        if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
             raise UsageError(
                 f"no API key for {self.address}: set TRACKD_API_KEY, or run `trackd login`"
             )
@@ -238,7 +238,10 @@ def _note_host(address: str) -> None:
 
     path = user_file(os.environ)
     parser = configparser.ConfigParser(interpolation=None, default_section="")
-    parser.read(path, encoding="utf-8")
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise OSError(f"{path} cannot be read: {error}") from error
     if not parser.has_section("default"):
         parser.add_section("default")
     parser.set("default", "base_url", address)

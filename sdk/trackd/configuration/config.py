@@ -105,6 +105,9 @@ class Config:
     def __repr__(self) -> str:
         return repr(self.as_dict())
 
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return dict, (self.as_dict(),)  # copies and pickles are plain dictionaries
+
     def keys(self) -> list[str]:
         """Return the names, without those that begin with an underscore."""
         return [key for key in self._items if not key.startswith("_")]
@@ -156,9 +159,7 @@ class Config:
         Raises:
             ConfigError: a key has another value already.
         """
-        changes = self._checked(d, _allow_val_change)
-        self._locks.update(dict.fromkeys(changes, str(user)))
-        self._apply(changes)
+        self._apply(self._locked(d, user, _allow_val_change))
 
     def merge_locked(
         self, d: Mapping[str, Any], user: str | None = None, _allow_val_change: bool | None = None
@@ -173,8 +174,7 @@ class Config:
         Raises:
             ConfigError: a key has another value already.
         """
-        changes = self._checked(d, _allow_val_change)
-        self._locks.update(dict.fromkeys(changes, str(user)))
+        changes = self._locked(d, user, _allow_val_change)
         self._apply({key: merged(self._items.get(key), new) for key, new in changes.items()})
 
     def persist(self) -> None:
@@ -186,6 +186,14 @@ class Config:
             return False
         self._warn(f"config item {key!r} was locked by {self._locks[key]!r} (ignored)")
         return True
+
+    def _locked(
+        self, d: Mapping[str, Any], user: str | None, allow_val_change: bool | None
+    ) -> dict[str, Any]:
+        """Return the changes that values mean, with their keys locked from now on."""
+        changes = self._checked(d, allow_val_change)
+        self._locks.update(dict.fromkeys(changes, str(user)))
+        return changes
 
     def _checked(self, values: Mapping[str, Any], allow_val_change: bool | None) -> dict[str, Any]:
         may_change = self._is_free if allow_val_change is None else allow_val_change
@@ -236,6 +244,9 @@ class StaticConfig:
 
     def __repr__(self) -> str:
         return repr(self._items)
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return dict, (self._items,)  # copies and pickles are plain dictionaries
 
     def keys(self) -> list[str]:
         """Return the names."""

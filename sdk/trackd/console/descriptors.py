@@ -21,6 +21,7 @@ import time
 from typing import TYPE_CHECKING
 
 from trackd.console.feed import STDERR, STDOUT
+from trackd.logs import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,10 @@ class DescriptorFeed:
     def _hear(self, number: int, text: str) -> None:
         now_s = time.time()
         for listener in self._listeners:
-            listener(now_s, number, text)
+            try:
+                listener(now_s, number, text)
+            except Exception:  # noqa: BLE001 - without this thread every `print` would fail
+                LOGGER.exception("console output could not be recorded")
 
 
 class _Relay:
@@ -110,11 +114,16 @@ class _Relay:
         self._is_heard = threading.Event()
         self._is_writing = False
         self._window = b""
-        os.dup2(writer, number, inheritable=True)
-        os.close(writer)
         name = f"trackd-console-{number}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # there are as many as the system allows
+            for descriptor in (self._reader, writer, self._original):
+                os.close(descriptor)
+            raise OSError(str(error)) from error
+        os.dup2(writer, number, inheritable=True)
+        os.close(writer)
 
     def end(self) -> None:
         """Put the original back and wait until all that came before was heard."""

@@ -16,7 +16,7 @@ from trackd.context import RunIdentity, WriterContext
 from trackd.recording.recorder import Clock
 from trackd.recording.values import config_record
 from trackd.sending.discovery import Discovery
-from trackd.settings import Settings
+from trackd.settings import FIELDS, Settings
 from trackd.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ class Ticket:
 def ticket_of(run: Run) -> Ticket:
     """Return what another process needs to record into a run."""
     identity = dataclasses.replace(run.identity, config=config_record(run.config.as_dict()))
-    settings = {k: v for k, v in run.settings.given().items() if not callable(v)}
+    given = run.settings.given().items()
+    # A pickle may end up anywhere; and the agent has the secrets.
+    settings = {k: v for k, v in given if not callable(v) and not FIELDS[k].is_secret}
     ticket = Ticket(os.getpid(), identity, settings, 0, run.is_finished)
     shared = run.backend.shared()
     if shared is None:

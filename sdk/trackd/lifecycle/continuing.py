@@ -155,8 +155,7 @@ def _ask(context: WriterContext) -> run_pb2.EarlierRun | None:
     problem = "no agent answers"
     while (left_s := deadline_s - time.monotonic()) > 0:
         if not context.discovery.is_listening():
-            context.discovery.start_agent()
-            problem = context.discovery.failure or problem
+            problem = _start_agent(context) or problem
             time.sleep(_POLL_S)
             continue
         try:
@@ -172,6 +171,15 @@ def _ask(context: WriterContext) -> run_pb2.EarlierRun | None:
         context.terminal.warn(f"{text}; its rows are numbered from 0 on")
         return None
     raise CommError(f"{text}; try again, or leave out resume and resume_from")
+
+
+def _start_agent(context: WriterContext) -> str:
+    """Start an agent; return why that does not work, empty where nothing is known."""
+    try:
+        context.discovery.start_agent()
+    except OSError as error:
+        return f"cannot start an agent: {error}"
+    return context.discovery.failure
 
 
 def _let_arrive(context: WriterContext, run_id: str) -> None:

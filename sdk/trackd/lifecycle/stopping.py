@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def stopper(stop_fn: Callable[[], None] | None, terminal: Terminal) -> Callable[[], None]:
-    """Return what is called, on a thread of ours, when the run is asked to stop.
+    """Return what is called when the run is asked to stop; it returns at once.
 
     Args:
         stop_fn: what the user wants called instead of an interrupt of the main thread.
@@ -30,7 +30,10 @@ def stopper(stop_fn: Callable[[], None] | None, terminal: Terminal) -> Callable[
             LOGGER.exception("stop_fn failed")
             terminal.error("stop_fn failed: see logs/debug.log in the run's folder")
 
-    return stop
+    def stop_aside() -> None:  # it may take long, and the caller has records to see to
+        threading.Thread(target=stop, name="trackd-stop", daemon=True).start()
+
+    return stop_aside
 
 
 def interrupt_main() -> None:

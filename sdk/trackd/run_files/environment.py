@@ -46,10 +46,7 @@ def complete(settings: Settings) -> None:
 
 def find_repository(settings: Settings) -> Repository | None:
     """Return the repository of the run: around `git_root`, or around the working directory."""
-    try:
-        return Repository.find(Path(settings.git_root or Path.cwd()).absolute())
-    except OSError:  # the working directory is gone
-        return None
+    return Repository.find(identity.working_folder() / (settings.git_root or ""))
 
 
 def describe(settings: Settings) -> dict[str, Any]:
@@ -68,10 +65,10 @@ def describe(settings: Settings) -> dict[str, Any]:
         "args": _arguments(),
         "program": settings.program,
         "codePath": settings.program_relpath,
-        "codePathLocal": _relative(settings.program or "", Path.cwd()),
+        "codePathLocal": _relative(settings.program or "", identity.working_folder()),
         "git": {} if settings.disable_git else _without_empty(git),
         "email": settings.email,
-        "root": str(Path(settings.root_dir or ".").absolute()),
+        "root": str(identity.working_folder() / settings.root_dir),
         "host": settings.host,
         "username": settings.username,
         "executable": settings.x_executable,
@@ -99,9 +96,9 @@ def _arguments() -> list[str]:
 
 def _complete_paths(settings: Settings) -> None:
     """Find the program and its path as seen from the root of the repository."""
-    program, here = settings.program or "", Path.cwd()
+    program, here = settings.program or "", identity.working_folder()
     found = here / program
-    if not found.is_file():
+    if not os.path.isfile(found):  # noqa: PTH113 - `Path`'s own raises where it may not look
         return
     repository = None if settings.disable_git else Repository.find(here)
     root = here if repository is None else repository.root
@@ -111,8 +108,9 @@ def _complete_paths(settings: Settings) -> None:
 
 def _relative(program: str, root: Path) -> str | None:
     """Return the path of a program below a folder; None when it lies outside or is none."""
-    path = Path(os.path.normpath(Path.cwd() / program))
-    return str(path.relative_to(root)) if path.is_file() and path.is_relative_to(root) else None
+    path = Path(os.path.normpath(identity.working_folder() / program))
+    is_there = os.path.isfile(path)  # noqa: PTH113 - `Path`'s own raises where it may not look
+    return str(path.relative_to(root)) if is_there and path.is_relative_to(root) else None
 
 
 # --- machine ---------------------------------------------------------------------------------

@@ -38,12 +38,12 @@ class Repository:
         for root in (start, *start.parents):
             marker = root / ".git"
             folder = marker
-            if marker.is_file():
+            if os.path.isfile(marker):  # noqa: PTH113 - `Path`'s own raises where it may not look
                 kind, _, path = _read(marker).partition(":")
                 if kind != "gitdir":
                     continue
                 folder = root / path.strip()
-            if (folder / "HEAD").is_file():
+            if os.path.isfile(folder / "HEAD"):  # noqa: PTH113
                 common = _read(folder / "commondir")
                 return cls(root, folder, folder / common if common else folder)
         return None

@@ -7,7 +7,6 @@ not wait for it. The end of the run does, for a while.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -32,8 +31,13 @@ _LONGEST_WAIT_S = 10.0
 _METADATA = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
 
 
-def keep(run: Run) -> None:
-    """Put into a run what it is made from: packages, and code where the settings want it."""
+def keep(run: Run, warn: Callable[[str], None]) -> None:
+    """Put into a run what it is made from: packages, and code where the settings want it.
+
+    Args:
+        run: that begins.
+        warn: tells the user something.
+    """
     settings = run.settings
 
     def publish(path: str) -> None:
@@ -46,7 +50,10 @@ def keep(run: Run) -> None:
         record = ConfigUpdate(set=[(["_wandb", "code_path"], path)])
         run.backend.recorder.record(Kind.CONFIG, record)
     if settings.save_code and settings.code_dir and not settings.disable_code:
-        run.log_code(settings.code_dir)
+        try:
+            run.log_code(settings.code_dir)
+        except (OSError, ValueError, Error) as error:
+            warn(f"code_dir={settings.code_dir!r}: the code is not kept: {error}")
 
 
 class Provenance:
@@ -78,7 +85,7 @@ class Provenance:
         for write in (self._save_code, self._save_requirements, self._save_patches):
             try:
                 write()
-            except (OSError, subprocess.SubprocessError, Error) as error:  # Error: run is over
+            except Exception as error:  # noqa: BLE001 - of no consequence for the training
                 LOGGER.warning("%s: %s", write.__name__, error)
 
     @property

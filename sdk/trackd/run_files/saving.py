@@ -41,23 +41,27 @@ class FileSaver:
     def save(
         self, pattern: str | os.PathLike[str] | bytes, base: str | None, policy: str, *, glob: bool
     ) -> list[str]:
-        """Save what matches; see `Run.save`."""
+        """Save what matches, as far as the disk allows; see `Run.save`."""
         text = pattern.decode() if isinstance(pattern, bytes) else os.fspath(pattern)
         if text.startswith(_CLOUD):
             self.info(f"{text}: files in cloud storage are not copied; use an artifact reference")
             return []
-        base_path = self._base(text, base)
         if policy not in POLICIES:
             raise ValueError(f"save: policy {policy!r} does not exist: use one of {POLICIES}")
-        relative = _relative(text, base_path)
+        try:
+            base_path = self._base(text, base)
+            relative = _relative(text, base_path)
+        except OSError as error:  # the working folder is gone
+            self.warn(f"save: {text!r} is not saved: {error}")
+            return []
         if glob:
             found, known = self._expand(base_path, relative)
         else:
             found, known = self._literal(base_path, relative)
         if not found and not known:
             self._say_nothing_matches(text, base_path / relative, glob=glob)
-        self._save_all(base_path, found, known, policy)
-        return sorted(str((self.files / name).absolute()) for name in found | known)
+        saved = self._save_all(base_path, found, known, policy)
+        return sorted(str((self.files / name).absolute()) for name in saved)
 
     # --- what to save ------------------------------------------------------------------------
 
@@ -94,8 +98,9 @@ class FileSaver:
 
     # --- bringing it in ----------------------------------------------------------------------
 
-    def _save_all(self, base: Path, found: set[Path], known: set[Path], policy: str) -> None:
-        outcomes = {name: self._bring_in(base / name, name) for name in sorted(found)}
+    def _save_all(self, base: Path, found: set[Path], known: set[Path], policy: str) -> set[Path]:
+        outcomes = {name: self._try_to_bring_in(base / name, name) for name in sorted(found)}
+        found = {name for name in found if outcomes[name]}
         counts = {how: list(outcomes.values()).count(how) for how in ("linked", "copied")}
         if count := counts["linked"]:
             kind = "Symlinked" if self.use_symlinks else "Linked"
@@ -106,6 +111,15 @@ class FileSaver:
         for name in sorted(found | known):
             is_frozen = outcomes.get(name) == "copied" and policy == "live"
             self.publish(FileSaved(path=name.as_posix(), policy="now" if is_frozen else policy))
+        return found | known
+
+    def _try_to_bring_in(self, source: Path, name: Path) -> str:
+        """Make a file available below the files folder; tell how, nothing where that fails."""
+        try:
+            return self._bring_in(source, name)
+        except OSError as error:  # a full disk, or a file that is gone: training goes on
+            self.warn(f"save: {str(source)!r} is not saved: {error}")
+            return ""
 
     def _bring_in(self, source: Path, name: Path) -> str:
         """Make a file available below the files folder; tell how."""
@@ -114,8 +128,9 @@ class FileSaver:
             if target.samefile(source):
                 return "there"
         if target.is_dir() and source.is_dir() and not target.is_symlink():
-            # Files of this folder were saved before.
-            return max(self._bring_in(path, name / path.name) for path in source.iterdir())
+            # Files of this folder were saved before. The worst outcome counts.
+            outcomes = [self._bring_in(path, name / path.name) for path in source.iterdir()]
+            return min(outcomes, default="there")
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_symlink() or target.is_file():
             target.unlink()

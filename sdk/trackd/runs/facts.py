@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackd.configuration import Config, StaticConfig
 from trackd.errors import UsageError
+from trackd.lifecycle.ending import Ending
 from trackd.recording.recorder import FinishedRecorder
 from trackd.recording.values import config_record
 from trackd.runs.summaries import Summary
@@ -29,9 +30,9 @@ class RunFacts:
 
     __slots__ = (
         "__weakref__",
-        "_at_finish",
         "_backend",
         "_config",
+        "_ending",
         "_finish",
         "_identity",
         "_make_saver",
@@ -62,7 +63,7 @@ class RunFacts:
         self._make_saver: Callable[[], FileSaver] | None = None
         self._saver: FileSaver | None = None
         self._watcher: Watcher | None = None
-        self._at_finish: list[Callable[[], None]] = []
+        self._ending = Ending()
         self._config = Config(
             identity.config,
             self._publish_config,

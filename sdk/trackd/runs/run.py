@@ -331,7 +331,7 @@ class Run(RunArtifacts):
 
     def before_finish(self, action: Callable[[], None]) -> None:
         """Do something when the run is about to end and still takes records; for integrations."""
-        self._at_finish.append(action)
+        self._ending.before(action)
 
     def use(self, backend: Backend) -> None:
         """Send records elsewhere from now on."""
@@ -339,10 +339,11 @@ class Run(RunArtifacts):
         self._recorder = backend.recorder
         self._summary = Summary(backend.summary_store())
 
-    def close(self) -> None:
-        """Refuse records from now on."""
-        for action in self._at_finish:
-            action()
+    def close(self) -> bool:
+        """Refuse records from now on; False where another call sees to that, or did."""
+        return self._ending.once(self._close)
+
+    def _close(self) -> None:
         self._recorder = FinishedRecorder(self.id, self._recorder.step)
 
     @property

@@ -122,6 +122,9 @@ class Summary:
     def __repr__(self) -> str:
         return repr(self._values())
 
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return dict, (self._values(),)  # copies and pickles are plain dictionaries
+
     def get(self, key: str, default: Any = None) -> Any:
         """Return a value, or the default where there is none."""
         try:
@@ -155,8 +158,9 @@ class Summary:
     def _values(self) -> dict[str, Any]:
         values: Any = self._store.read()
         for key in self._path:
-            values = cast("dict[str, Any]", values).get(key, {})
-        return cast("dict[str, Any]", values)
+            values = cast("dict[str, Any]", values).get(key) if isinstance(values, dict) else None
+        # What was a mapping when this object was made may have been replaced by a number.
+        return cast("dict[str, Any]", values) if isinstance(values, dict) else {}
 
 
 class MemorySummary:
@@ -174,12 +178,15 @@ class MemorySummary:
         for path, value in values:
             parent = self.values
             for part in path[:-1]:
-                parent = parent.setdefault(part, {})
+                if not isinstance(parent.get(part), dict):
+                    parent[part] = {}
+                parent = parent[part]
             parent[path[-1]] = value
 
     def remove(self, path: tuple[str, ...]) -> None:
         """Remove what is at a path."""
         parent = self.values
         for part in path[:-1]:
-            parent = parent.get(part, {})
+            below = parent.get(part)
+            parent = cast("dict[str, Any]", below) if isinstance(below, dict) else {}
         parent.pop(path[-1], None)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import grpc
 
 from trackd_proto.v1 import common_pb2, run_pb2, run_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+_Answer = TypeVar("_Answer")
 _ERROR_TRAILER = "trackd-error-bin"
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _OPTIONS = [
@@ -98,10 +99,7 @@ class AgentLink:
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        try:
-            return self._stub.Attach(request, timeout=timeout_s, wait_for_ready=True)
-        except grpc.RpcError as error:
-            raise _translate(error) from None
+        return _call(self._stub.Attach, request, timeout_s, wait_for_ready=True)
 
     def continue_run(
         self, request: run_pb2.ContinueRunRequest, timeout_s: float
@@ -111,10 +109,7 @@ class AgentLink:
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        try:
-            return self._stub.ContinueRun(request, timeout=timeout_s, wait_for_ready=True)
-        except grpc.RpcError as error:
-            raise _translate(error) from None
+        return _call(self._stub.ContinueRun, request, timeout_s, wait_for_ready=True)
 
     def records(self, requests: Iterable[run_pb2.RecordsRequest]) -> RecordsCall:
         """Open the record stream."""
@@ -127,10 +122,7 @@ class AgentLink:
             AgentCallError: the agent refused, or did not answer in time.
         """
         request = run_pb2.DetachRequest(capability=capability, last_seq=last_seq)
-        try:
-            return self._stub.Detach(request, timeout=timeout_s)
-        except grpc.RpcError as error:
-            raise _translate(error) from None
+        return _call(self._stub.Detach, request, timeout_s)
 
     def read_summary(
         self, request: run_pb2.ReadSummaryRequest, timeout_s: float
@@ -140,10 +132,7 @@ class AgentLink:
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        try:
-            return self._stub.ReadSummary(request, timeout=timeout_s)
-        except grpc.RpcError as error:
-            raise _translate(error) from None
+        return _call(self._stub.ReadSummary, request, timeout_s)
 
     def read_digest(
         self, request: run_pb2.ReadDigestRequest, timeout_s: float
@@ -153,14 +142,28 @@ class AgentLink:
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        try:
-            return self._stub.ReadDigest(request, timeout=timeout_s)
-        except grpc.RpcError as error:
-            raise _translate(error) from None
+        return _call(self._stub.ReadDigest, request, timeout_s)
 
     def close(self) -> None:
         """Close the connection; open calls end."""
         self._channel.close()
+
+
+def _call(
+    method: Callable[..., _Answer], request: object, timeout_s: float, **options: bool
+) -> _Answer:
+    """Make one call.
+
+    Raises:
+        AgentCallError: the agent refused, or did not answer in time.
+    """
+    try:
+        return method(request, timeout=timeout_s, **options)
+    except grpc.RpcError as error:
+        raise _translate(error) from None
+    except ValueError as error:  # another thread just closed the channel
+        status = grpc.StatusCode.UNAVAILABLE
+        raise AgentCallError(status, status.name, str(error), retryable=True) from None
 
 
 def _translate(error: grpc.RpcError) -> AgentCallError:

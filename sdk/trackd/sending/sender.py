@@ -45,6 +45,8 @@ _RECONNECT_S = (0.02, 1.0)
 _START_AGENT_AFTER_S = 3.0
 _DROP_WARNING_S = 60.0
 _REFUSED_PAUSE_S = 5.0
+#: How long who reads waits for an agent to come (back): one is started after three seconds.
+_ABSENCE_S = 6.0
 #: With more than so many records on their way the end of a run does not wait for its digest.
 _DIGEST_FRAMES = 4_096
 
@@ -78,6 +80,8 @@ class Sender:
         self._link: AgentLink | None = None
         self._attached: run_pb2.AttachResponse | None = None
         self._streaming = False
+        #: When the last stream ended.
+        self._alone_since_s = time.monotonic()
         self._stopping = False
         self._heard_s = 0.0
         self._wake = threading.Event()
@@ -154,7 +158,7 @@ class Sender:
     ) -> run_pb2.ReadSummaryResponse | None:
         """Read the summary, as of everything recorded before; None when no agent answers."""
         deadline = time.monotonic() + timeout_s
-        if not self.wait_acked(self._spool.last_seq, timeout_s):
+        if not self._wait_acked_by_someone(self._spool.last_seq, deadline):
             return None
         link = self._link
         if link is None:
@@ -164,6 +168,17 @@ class Sender:
         except AgentCallError as error:
             _log.warning("reading the summary failed: %s", error)
             return None
+
+    def _wait_acked_by_someone(self, seq: int, deadline: float) -> bool:
+        """Wait until the agent holds everything up to a number; not long where there is none.
+
+        Training may read `run.step` in every iteration: an absence costs its time once.
+        """
+        while not (acked := self.wait_acked(seq, 0.0)) and (now_s := time.monotonic()) < deadline:
+            if not self._streaming and now_s - self._alone_since_s > _ABSENCE_S:
+                break
+            self.wait_acked(seq, min(_IDLE_POLL_S, deadline - now_s))
+        return acked
 
     def read_digest(
         self, request: run_pb2.ReadDigestRequest, acks_s: float, timeout_s: float
@@ -295,6 +310,7 @@ class Sender:
                     break
         finally:
             self._streaming = False
+            self._alone_since_s = time.monotonic()
             ended.set()
             call.cancel()
             receiver.join(timeout=1.0)
@@ -376,7 +392,7 @@ class Sender:
                     self._stop_told = True
                     self.on_stop()
                 for notice in response.notices:
-                    self._show(notice)
+                    _show(notice, self._terminal)
                 if response.rewind:
                     break  # attaching again tells where to go on
         except AgentCallError as error:
@@ -405,10 +421,11 @@ class Sender:
             self.url = url
             self.on_url(url)
 
-    def _show(self, notice: run_pb2.Notice) -> None:
-        if notice.level == run_pb2.Notice.LEVEL_ERROR:
-            self._terminal.error(notice.text)
-        elif notice.level == run_pb2.Notice.LEVEL_WARNING:
-            self._terminal.warn_once(notice.text)
-        else:
-            self._terminal.info(notice.text)
+
+def _show(notice: run_pb2.Notice, terminal: Terminal) -> None:
+    if notice.level == run_pb2.Notice.LEVEL_ERROR:
+        terminal.error(notice.text)
+    elif notice.level == run_pb2.Notice.LEVEL_WARNING:
+        terminal.warn_once(notice.text)
+    else:
+        terminal.info(notice.text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from trackd.identity import working_folder
 from trackd.settings import rules
 from trackd.settings.field import agent_setting, deprecated_setting, inert_setting, setting
 
@@ -149,7 +150,7 @@ class PlaceFields:
         "TRACKD_ROOT_DIR",
         "WANDB_DIR",
         "WANDB_ROOT_DIR",
-        factory=os.getcwd,
+        factory=lambda: str(working_folder()),
     )  # TRACKD_DIR is the data directory of agent and server
     use_dot_wandb: bool | None = setting(
         None,

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trackd.identity import working_folder
 from trackd.settings.model import FIELDS, Settings
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def load(explicit: Mapping[str, Any] | Settings | None = None) -> Loaded:
     if "settings_system" not in loaded.sources:
         loaded.settings.settings_system = str(user_file(environ))
     if "root_dir" not in loaded.sources:  # runs stay together when the program changes folders
-        loaded.settings.root_dir = os.getcwd()  # noqa: PTH109
+        loaded.settings.root_dir = str(working_folder())
     return loaded
 
 
@@ -176,7 +177,8 @@ def user_files(environ: Mapping[str, str]) -> list[Path]:
     base = environ.get("XDG_CONFIG_HOME") or "~/.config"
     named = environ.get("TRACKD_CONFIG_DIR") or environ.get("WANDB_CONFIG_DIR")
     folders = dict.fromkeys((theirs, named or f"{base}/trackd"))
-    return [Path(folder).expanduser() / "settings" for folder in folders]
+    # Not `Path.expanduser`, which raises for a user without a home.
+    return [Path(os.path.expanduser(folder)) / "settings" for folder in folders]  # noqa: PTH111
 
 
 def user_file(environ: Mapping[str, str]) -> Path:
@@ -189,7 +191,8 @@ def _workspace_files() -> list[Path]:
     found: list[Path] = []
     for product in _PRODUCTS:
         hidden = Path(f".{product}")
-        found.append((hidden if hidden.exists() else Path(product)) / "settings")
+        is_hidden = os.path.exists(hidden)  # noqa: PTH110 - `Path`'s own raises where it may not look
+        found.append((hidden if is_hidden else Path(product)) / "settings")
     return found
 
 

@@ -23,6 +23,7 @@ def offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Record a small offline run below ./trackd; return its id."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRACKD_DIR", str(tmp_path / "data"))
+    trackd.teardown()  # the settings are read once a session
     with trackd.init(mode="offline", project="words", settings={"console": "off"}) as run:
         for step in range(12):
             run.log({"loss": 1 / (step + 3), "note": "fine"})
