@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _HEAD = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
-_READ_BYTES = 1 << 20
+#: Of small events these are some hundred rows: what whoever takes them does at a time.
+_READ_BYTES = 32 << 10
 MAX_RECORD_BYTES = 64 << 20
 #: Longer data is checked by its length and by being an event: a checksum takes 0.2 s a MB here.
 _CHECKED_BYTES = 16 << 10

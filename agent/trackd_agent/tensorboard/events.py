@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trackd_agent.tensorboard import wire
-from trackd_agent.tensorboard.tensors import Tensor, tensor_of
+from trackd_agent.tensorboard.tensors import MAX_ELEMENTS, Tensor, tensor_of
 
 
 @dataclass(slots=True)
@@ -104,10 +104,11 @@ def _buckets_of(data: bytes) -> Buckets:
     for number, value in wire.fields(data):
         if number == 1:
             found.low = wire.as_double(value)
-        elif number == 6:
-            found.limits += wire.doubles(value)
-        elif number == 7:
-            found.counts += wire.doubles(value)
+        elif number in (6, 7):
+            numbers = found.limits if number == 6 else found.counts
+            numbers += wire.doubles(value, MAX_ELEMENTS + 1)
+            if len(numbers) > MAX_ELEMENTS:
+                return Buckets()
     return found
 
 

@@ -7,12 +7,16 @@ training loop writes the values of a step one by one.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import math
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from trackd_agent.tensorboard.event_file import DamagedFileError, Placed, read_events
 from trackd_agent.tensorboard.namespaces import Namespaces
@@ -31,6 +35,11 @@ SETTLED_S = 2.0
 _MISSED_S = 10.0
 _BEGUN_S = re.compile(r"tfevents\.(\d+)\.")
 _NO_EVENTS = ".profile-empty"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Latest time of an event that is one, in seconds since 1970.
+_LATEST_S = 1e11
+#: Different messages that the user hears.
+_MAX_PROBLEMS = 50
 
 
 class Position(NamedTuple):
@@ -82,17 +91,33 @@ class Follower:
         self._folders: dict[str, TensorboardLogs] = {}
         #: Since when folders are missing, in monotonic seconds; infinite once that was told.
         self._missing_s: dict[str, float] = {}
+        self._told: set[str] = set()
         self._files: dict[str, _File] = {}
         self._namespaces = Namespaces(now_s)
 
     def follow(self, logs: TensorboardLogs) -> None:
-        """Follow one more folder; again is harmless."""
+        """Follow one more folder; again is harmless, and one that is no path is told."""
+        if not _is_absolute(logs.folder) or (logs.root and not _is_absolute(logs.root)):
+            self._tell(
+                f"TensorBoard: {logs.folder[:200]!r} is not followed: folder and root must be "
+                "absolute paths"
+            )
+            return
+        # Without '..': a path from root to folder must not lead out of the run's files.
+        root = os.path.normpath(logs.root) if logs.root else ""
+        logs = msgspec.structs.replace(logs, folder=os.path.normpath(logs.folder), root=root)
         if logs.folder in self._folders:
             return
         self._folders[logs.folder] = logs
         for path, position in self.positions.items():
             if str(Path(path).parent) == logs.folder:
                 self._namespaces.recall(logs, position.namespace)
+
+    def _tell(self, problem: str) -> None:
+        """Tell the user, once."""
+        if problem not in self._told and len(self._told) < _MAX_PROBLEMS:
+            self._told.add(problem)
+            self.problems.append(problem)
 
     def read(self, now_s: float, *, final: bool = False) -> list[Followed]:
         """Return what is new, about a megabyte a file at most; writes images into the run.
@@ -111,6 +136,9 @@ class Follower:
             if namespace is None or self._is_missing(logs, now_s):
                 continue
             for path in _event_files(logs):
+                if not _is_text(path.name):
+                    self._tell(f"TensorBoard: {path!r} is left out: its name is no UTF-8")
+                    continue
                 followed = self._read_file(path, logs, namespace, now_s, final=final)
                 found += [followed] if followed else []
         return found
@@ -146,7 +174,7 @@ class Follower:
             events, more = read_events(path, position.offset)
         except DamagedFileError as error:
             file.is_damaged = True
-            self.problems.append(f"TensorBoard: {error}; what comes behind is not recorded")
+            self._tell(f"TensorBoard: {error}; what comes behind is not recorded")
             return None
         except OSError:
             return None  # it may be readable again the next time
@@ -177,26 +205,38 @@ class Follower:
             events = [placed.event for placed in step]
             made = converter.convert(events)
             if made.row:
-                time_s = _time_of(events)
+                time_s = self._time_of(events)
                 rows.append(Row(time_s, time_s - self._started_s, made.row))
             for name, data in made.files.items():
-                self._write(name, data)
-                files.append(FileSaved(name, "now"))
+                if self._write(name, data):
+                    files.append(FileSaved(name, "now"))
             config += [([key], value) for key, value in made.config.items()]
         end = steps[-1][-1].end
         return Followed(str(path), end, position.namespace, rows, files, config)
 
-    def _write(self, name: str, data: bytes) -> None:
-        """Write one file of the run, whole or not at all.
+    def _write(self, name: str, data: bytes) -> bool:
+        """Write one file of the run, whole or not at all; return whether it can be written.
 
         Raises:
-            OSError: it cannot be written; the next reading tries again.
+            OSError: there is no room for it; the next reading tries again.
         """
         target = self._files_dir / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}")
-        temporary.write_bytes(data)
-        temporary.replace(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+            temporary.replace(target)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise
+            self._tell(f"TensorBoard: images are left out, {self._files_dir}: {error.strerror}")
+            return False
+        return True
+
+    def _time_of(self, events: list[Event]) -> float:
+        """Return when a step was written; the begin of the run where that is no time."""
+        times = [event.time_s for event in events if 0 <= event.time_s <= _LATEST_S]
+        return max(times, default=self._started_s)
 
 
 def _event_files(logs: TensorboardLogs) -> Iterator[Path]:
@@ -223,5 +263,9 @@ def _complete_steps(events: list[Placed], *, more: bool, settled: bool) -> list[
     return steps if settled else steps[:-1]
 
 
-def _time_of(events: list[Event]) -> float:
-    return max(event.time_s for event in events)
+def _is_absolute(folder: str) -> bool:
+    return Path(folder).is_absolute() and "\0" not in folder
+
+
+def _is_text(name: str) -> bool:
+    return name == name.encode(errors="replace").decode()

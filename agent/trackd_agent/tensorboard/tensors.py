@@ -18,7 +18,9 @@ _TYPE, _SHAPE, _CONTENT, _TEXTS = 1, 2, 4, 8
 _HALVES, _FLOATS, _DOUBLES = 13, 5, 6
 #: Fields of int_val, int64_val, bool_val, uint32_val and uint64_val.
 _NUMBERS = frozenset({7, 10, 11, 16, 17})
-_MAX_ELEMENTS = 1 << 20
+#: What is larger means nothing to a history, and takes seconds to decode.
+MAX_ELEMENTS = 1 << 17
+_MAX_DIMENSIONS = 32
 
 
 @dataclass(slots=True)
@@ -31,10 +33,10 @@ class Tensor:
 
 
 def tensor_of(data: bytes) -> Tensor:
-    """Decode a tensor; one of an unknown type has neither numbers nor texts.
+    """Decode a tensor; one of an unknown type, or too large a one, is empty.
 
     Raises:
-        ValueError: the bytes are no tensor, or too large a one.
+        ValueError: the bytes are no tensor.
     """
     tensor = Tensor()
     kind, content = 0, b""
@@ -43,6 +45,8 @@ def tensor_of(data: bytes) -> Tensor:
             kind = wire.as_int(value)
         elif number == _SHAPE:
             tensor.shape = _shape_of(wire.as_bytes(value))
+            if len(tensor.shape) > _MAX_DIMENSIONS or math.prod(tensor.shape) > MAX_ELEMENTS:
+                return Tensor()
         elif number == _CONTENT:
             content = wire.as_bytes(value)
         elif number == _TEXTS:
@@ -51,12 +55,15 @@ def tensor_of(data: bytes) -> Tensor:
             tensor.numbers += _listed(number, value)
     if content and (letter := _RAW.get(kind)):
         tensor.numbers = _unpacked(letter, content)
+    if len(tensor.numbers) > MAX_ELEMENTS:
+        return Tensor()
     _repeat_last(tensor)
     return tensor
 
 
 def _listed(number: int, value: wire.FieldValue) -> list[float]:
-    """Return the elements in one of the typed lists."""
+    """Return the elements in one of the typed lists; of too many one more than are allowed."""
+    value = value[: 8 * (MAX_ELEMENTS + 1)] if isinstance(value, bytes) else value
     if number == _FLOATS:
         raw = wire.as_bytes(value)
         return [wire.as_float(raw[at : at + 4]) for at in range(0, len(raw) - 3, 4)]
@@ -69,6 +76,7 @@ def _listed(number: int, value: wire.FieldValue) -> list[float]:
 
 def _unpacked(letter: str, content: bytes) -> list[float]:
     size = struct.calcsize(letter)
+    content = content[: size * (MAX_ELEMENTS + 1)]
     if letter == "f":
         return [wire.as_float(content[at : at + 4]) for at in range(0, len(content) - 3, 4)]
     count = len(content) // size
@@ -87,7 +95,5 @@ def _shape_of(data: bytes) -> list[int]:
 def _repeat_last(tensor: Tensor) -> None:
     """Fill in what writers leave out: further elements that equal the last one."""
     wanted = math.prod(tensor.shape)
-    if wanted > _MAX_ELEMENTS:
-        raise ValueError(f"a tensor of {wanted} elements, of at most {_MAX_ELEMENTS}")
     if tensor.numbers and len(tensor.numbers) < wanted:
         tensor.numbers += tensor.numbers[-1:] * (wanted - len(tensor.numbers))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_BINS = 512
 _HASH_CHARACTERS = 20
+#: Of a key in a file name; with what follows no file system finds it too long.
+_MAX_NAME_BYTES = 120
 _IMAGE_TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"BM": "bmp", b"RIFF": "webp"}
 _HPARAMS = "_hparams_/session_start_info"
 
@@ -206,7 +208,8 @@ def _curve(tensor: Tensor, key: str, step: int, made: Outcome) -> Any:
 def _add_file(made: Outcome, folder: str, key: str, step: int, data: bytes, extension: str) -> str:
     """Note a file and return its path: made of key, step and content, so that it comes once."""
     digest = hashlib.sha256(data).hexdigest()[:_HASH_CHARACTERS]
-    name = re.sub(r"[^\w.-]+", "_", key)[:120].lstrip(".")
+    name = re.sub(r"[^\w.-]+", "_", key).lstrip(".").encode()
+    name = name[:_MAX_NAME_BYTES].decode(errors="ignore")
     path = f"media/{folder}/{name}_{step}_{digest}.{extension}"
     made.files[path] = data
     return path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MAX_VARINT = (1 << 64) - 1
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 #: The value of one field: a number for VARINT, else its bytes.
@@ -49,7 +50,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         at += 1
         if byte < 0x80:
-            return value, at
+            return value & _MAX_VARINT, at
         shift += 7
 
 
@@ -101,9 +102,9 @@ def as_float(value: FieldValue) -> float:
     return exact
 
 
-def doubles(value: FieldValue) -> list[float]:
-    """Return packed doubles."""
-    raw = as_bytes(value)
+def doubles(value: FieldValue, most: int | None = None) -> list[float]:
+    """Return packed doubles, the first `most` of them."""
+    raw = as_bytes(value)[: None if most is None else 8 * most]
     return list(struct.unpack(f"<{len(raw) // 8}d", raw[: len(raw) & ~7]))
 
 

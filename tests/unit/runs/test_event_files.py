@@ -100,3 +100,27 @@ async def test_a_row_that_no_journal_holds_is_told_and_costs_only_itself(tmp_pat
         rows = [row.data for record in noted(writer) for row in record.rows]
         assert [row["global_step"] for row in rows] == [1, 2]
         assert "too large" in writer.take_notices()[0].text
+
+
+async def test_hyperparameters_that_no_journal_holds_are_told_and_cost_only_themselves(
+    tmp_path: Path,
+) -> None:
+    pair = message(1, b"note") + message(2, message(3, b"x" * 9_000_000))
+    plugin = message(1, b"hparams") + message(2, message(3, message(1, pair)))
+    value = message(1, message(1, b"_hparams_/session_start_info") + message(9, message(1, plugin)))
+    path = event_file(tmp_path / "logs", framed(event(0, value)) + scalars(1, 2))
+    async with running_registry(tmp_path, NOWHERE, tensorboard_interval_s=60.0) as registry:
+        _, writer = await follow(registry, tmp_path, path.parent)
+        assert await writer.event_files.finish(10.0)
+        rows = [row.data for record in noted(writer) for row in record.rows]
+        assert [row["global_step"] for row in rows] == [1, 2]
+        assert "too large" in "".join(notice.text for notice in writer.take_notices())
+
+
+async def test_folders_without_end_are_not_followed(tmp_path: Path) -> None:
+    async with running_registry(tmp_path, NOWHERE, tensorboard_interval_s=60.0) as registry:
+        _, writer = await follow(registry, tmp_path)
+        for start in range(0, 3000, 500):
+            names = [TensorboardLogs(f"/logs/{start + n}") for n in range(500)]
+            writer.event_files.note(names)
+        assert len(writer.facts.tensorboard) == 1000

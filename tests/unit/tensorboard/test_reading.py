@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import struct
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.event_files import event, event_file, framed, message, scalar, scalars
+from tests.support.event_files import event, event_file, framed, message, scalar, scalars, varint
 
 from trackd_agent.tensorboard import Follower, Position, wire
 from trackd_agent.tensorboard.event_file import DamagedFileError, masked_crc32c, read_events
 from trackd_agent.tensorboard.events import event_of
-from trackd_proto.records import Followed, TensorboardLogs
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from trackd_proto.records import Followed, Kind, TensorboardLogs, decode, encode
 
 LATER_S = 100.0
 
@@ -204,3 +204,110 @@ def test_a_folder_keeps_its_name_when_the_agent_is_started_anew(tmp_path: Path) 
     event_file(tmp_path / "runs" / "b", scalars(1, 1))
     made.follow(TensorboardLogs(str(tmp_path / "runs" / "b")))
     assert {followed.namespace for followed in read_all(made, 0.0)} == {"a", "b"}
+
+
+# --- what no writer of event files writes ----------------------------------------------------
+
+
+def image(tag: str) -> bytes:
+    return message(1, message(1, tag.encode()) + message(4, message(4, b"\x89PNG")))
+
+
+def tensor(plugin: str, body: bytes) -> bytes:
+    named = message(9, message(1, message(1, plugin.encode())))
+    return message(1, message(1, b"tensor") + message(8, body) + named)
+
+
+def test_a_step_beyond_64_bits_stays_within(tmp_path: Path) -> None:
+    frame = event(0, scalar("a", 1.0)).replace(b"\x10\x00", b"\x10" + b"\xff" * 9 + b"\x7f", 1)
+    event_file(tmp_path / "logs", framed(frame))
+    [found] = read_all(follower(tmp_path, TensorboardLogs(str(tmp_path / "logs"))))
+    assert decode(Kind.FOLLOWED, encode(found)) == found
+
+
+@pytest.mark.parametrize("time_s", [math.nan, math.inf, -1.0, 1e300])
+def test_an_event_without_a_time_has_that_of_the_begin(tmp_path: Path, time_s: float) -> None:
+    event_file(tmp_path / "logs", framed(event(0, scalar("a", 1.0), time_s=time_s)))
+    [found] = read_all(follower(tmp_path, TensorboardLogs(str(tmp_path / "logs"))))
+    assert (found.rows[0].time_s, found.rows[0].runtime_s) == (990.0, 0.0)
+    assert decode(Kind.FOLLOWED, encode(found)) == found
+
+
+@pytest.mark.parametrize("tag", ["\u4e16" * 120, "../../../x", "..", "a\0b\n", ""])
+def test_an_image_has_a_name_that_every_file_system_takes(tmp_path: Path, tag: str) -> None:
+    event_file(tmp_path / "logs", framed(event(1, image(tag))))
+    [found] = read_all(follower(tmp_path, TensorboardLogs(str(tmp_path / "logs"))))
+    [saved] = found.files
+    target = tmp_path / "files" / saved.path
+    assert target.resolve().parent == tmp_path / "files" / "media" / "images"
+    assert target.read_bytes() == b"\x89PNG"
+
+
+def test_images_that_cannot_be_written_cost_no_row(tmp_path: Path) -> None:
+    event_file(tmp_path / "logs", framed(event(1, image("a"), scalar("b", 1.0))))
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "media").write_text("no folder")
+    made = follower(tmp_path, TensorboardLogs(str(tmp_path / "logs")))
+    [found] = read_all(made)
+    assert (found.rows[0].data["b"], found.files) == (1.0, [])
+    assert "images are left out" in made.problems[0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x08\x01" + message(4, struct.pack("<f", 0.1) * 3_000_000),
+        message(5, struct.pack("<f", 0.1) * 3_000_000),
+        message(2, b"".join(message(2, b"\x08" + varint(2**62)) for _ in range(100_000))),
+        message(2, message(2, b"\x08" + varint(2**40))) + message(5, struct.pack("<f", 1.0)),
+    ],
+    ids=["raw", "listed", "dimensions", "repeated"],
+)
+def test_a_huge_tensor_is_left_out_at_once(tmp_path: Path, body: bytes) -> None:
+    content = framed(event(1, tensor("histograms", body), scalar("a", 1.0)))
+    event_file(tmp_path / "logs", content)
+    made = follower(tmp_path, TensorboardLogs(str(tmp_path / "logs")))
+    began = time.process_time()
+    [found] = read_all(made)
+    assert time.process_time() - began < 2.0
+    assert found.rows[0].data == {"a": 1.0, "global_step": 1}
+
+
+def test_a_huge_histogram_is_left_out_at_once(tmp_path: Path) -> None:
+    buckets = message(5, message(6, bytes(16_000_000)) + message(7, bytes(16_000_000)))
+    content = framed(event(1, message(1, message(1, b"h") + buckets), scalar("a", 1.0)))
+    event_file(tmp_path / "logs", content)
+    [found] = read_all(follower(tmp_path, TensorboardLogs(str(tmp_path / "logs"))))
+    assert found.rows[0].data == {"a": 1.0, "global_step": 1}
+
+
+def test_one_record_holds_few_rows(tmp_path: Path) -> None:
+    event_file(tmp_path / "logs", scalars(0, 5_000))
+    found = read_all(follower(tmp_path, TensorboardLogs(str(tmp_path / "logs"))))
+    assert max(len(record.rows) for record in found) < 1_000  # one is decoded without a pause
+    assert values(found, "loss") == list(range(5_000))
+
+
+def test_a_file_whose_name_is_no_text_is_told_and_disturbs_no_other(tmp_path: Path) -> None:
+    path = event_file(tmp_path / "logs", scalars(0, 2))
+    Path(os.fsdecode(os.fsencode(path) + b"\xff")).write_bytes(scalars(5, 2))
+    made = follower(tmp_path, TensorboardLogs(str(tmp_path / "logs")))
+    assert values(read_all(made), "loss") == [0, 1]
+    [problem] = made.problems
+    assert "no UTF-8" in problem.encode().decode()
+
+
+def test_no_folder_leads_out_of_the_files_of_the_run(tmp_path: Path) -> None:
+    outside = event_file(tmp_path / "outside", scalars(0, 2))
+    root = tmp_path / "a" / "b"
+    logs = TensorboardLogs(str(root / ".." / ".." / "outside"), root=str(root))
+    found = follower(tmp_path, logs).read(LATER_S, final=True)
+    assert [file.path for record in found for file in record.files] == [outside.name]
+    assert (tmp_path / "files" / outside.name).is_symlink()
+
+
+@pytest.mark.parametrize("folder", ["relative", "/with\0nothing", ""])
+def test_what_is_no_folder_is_told(tmp_path: Path, folder: str) -> None:
+    made = follower(tmp_path, TensorboardLogs(folder), TensorboardLogs(str(tmp_path)))
+    assert made.read(LATER_S, final=True) == []
+    assert "must be absolute" in made.problems[0]

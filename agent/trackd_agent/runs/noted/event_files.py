@@ -36,6 +36,8 @@ log = structlog.get_logger()
 _HEAD = struct.pack("<HBB", FRAME_MAGIC, Kind.TENSORBOARD, 0)
 _MAX_RECORD_BYTES = MAX_FRAME_PAYLOAD_BYTES
 _MAX_ROW_BYTES = MAX_FRAME_PAYLOAD_BYTES // 8
+#: Folders that are followed for one writer.
+_MAX_FOLDERS = 1000
 #: Longest time that one writer keeps the others waiting, in seconds.
 _TURN_S = 0.5
 
@@ -85,7 +87,8 @@ class EventFiles:
             JournalFull: that cannot be noted; nothing changed.
         """
         known = self._writer.facts.tensorboard
-        if new := [logs for logs in folders if logs not in known]:
+        room = _MAX_FOLDERS - len(known)
+        if new := [logs for logs in folders if logs not in known][:room]:
             known += new
             try:
                 self._writer.facts.store(self._writer.folder)
@@ -153,6 +156,9 @@ class EventFiles:
             lost = len(placed.rows) - len(rows)
             self._tell(f"TensorBoard: {lost} rows of {placed.file} are too large and left out")
             placed = msgspec.structs.replace(placed, rows=rows)
+        if len(encode(placed)) > _MAX_RECORD_BYTES:
+            self._tell(f"TensorBoard: hyperparameters of {placed.file} are too large and left out")
+            placed = msgspec.structs.replace(placed, config=[])
         self._writer.record(Kind.FOLLOWED, placed)
 
     def _tell(self, problem: str) -> None:
