@@ -21,6 +21,10 @@ CELLS = (
     "1 / 0",
     "trackd.run.id, trackd.run.display(), trackd.run.to_html(hidden=True)",
     "trackd.finish()",
+    "from types import SimpleNamespace as Has\n"
+    "from trackd.lifecycle import notebooks\n"
+    "online = Has(settings=trackd.Settings(), backend=Has(url='http://127.0.0.1:1/r'))\n"
+    "notebooks.display(online, 200, hidden=False)",
 )
 
 
@@ -60,12 +64,13 @@ def test_runs_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
-    first, _, said, second, failed, shown, _ = map(text_of, book.cells)
+    first, _, said, second, failed, shown, _, framed = map(text_of, book.cells)
     assert "<trackd.Run p/first>" in first
     assert "said in a cell" in said
     assert "(False, True)" in second  # a second init in a notebook ends the first run
     assert "ZeroDivisionError" in failed
     assert "'second'" in shown and "True" in shown  # an exception in a cell ends no run
+    assert "<iframe src" in framed and "Warning" not in framed
     assert document(tmp_path, "first")["history"] == 2
     assert "said in a cell" in document(tmp_path, "first")["console"]
     assert document(tmp_path, "second")["state"] == "finished"

@@ -36,7 +36,8 @@ def display(run: Run, height: int, *, hidden: bool) -> bool:
     if run.settings.silent or not in_jupyter() or in_vscode():
         return False
     shown: Any = importlib.import_module("IPython.display")
-    shown.display(shown.HTML(to_html(run, height, hidden=hidden)))
+    forms = {"text/plain": repr(run), "text/html": to_html(run, height, hidden=hidden)}
+    shown.display(forms, raw=True)  # its class for HTML warns of frames
     return True
 
 

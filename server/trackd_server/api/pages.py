@@ -37,7 +37,9 @@ REFRESH_S = 5
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; "
-        "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "frame-src 'self'; form-action 'self'; base-uri 'none'; "
+        # A notebook on the same machine shows a run in a frame.
+        "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
     ),
     "referrer-policy": "same-origin",
     "cache-control": "no-store",
@@ -76,15 +78,15 @@ class RunFacts:
     def of(cls, run: RunView, now: float) -> RunFacts:
         """Collect the facts."""
         row = run.row
-        end = now if run.state in LIVE_STATES else row.finished_at or row.heartbeat_at
+        started, runtime_s = _times(run, now)
         return cls(
             row.display_name,
             row.name,
             row.project,
             row.entity,
             run.state,
-            _ago(now - row.created_at),
-            _span(end - row.created_at),
+            _ago(now - started),
+            _span(runtime_s),
             run.history_lines,
             "/" + "/".join(map(quote, (row.entity, row.project, "runs", row.name))),
             "/" + "/".join(map(quote, (row.entity, row.project))),
@@ -207,6 +209,24 @@ def _render_run(services: Services, path: RunPath) -> str:
 def _page(text: str, status: int = 200) -> Response:
     # A program may have printed or logged half a surrogate pair, which UTF-8 cannot carry.
     return HTMLResponse(text.encode(errors="replace"), status, _HEADERS)
+
+
+def _times(run: RunView, now: float) -> tuple[float, float]:
+    """Return when a run began and how long it ran, in seconds.
+
+    A run that was recorded offline came here later and at once: its rows know better.
+    """
+    row, summary = run.row, run.summary
+    own: Any = summary.get("_wandb")
+    runtime_s = own.get("runtime") if isinstance(own, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not isinstance(runtime_s, (int, float)):
+        runtime_s = summary.get("_runtime")
+    last, started = summary.get("_timestamp"), row.created_at
+    if not isinstance(runtime_s, (int, float)) or not 0 <= runtime_s < now:
+        runtime_s = (row.finished_at or row.heartbeat_at) - started
+    elif isinstance(last, (int, float)) and runtime_s < last < started:
+        started = last - runtime_s
+    return started, now - started if run.state in LIVE_STATES else runtime_s
 
 
 def _own_config(run: RunView) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -206,3 +207,22 @@ def test_a_browser_gets_a_page_for_what_is_not_there(server: Serving) -> None:
         assert answer.status_code == 404 and answer.headers["content-type"].startswith("text/html")
         assert "cannot be shown" in answer.text and "<none>" not in answer.text
     assert server.http.get("/local/p/runs/none").json()["errors"], "a program gets JSON"
+
+
+def test_a_run_that_was_uploaded_later_shows_when_it_ran(server: Serving) -> None:
+    began = time.time() - 3 * 86_400
+    summary = {"_timestamp": began + 90_000, "_runtime": 90_000, "_wandb": {"runtime": 90_060}}
+    server.upsert(summaryMetrics=summary)
+    server.stream({"complete": True, "exitcode": 0})
+    for address in ("/local/p/runs/r", "/local/p", "/"):
+        text = server.http.get(address).text
+        assert "1 d 1 h" in text and "3 d 0 h ago" in text
+    server.upsert(summaryMetrics={"_timestamp": "soon", "_runtime": float("nan"), "_wandb": [1]})
+    assert "0 s" in server.http.get("/local/p/runs/r").text
+
+
+def test_a_notebook_on_this_machine_may_frame_a_run(server: Serving) -> None:
+    server.upsert()
+    policy = server.http.get("/local/p/runs/r").headers["content-security-policy"]
+    ancestors = policy.partition("frame-ancestors ")[2].split()
+    assert ancestors == ["'self'", "http://localhost:*", "http://127.0.0.1:*"]
