@@ -21,10 +21,10 @@ CELLS = (
     "1 / 0",
     "trackd.run.id, trackd.run.display(), trackd.run.to_html(hidden=True)",
     "trackd.finish()",
-    "from types import SimpleNamespace as Has\n"
-    "from trackd.lifecycle import notebooks\n"
-    "online = Has(settings=trackd.Settings(), backend=Has(url='http://127.0.0.1:1/r'))\n"
-    "notebooks.display(online, 200, hidden=False)",
+    """from types import SimpleNamespace as Has
+from trackd.lifecycle import notebooks
+online = Has(settings=trackd.Settings(), backend=Has(url='http://127.0.0.1:1/r'))
+notebooks.display(online, 200, hidden=False)""",
 )
 
 
