@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import update
 
 from trackd_proto.wandb_http import HISTORY_FILE
-from trackd_server.domain import chunks, ledger, merge, run_records
+from trackd_server.domain import chunks, ledger, merge, names, run_records
 from trackd_server.domain.run_records import Client, RunPath
 from trackd_server.store.tables import streams
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Begins the client ids of writers that stand for another run's.
 INHERITED = "inherited:"
+#: Steps have up to 18 digits.
+MAX_STEP = 10**18
 
 
 def inherit(connection: Connection, run: Row[Any], config: str | None) -> None:
@@ -29,8 +31,10 @@ def inherit(connection: Connection, run: Row[Any], config: str | None) -> None:
         return
     branch = cast("dict[str, object]", point)
     name, step = branch.get("run_id"), branch.get("step")
-    if not isinstance(name, str) or not isinstance(step, int | float) or name == run.name:
+    if not isinstance(name, str) or name != names.printable(name) or name == run.name:
         return  # a run that was rewound names itself
+    if not isinstance(step, int | float) or not 0 <= step <= MAX_STEP:
+        return
     parent = run_records.find(connection, RunPath(run.entity, run.project, name))
     if parent is None:
         return

@@ -68,6 +68,11 @@ def file_name(name: str) -> str:
     return name
 
 
+def printable(text: str) -> str:
+    """Return a text without what no name holds."""
+    return "".join(char for char in text if not _is_unprintable(char))
+
+
 def _is_unprintable(char: str) -> bool:
     return ord(char) < 0x20 or ord(char) == 0x7F or 0xD800 <= ord(char) < 0xE000
 

@@ -223,6 +223,7 @@ class Runs:
             for stream in run_records.streams_of(connection, run.id, HISTORY_FILE):
                 self._rewind_stream(connection, run.id, stream, step)
             values = {"state": "running", "heartbeat_at": self._clock(), "exit_code": None}
+            values |= {"finished_at": None, "stop_requested": 0}  # what was asked of it is past
             connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
             row = run_records.by_number(connection, run.id)
             return self.view(connection, row, client)
