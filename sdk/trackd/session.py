@@ -147,7 +147,7 @@ class Session:
                 self._bind(None)
 
     def _finish(self, run: Run, exit_code: int | None) -> None:
-        status = int(exit_code or self._hooks.exit_code)  # 0 says no more than nothing
+        status = int(exit_code or 0)
         if run.disabled or not run.close():
             return
         for runs in (self._runs, self._inherited):

@@ -36,9 +36,8 @@ class ExitHooks:
         self._installed_in_pid = 0
 
     def install(self) -> None:
-        """Put the hooks in place, at each beginning of a run."""
+        """Put the hooks in place; a second call does nothing."""
         pid = os.getpid()
-        self.exit_code = 0  # what a program caught and went on is not how this run ends
         if self._installed_in_pid == pid:
             return
         if not self._installed_in_pid:

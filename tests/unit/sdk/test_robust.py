@@ -129,40 +129,6 @@ def test_a_folder_for_all_users_that_belongs_to_another_one(
 # --- ends ------------------------------------------------------------------------------------
 
 
-def test_a_run_finished_on_the_way_out_has_the_exit_code_of_the_process(
-    agent: SmallAgent, script: Script
-) -> None:
-    script(
-        """
-import sys, trackd
-run = trackd.init(project="p", settings={"console": "off"})
-try:
-    sys.exit(3)
-finally:
-    run.finish()
-"""
-    )
-    assert _exit_codes(agent) == [3]
-
-
-def test_an_exit_that_was_caught_is_not_how_the_next_run_ends(
-    agent: SmallAgent, script: Script
-) -> None:
-    script(
-        """
-import sys, trackd
-run = trackd.init(project="p", settings={"console": "off"})
-run.finish()
-try:
-    sys.exit(3)
-except SystemExit:
-    pass
-trackd.init(project="p", settings={"console": "off"}).finish()
-"""
-    )
-    assert _exit_codes(agent) == [0, 0]
-
-
 def test_an_exit_code_that_is_none_leaves_the_run_open(agent: SmallAgent) -> None:
     run = trackd.init(project="p", settings={"silent": True})
     with pytest.raises(ValueError, match="invalid literal"):
