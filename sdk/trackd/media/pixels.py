@@ -10,6 +10,10 @@ from trackd.messages.term import termwarn
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _NO_ALPHA = ("jpg", "jpeg")
+_FRACTIONS = (
+    "Image: the numbers are between 0 and 1, and pictures have whole ones up to 255: this one is "
+    "(nearly) black. Multiply by 255"
+)
 
 
 def to_pil(data: Any, mode: str | None, file_type: str) -> Any:
@@ -35,6 +39,9 @@ def to_pil(data: Any, mode: str | None, file_type: str) -> Any:
         return data
     pixels = _to_array(data)
     mode = mode or _guess_mode(pixels, file_type)
+    if pixels.dtype.kind in "fb" and pixels.size and 0 < pixels.max() <= 1:
+        # Stored as they are, as the reference does: many come from code that scaled them itself.
+        termwarn(_FRACTIONS, repeat=False)
     return pil.fromarray(pixels.astype("uint8")).convert(mode)
 
 

@@ -43,6 +43,31 @@ def test_numbers_are_taken_as_they_are() -> None:
     assert pixels(trackd.Image(np.array([[0.9, 254.9]]))).tolist() == [[0, 254]]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "warns"),
+    [
+        (np.linspace(0, 1, 20), True),
+        (np.ones(20, bool), True),
+        (np.zeros(20), False),
+        (np.linspace(0, 255, 20), False),
+        (np.ones(20, np.uint8), False),
+    ],
+)
+def test_fractions_make_a_black_picture_and_a_warning(
+    monkeypatch: pytest.MonkeyPatch, numbers: Any, warns: bool
+) -> None:
+    said: list[str] = []
+
+    def hear(text: str, *, repeat: bool) -> None:
+        assert not repeat, "a training has thousands of pictures"
+        said.append(text)
+
+    monkeypatch.setattr("trackd.media.pixels.termwarn", hear)
+    image = trackd.Image(numbers.reshape(4, 5))
+    assert (pixels(image) == numbers.reshape(4, 5).astype(np.uint8)).all()
+    assert ["Multiply by 255" in text for text in said] == [True] * warns
+
+
 def test_tensors_have_their_channels_first() -> None:
     torch = pytest.importorskip("torch")
     tensor = torch.tensor(RGB).permute(2, 0, 1)
