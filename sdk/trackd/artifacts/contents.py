@@ -49,6 +49,10 @@ class ArtifactContents(ArtifactFacts):
         """Refuse changes of the contents from now on; logging does that, too."""
         self._is_final = True
 
+    def remove_staged(self) -> None:
+        """Remove the copies of added files: a record has its own, and nothing else needs them."""
+        self._staging.remove()
+
     # --- files -------------------------------------------------------------------------------
 
     def add_file(

@@ -90,6 +90,15 @@ class Staging:
         if self._removal is not None:
             self._removal.detach()
 
+    def remove(self) -> None:
+        """Remove all files now, unless they are kept.
+
+        Better than to leave it to the finaliser: there Python loses what a signal raises, such
+        as the `KeyboardInterrupt` of whoever wants the training to end.
+        """
+        if self._removal is not None:
+            self._removal()
+
     def _made_folder(self) -> Path:
         if self._folder is None:
             folder = staging_root() / self._name

@@ -33,6 +33,11 @@ def print_footer(run: Run, terminal: Terminal, handover: Handover) -> None:
     if dropped := handover.dropped:
         reasons = ", ".join(f"{count} {why}" for why, count in dropped.items())
         terminal.warn(f"{sum(dropped.values())} records of this run are lost ({reasons})")
+    if not Path(run.sync_dir).is_dir():
+        terminal.warn(
+            f"the run's folder {run.sync_dir} was removed while the run went on: what was in it, "
+            "and was not uploaded, is lost"
+        )
     lines = digest_lines(run, handover.digest, draws=terminal.draws) if handover.digest else []
     shown = _relative(run.sync_dir)
     if not handover.complete:
@@ -94,7 +99,8 @@ def _value(value: object) -> str:
         more = "..." if len(value) >= _MAX_TEXT_CHARACTERS else ""
         return _printable(value[:_MAX_TEXT_CHARACTERS]) + more
     if isinstance(value, float):
-        return str(round(value, _DIGITS))
+        small = 0 < abs(value) < 10 ** (2 - _DIGITS)  # a learning rate is more than 0.0
+        return f"{value:.{_DIGITS - 1}g}" if small else str(round(value, _DIGITS))
     return str(value) if isinstance(value, int) else ""
 
 

@@ -34,6 +34,7 @@ class TableOfTables(Recordable, ArtifactMember):
         artifact = Artifact.for_own_use(f"run-{place.run_id}-{slot.key}", "run_table")
         artifact.add(self, slot.key)
         place.record_artifact(artifact.to_record(place.files_dir.parent))
+        artifact.remove_staged()
         if not refers_to_artifacts(place):
             raise ValueError(
                 f"a {type(self).__name__} can only be referred to in its artifact, which rows may "

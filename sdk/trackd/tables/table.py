@@ -153,6 +153,7 @@ class Table(TableRows, Media, ArtifactMember):
             artifact.add(self, entry_name)
             self.bind_file(place, slot)
             place.record_artifact(artifact.to_record(place.files_dir.parent))
+            artifact.remove_staged()
         except BaseException:
             self._bound, self.artifact_target = before
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -250,3 +251,30 @@ def test_a_role_for_a_column_that_is_not_there_is_refused(stage: Stage) -> None:
     table = EvalTable(columns=["a"], input_columns=["b"], data=[[1]])
     with pytest.raises(ValueError, match=r"\['b'\] have a role"):
         stage.run.log({"t": table})
+
+
+def test_an_interrupt_reaches_the_training_while_copies_are_removed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a finaliser Python would print it and go on."""
+    remove = shutil.rmtree
+
+    def interrupted(folder: Any, **options: Any) -> None:
+        remove(folder, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trackd.artifacts.staging.shutil.rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run.log({"t": Table(columns=["page"], data=[[trackd.Html("<p>")]])})
+    monkeypatch.undo()
+    assert not list((stage.files.parent / "tmp/staging").iterdir())
+    assert len(stage.of_kind(ArtifactLogged)) == 1
+
+
+def test_a_run_whose_folder_was_removed_says_so_at_its_end(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(stage.files.parent)
+    stage.run.log({"a": 1})
+    stage.run.finish()
+    assert f"{stage.files.parent} was removed while the run went on" in capsys.readouterr().err
