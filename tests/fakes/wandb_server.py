@@ -103,6 +103,8 @@ class FakeServer:
     stopped: bool = False
     closing: anyio.Event = field(default_factory=anyio.Event)
     history_line_count: int = 0
+    #: Switches that are on; None: it does not know the question.
+    features: list[str] | None = None
 
     def rows(self, run: str, stream: str = "") -> list[dict[str, Any]]:
         """History of one stream, in order; fails on holes."""
@@ -171,6 +173,13 @@ class FakeServer:
             ]
             created = {"runID": "UnVuOjU=", "uploadHeaders": ["X-Sent: back"], "files": files}
             return _data({"createRunFiles": created})
+        if name == "RewindRun":
+            kept = int(variables["metricValue"]) + 1
+            self.history_line_count = min(self.history_line_count, kept)
+            return _data({"rewindRun": {"rewoundRun": {"name": variables["runName"]}}})
+        if name == "ServerFeaturesQuery" and self.features is not None:
+            features = [{"name": feature, "isEnabled": True} for feature in self.features]
+            return _data({"serverInfo": {"features": features}})
         if name == "NotifyScriptableRunAlert":
             return _data({"notifyScriptableRunAlert": {"success": True}})
         return JSONResponse({"errors": [{"message": f"unknown {name}"}]})

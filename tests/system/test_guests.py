@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -191,23 +192,37 @@ async def test_a_child_that_outlives_its_parent_goes_on_in_the_sequence(
     assert found["run"]["state"] == ("crashed" if "kill" in end else "finished")
 
 
-async def test_an_offline_run_is_synced_in_the_order_of_its_export(tmp_path: Path) -> None:
+def trackd(agent: RunningAgent, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", "from trackd.cli import main; main()", *arguments],
+        env=agent.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_an_offline_run_is_synced_in_the_order_of_its_export(
+    tmp_path: Path, killed: bool
+) -> None:
     async with running_agent(tmp_path) as agent:
-        process = begin(agent, tmp_path, TURNS, MODE="offline", ROUNDS="2")
-        await ended(process)
-        deadline = time.monotonic() + 15
-        while any((agent.data / "agent" / "spool").iterdir()):
-            assert time.monotonic() < deadline
-            await anyio.sleep(0.1)
+        process = begin(agent, tmp_path, TURNS, MODE="offline", ROUNDS="40" if killed else "2")
+        assert process.stdout is not None
+        if killed:
+            for _ in range(3):
+                await anyio.to_thread.run_sync(process.stdout.readline)
+            await agent.kill()
+            process.kill()
+        await ended(process, -signal.SIGKILL if killed else 0)
         at_home = exported(tmp_path, "turns", agent.environment)
         [run_dir] = (tmp_path / "trackd").glob("*run-*-turns*")
-        verb = "from trackd.cli import main; main()"
-        synced = await anyio.run_process(
-            [sys.executable, "-c", verb, "sync", str(run_dir)],
-            env=agent.environment,
-            check=False,
-        )
-        assert synced.returncode == 0, synced.stderr
-        found = await shown(agent, "turns", rows=15)
-    assert sequence(at_home) == [(n, n) for n in range(15)]
+        report = json.loads(trackd(agent, "sync", "--json", str(run_dir)))
+        assert (report["state"], report["lost"]) == ("synced", {})
+        found = json.loads(trackd(agent, "export", "--json", "local/p/turns"))
+        trackd(agent, "down", "--now")
+    assert sequence(at_home) == [(n, n) for n in range(len(at_home["history"]))]
+    assert len(at_home["history"]) >= 15
     assert sequence(found) == sequence(at_home)

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Rows whose step went back that may wait for a server that does not say whether it takes them.
-_MAX_LATE_ROWS = 10_000
+#: How much of rows whose step went back may wait for a server that does not say whether it takes
+#: them, in characters.
+_MAX_LATE_CHARS = 4 * 1024 * 1024
 
 
 def late_file_name(writer_id: str) -> str:
@@ -67,7 +68,8 @@ class FileStream:
         self.dropped = 0
         #: Name of the file of rows whose step went back.
         self.late_file = ""
-        self._late: dict[int, str] = {}
+        #: Such rows, by number, while the server does not say whether it takes them.
+        self.late: dict[int, str] = {}
         self._courier = courier
         self._path = path
         self._headers = headers
@@ -80,8 +82,8 @@ class FileStream:
         counted in `dropped`.
         """
         self.dropped += drop_long_lines(outgoing, self._config.max_line_bytes)
-        self._late |= outgoing.late
-        outgoing.late = await self._take_late() if self._late else {}
+        self.late |= outgoing.late
+        outgoing.late = await self._take_late() if self.late else {}
         limit_bytes = self._config.max_request_bytes
         for request in requests_of(outgoing, self.offsets, limit_bytes, self.late_file):
             await self._deliver(request)
@@ -92,13 +94,13 @@ class FileStream:
         While the server does not tell whether it does, they wait; nothing else waits for them.
         """
         try:
-            features = await self._courier.upstream.features()
+            features = await self._courier.upstream.features(self._courier.manner)
         except RequestFailed as failure:
             log.info("features_not_told", problem=failure.problem)
-            if len(self._late) > _MAX_LATE_ROWS:
-                self._late.clear()
+            if sum(map(len, self.late.values())) > _MAX_LATE_CHARS:
+                self.late.clear()
             return {}
-        late, self._late = self._late, {}
+        late, self.late = self.late, {}
         return late if LATE_FEATURE in features else {}
 
     async def heartbeat(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from tests.fakes.wandb_server import FakeServer, drop_after_apply, fake_server
+from tests.fakes.wandb_server import FakeServer, drop_after_apply, fake_server, status
 from tests.support.frames import row, start, write_segment
 from tests.support.runs import FAST
 from tests.unit.runs.test_document import EXIT, journal, make_run
@@ -135,6 +136,24 @@ async def test_an_interrupted_sync_goes_on_where_it_was(tmp_path: Path) -> None:
         assert (await sync(run_dir, data, server.base_url)).is_whole
         assert values(server) == list(range(20))
         assert not server.rewritten
+
+
+async def test_a_run_made_with_resume_from_rewinds_what_the_server_has(tmp_path: Path) -> None:
+    run_dir, data = make_run(tmp_path)
+    rows = [row({"a": n}) for n in range(3)]
+    journal(run_dir, 7, start(rewind_to=("r1", 4), first_step=5), *rows, EXIT)
+    async with fake_server() as server:
+        server.history_line_count = 20
+        server.faults["file_stream"] = status(503)
+        assert (await sync(run_dir, data, server.base_url, stall_s=0.3)).state == "incomplete"
+        server.faults.clear()
+        assert (await sync(run_dir, data, server.base_url)).is_whole
+        names = [name for name, _ in server.operations]
+        [rewind] = [given for name, given in server.operations if name == "RewindRun"]
+        assert names.index("RewindRun") < names.index("UpsertBucket")
+        assert (rewind["runName"], rewind["metricValue"]) == ("r1", 4.0)
+        lines = server.lines["r1", "", "wandb-history.jsonl"]
+        assert {n: json.loads(line)["_step"] for n, line in lines.items()} == {5: 5, 6: 6, 7: 7}
 
 
 async def test_a_server_that_does_not_answer_leaves_the_folder_unmarked(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from trackd_agent.journal import Journal, JournalConfig
 from trackd_agent.runs.noted.tandem import Tandem, in_order
 from trackd_proto import records
 from trackd_proto.frames import encode_frame
-from trackd_proto.records import Followed, Kind
+from trackd_proto.records import Followed, GuestRecords, Kind
 
 if TYPE_CHECKING:
     import msgspec
@@ -34,6 +34,8 @@ class Both:
         self.agent = Journal.open(folder / "agent", AGENT, 1, config)
         #: What an agent that reads at once would see.
         self.truth: list[tuple[int, int]] = []
+        #: The last of the rank's records that may be read by now.
+        self.bound_seq = 0
 
     def log(self) -> None:
         seq = self.rank.last_seq + 1
@@ -45,17 +47,32 @@ class Both:
         seq = self.agent.append(KINDS[type(record)], records.encode(record))
         if isinstance(record, Followed):
             self.truth.append((Kind.FOLLOWED, seq))
+        elif isinstance(record, GuestRecords):
+            after = [at for at, (kind, n) in enumerate(self.truth) if _is_past(kind, n, record)]
+            self.truth.insert(max(after, default=-1) + 1, (Kind.GUEST, seq))
 
     def follow(self) -> None:
         self.note(Followed("file", 1, "", [], after_seq=self.rank.last_seq))
+
+    def gather(self) -> None:
+        """Put one record of a guest somewhere among what the rank logged since the last time."""
+        between = (self.bound_seq + self.rank.last_seq + 1) // 2
+        self.note(GuestRecords(9, 1, [], between))
+        self.bound_seq = self.rank.last_seq
 
     def close(self) -> None:
         self.rank.close()
         self.agent.close()
 
 
+def _is_past(kind: int, seq: int, record: GuestRecords) -> bool:
+    """Whether something stands before a record: no later row, but all that was noted earlier."""
+    return kind != Kind.ROW or seq <= record.after_seq
+
+
 def rows_in(frames: list[Frame]) -> list[tuple[int, int]]:
-    return [(f.kind, f.seq) for f in frames if f.kind in (Kind.ROW, Kind.FOLLOWED)]
+    kinds = (Kind.ROW, Kind.FOLLOWED, Kind.GUEST)
+    return [(f.kind, f.seq) for f in frames if f.kind in kinds]
 
 
 @given(
@@ -81,6 +98,38 @@ def test_the_order_is_the_same_however_it_is_read(
     assert live.positions == (both.rank.last_seq, both.agent.last_seq)
     late = Tandem(both.rank.reader(0), both.agent.reader(0))
     again: list[Frame] = []
+    while frames := late.read(1 << 20):
+        again += frames
+    assert rows_in(again) == both.truth
+    whole = [both.rank.reader(0).read(), both.agent.reader(0).read()]
+    assert rows_in(list(in_order(*whole))) == both.truth
+    both.close()
+
+
+@given(
+    acts=st.lists(
+        st.sampled_from(["log", "log", "follow", "gather", "stats", "read"]), max_size=40
+    ),
+    slice_rows=st.integers(1, 5),
+)
+def test_what_is_put_between_stands_there_live_and_in_a_replay(
+    tmp_path_factory: pytest.TempPathFactory, acts: list[str], slice_rows: int
+) -> None:
+    both = Both(tmp_path_factory)
+    live = Tandem(both.rank.reader(0), both.agent.reader(0))
+    seen: list[Frame] = []
+    for act in acts:
+        if act == "read":
+            seen += live.read(slice_rows * 64, both.bound_seq)
+        elif act == "stats":
+            both.note(records.Stats(1.0, {"cpu": 1.0}))
+        else:
+            getattr(both, act)()
+    while frames := live.read(64):
+        seen += frames
+    assert rows_in(seen) == both.truth
+    again: list[Frame] = []
+    late = Tandem(both.rank.reader(0), both.agent.reader(0))
     while frames := late.read(1 << 20):
         again += frames
     assert rows_in(again) == both.truth

@@ -65,18 +65,19 @@ def _describe_entry(entry: ArtifactEntry, run_dir: Path | None) -> dict[str, Any
     shown: dict[str, Any] = {"path": entry.path, "size": size, "md5": md5}
     if local is not None and entry.path.endswith(".json") and size <= MAX_JSON_BYTES:
         with contextlib.suppress(OSError, ValueError):  # gone meanwhile, or no JSON after all
-            shown["json"] = json.loads(local.read_bytes())
+            if local.is_file() and local.stat().st_size <= MAX_JSON_BYTES:
+                shown["json"] = json.loads(local.read_bytes())
     return shown
 
 
 def _md5_of(path: Path | None) -> str | None:
     """Return the digest of a file whose entry has one of another kind."""
     try:
-        if path is None:
+        if path is None or not path.is_file():
             return None
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 

@@ -7,6 +7,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from trackd_agent.transfer import is_safe_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -50,7 +52,7 @@ def _walk(files_dir: Path) -> Iterator[str]:
 
 def _describe(files_dir: Path | None, name: str, policy: str | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": name, "size": None, "md5": None, "policy": policy}
-    path = files_dir / name if files_dir else None
+    path = files_dir / name if files_dir and is_safe_name(name) else None
     try:
         if path is None or not path.is_file():
             return entry

@@ -90,6 +90,8 @@ async def sync_folder(
             writer.end("exited" if has_exit else "crashed")
             if not has_exit and lost_in_tail(writer.folder, writer.journal.last_seq):
                 torn += 1
+            if start is not None and start.rewind_to and writer.pumps.remembered() is None:
+                uplink.upsert.rewind_to_step = start.rewind_to[1]
         done = await _upload(uplink, stall_timeout_s, report)
         report.url = uplink.upsert.url
         report.lost = _lost(run) | ({"torn": torn} if torn else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _ATTEMPTS = 3
+_MAX_WAITING = 1000
 
 
 class AlertSender:
@@ -24,7 +26,8 @@ class AlertSender:
 
     def __init__(self, courier: Courier) -> None:
         self._courier = courier
-        self._queue: list[Alert] = []
+        #: The oldest go when a server takes none for long.
+        self._queue: deque[Alert] = deque(maxlen=_MAX_WAITING)
         self._wake = Wake()
 
     def add(self, alert: Alert) -> None:
@@ -36,7 +39,7 @@ class AlertSender:
         """Send alerts of the run at `path` until cancelled."""
         while True:
             while self._queue:
-                await self._send(path, self._queue.pop(0))
+                await self._send(path, self._queue.popleft())
             await self._wake.wait()
 
     async def _send(self, path: RunPath, alert: Alert) -> None:

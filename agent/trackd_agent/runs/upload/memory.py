@@ -37,6 +37,8 @@ class PumpCheckpoint(msgspec.Struct, array_like=True):
     files: dict[str, str]
     dropped: dict[str, int]
     is_over: bool = False
+    #: Rows whose step went back and that wait for a word of the server, by number.
+    late: dict[int, str] = msgspec.field(default_factory=dict[int, str])
 
 
 _encode = msgspec.msgpack.Encoder().encode

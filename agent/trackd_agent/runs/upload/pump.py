@@ -190,6 +190,7 @@ class Pump:
         self._heartbeat_s = limits.heartbeat_s
         stream = FileStream(self.courier, path, self._stream_headers(), offsets, limits)
         stream.late_file = late_file_name(producer_name(writer.producer))
+        stream.late = saved.late if saved else {}
         self.stream = stream
         if saved is None:
             while not await self._store():  # before the first line: where the stream began must
@@ -256,7 +257,7 @@ class Pump:
             uploaded=self._uplink.uploader.take_uploaded(),
             preempting=updates.preempting,
         )
-        if not outgoing.is_empty:
+        if stream.late or not outgoing.is_empty:
             await stream.send(outgoing)
         self._sent_at = time.monotonic()
         self.acked_seqs = positions
@@ -322,6 +323,8 @@ class Pump:
                 await self._wake.wait(1.0)
             return
         writer.guests.close()
+        if self.stream is not None and self.stream.late:
+            await self.stream.send(Outgoing())  # a last time: perhaps the server takes them now
         if self._uplink.is_first and self._console is not None:
             for name in self._console.finish():
                 self._upload_now(name)
@@ -355,6 +358,7 @@ class Pump:
             files=self._files,
             dropped=self._dropped,
             is_over=is_over,
+            late=stream.late,
         )
         if not await self._memory.store(checkpoint, time.thread_time() - began):
             return False

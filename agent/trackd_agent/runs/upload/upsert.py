@@ -14,7 +14,7 @@ import structlog
 from trackd_agent.filestream import Offsets
 from trackd_agent.runs.upload.run_config import upstream_config
 from trackd_agent.upstream import RequestFailed, RetryClass, RunPath, Wake, expect
-from trackd_proto.wandb_http.operations import RUN_RESUME_STATUS, UPSERT_BUCKET
+from trackd_proto.wandb_http.operations import REWIND_RUN, RUN_RESUME_STATUS, UPSERT_BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,6 +82,8 @@ class Upsert:
         self.url = ""
         self.bucket: Bucket | None = None
         self.headers: dict[str, str] = {}
+        #: What the server has of the run behind this step goes before anything is said.
+        self.rewind_to_step: int | None = None
         self._courier = courier
         self._states = states
         self._interval_s = interval_s
@@ -109,6 +111,9 @@ class Upsert:
             await self._send()
 
     async def _send(self) -> None:
+        if self.rewind_to_step is not None:
+            await self._rewind(self.rewind_to_step)
+            self.rewind_to_step = None
         wanted = self._wanted
         variables = self._variables()
         bucket: Bucket | None = None
@@ -126,6 +131,16 @@ class Upsert:
             self.path = RunPath(bucket.project.entity.name, bucket.project.name, bucket.name)
             self.url = run_url(self._courier.upstream.base_url, self.path)
             self.ready.set()
+
+    async def _rewind(self, step: int) -> None:
+        variables = rewind_variables(self.path, step)
+
+        async def attempt() -> None:
+            courier = self._courier
+            send = courier.upstream.graphql
+            await send(REWIND_RUN, variables, self.headers, courier.manner)
+
+        await self._courier.deliver(attempt)
 
     async def _attempt(self, variables: Mapping[str, object]) -> Bucket:
         courier = self._courier
@@ -209,6 +224,17 @@ class Upsert:
             "tags": tags or None,
         }
         return variables
+
+
+def rewind_variables(path: RunPath, step: int) -> dict[str, object]:
+    """Return what `REWIND_RUN` needs to drop the rows of a run behind a step."""
+    return {
+        "runName": path.run,
+        "project": path.project,
+        "entity": path.entity or None,
+        "metricName": "_step",
+        "metricValue": float(step),
+    }
 
 
 def run_url(base_url: str, path: RunPath) -> str:
