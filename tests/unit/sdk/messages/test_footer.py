@@ -90,3 +90,9 @@ def test_a_terminal_without_block_characters_shows_the_summary_only() -> None:
     assert digest_lines(run_with(), digest, draws=False) == ["", "Run summary:", "a 1", ""]
     assert digest_lines(run_with(), Digest(), draws=True) == []
     assert digest_lines(run_with(0, 0), digest, draws=True) == []
+
+
+def test_small_numbers_are_not_rounded_away() -> None:
+    values = {"a": 3.125e-06, "b": -2e-07, "c": 0.00091081, "d": 0.001, "e": 0.0, "f": -1.5e12}
+    shown = [line.split()[1] for line in digest_lines(run_with(), Digest(values), draws=True)[2:-1]]
+    assert shown == ["3.125e-06", "-2e-07", "0.0009108", "0.001", "0.0", "-1500000000000.0"]
