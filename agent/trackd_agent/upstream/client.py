@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
@@ -111,17 +112,30 @@ class Upstream:
             await client.aclose()
         self._clients.clear()
 
-    async def features(self) -> frozenset[str]:
+    async def features(self, manner: Manner = OWN_MANNER) -> frozenset[str]:
         """Return the names of the switches that are on at the server; asked for once.
+
+        A server that does not know the question, or answers another one, has none.
 
         Raises:
             RequestFailed: the server did not tell; the next call asks again.
         """
         if self._features is None:
-            data = await self.graphql(SERVER_FEATURES, {})
-            info = msgspec.convert(data.get("serverInfo") or {}, _ServerInfo)
-            self._features = frozenset(f.name for f in info.features if f.is_enabled)
+            self._features = await self._ask_for_features(manner)
         return self._features
+
+    async def _ask_for_features(self, manner: Manner) -> frozenset[str]:
+        try:
+            data = await self.graphql(SERVER_FEATURES, {}, None, manner)
+            info = msgspec.convert(data.get("serverInfo") or {}, _ServerInfo)
+        except RequestFailed as failure:
+            is_told = failure.status in (HTTPStatus.OK, HTTPStatus.BAD_REQUEST)
+            if failure.retry_class is not RetryClass.PARKED or not is_told:
+                raise
+            return frozenset()
+        except msgspec.ValidationError:
+            return frozenset()
+        return frozenset(f.name for f in info.features if f.is_enabled)
 
     async def graphql(
         self,
@@ -282,6 +296,9 @@ class Upstream:
 
         A server on this machine is never reached through a proxy, and plain HTTP needs no
         certificates: loading them costs 30 ms and several MiB.
+
+        Raises:
+            RequestFailed: the proxy is none that can be used.
         """
         parts = urlsplit(url)
         plain = parts.scheme == "http" and _is_loopback(url)
@@ -294,12 +311,21 @@ class Upstream:
                 max_keepalive_connections=self.config.max_connections,
                 keepalive_expiry=30.0,
             )
-            client = httpx.AsyncClient(
-                limits=limits,
-                trust_env=not plain,
-                verify=manner.verify and not plain,
-                proxy=proxy or None,
-            )
+            try:
+                client = httpx.AsyncClient(
+                    limits=limits,
+                    trust_env=not plain,
+                    verify=manner.verify and not plain,
+                    proxy=proxy or None,
+                )
+            except (ValueError, ImportError, httpx.InvalidURL) as error:
+                # Not the error's own words: the address of a proxy may hold a password.
+                problem = (
+                    f"a proxy of the settings cannot be used ({type(error).__name__}): give an "
+                    "address like http://host:port in http_proxy, https_proxy or x_proxies"
+                )
+                self._note_failure(problem)
+                raise RequestFailed(RetryClass.PARKED, problem) from error
             self._clients[kind] = client
         return client
 

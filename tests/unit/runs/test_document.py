@@ -204,3 +204,14 @@ def test_a_folder_without_records_holds_no_run(tmp_path: Path) -> None:
     run_dir, _ = make_run(tmp_path)
     assert find_writers(run_dir, layout.RunFolderFacts.read(run_dir)) == []
     assert find_writers(tmp_path, None) == []
+
+
+def test_no_record_shows_a_file_from_outside_of_the_run(tmp_path: Path) -> None:
+    run_dir, _ = make_run(tmp_path)
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"key": 1}')
+    names = ["../../../secret.json", str(secret), "a/../../../../secret.json", "a\0b"]
+    journal(run_dir, 7, start(run_dir=str(run_dir)), *(records.FileSaved(n, "now") for n in names))
+    listed = document(run_dir)["files"]
+    assert [file["name"] for file in listed] == sorted(names)
+    assert all(file["size"] is None and "json" not in file for file in listed)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.responses import JSONResponse
 from tests.fakes import wandb_server as fake
 from tests.fakes.wandb_server import fake_server
 from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
 
 from trackd_agent.filestream import FileStreamConfig
+from trackd_agent.runs.options import RunRef
 from trackd_agent.runs.upload.run_settings import (
     ignored_globs,
     manners_of,
@@ -205,3 +208,64 @@ async def test_a_run_goes_through_its_proxy(tmp_path: Path, name: str) -> None:
                 await until(lambda: "r1" in server.complete)
     assert {urlsplit(target).netloc for target in asked} == {"tracking.invalid"}
     assert [row["n"] for row in server.rows("r1")] == [1]
+
+
+@pytest.mark.parametrize("proxy", ["nonsense", "ftp://user:secret@host", "http://host:port"])
+async def test_a_proxy_that_is_none_holds_up_its_own_run_and_says_so(
+    tmp_path: Path, proxy: str
+) -> None:
+    async with running_registry(tmp_path, "http://tracking.invalid") as registry:
+        rank = Rank(tmp_path, settings={"http_proxy": proxy})
+        await rank.attach(registry)
+        rank.log({"n": 1})
+        await rank.finish()
+        await until(lambda: bool(registry.status(RunRef("r1")).upload_problem))
+        problem = registry.status(RunRef("r1")).upload_problem
+        assert "proxy" in problem or "port" in problem
+        assert "secret" not in problem
+        [run] = registry._runs.values()  # pyright: ignore[reportPrivateUsage]
+        assert all(uplink.is_running for uplink in run.uplinks)
+
+
+class _Telling:
+    """Answers the question for features, and counts how often it was asked."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.asked = 0
+        self._body = body
+
+    async def __call__(
+        self, request: Request, answer: Callable[[], Awaitable[Response]]
+    ) -> Response:
+        if json.loads(await request.body())["operationName"] != "ServerFeaturesQuery":
+            return await answer()
+        self.asked += 1
+        return JSONResponse(self._body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"serverInfo": {"features": 5}}},
+        {"data": {"serverInfo": {"features": [{"name": "X", "isEnabled": None}]}}},
+        {"data": {"serverInfo": []}},
+        {"errors": [{"message": 'Cannot query field "features" on type "ServerInfo".'}]},
+    ],
+    ids=["number", "null", "list", "unknown"],
+)
+async def test_a_server_that_does_not_tell_its_features_has_none_and_is_asked_once(
+    tmp_path: Path, body: dict[str, Any]
+) -> None:
+    telling = _Telling(body)
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        server.faults["graphql"] = telling
+        rank = Rank(tmp_path)
+        writer = await rank.attach(registry)
+        for step in (5, 3, 6, 4, 7):
+            rank.log({"n": step}, step=step)
+            rank.send()
+            await until(lambda: writer.uploaded_seq == rank.last_seq)
+        await rank.finish()
+        await until(lambda: "r1" in server.complete)
+    assert [row["n"] for row in server.rows("r1")] == [5, 6, 7]
+    assert telling.asked == 1
