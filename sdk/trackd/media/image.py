@@ -14,6 +14,7 @@ from trackd.media.classes import Classes
 from trackd.media.masks import ImageMask
 from trackd.media.references import hash_of_address, is_reference, refer_in, refuse_in_run
 from trackd.media.stored import Media
+from trackd.messages.root_logger import root_warning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from trackd.recording.recordable import RunPlace, Slot
 
 _FILE_TYPES = ("png", "jpg", "jpeg", "bmp")
+_SIZES_DIFFER = (
+    "Images sizes do not match. This will causes images to be display incorrectly in the UI."
+)
 
 
 class Image(Media):
@@ -182,6 +186,8 @@ class Image(Media):
     def batch_form(cls, items: Sequence[Image], forms: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what stands for a list of images."""
         first = forms[0]
+        if len({(form.get("width"), form.get("height")) for form in forms}) > 1:
+            root_warning(_SIZES_DIFFER)
         form: dict[str, Any] = {
             "_type": "images/separated",
             "width": first.get("width"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from trackd import libraries
 from trackd.media.stored import ANY_NUMBER, Media
+from trackd.messages.root_logger import root_warning
 from trackd.messages.term import termwarn
 
 if TYPE_CHECKING:
@@ -135,7 +136,9 @@ def tile(video: Any) -> Any:
     if video.ndim == 4:
         video = video[None]
     videos, time, channels, height, width = video.shape
-    video = video.astype(np.uint8)
+    if video.dtype != np.uint8:
+        root_warning("Converting video data to uint8")
+        video = video.astype(np.uint8)
     if videos & (videos - 1):  # fill up with black to a power of two
         missing = (1 << videos.bit_length()) - videos
         black = np.zeros((missing, *video.shape[1:]), np.uint8)

@@ -11,6 +11,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+from trackd.messages.root_logger import root_warning
 from trackd.recording.recordable import Recordable, RunPlace, Slot
 from trackd.recording.texts import clean_text, kind_of, type_name
 from trackd.recording.values import (
@@ -111,7 +112,7 @@ def _record_list(items: Sequence[Any], place: RunPlace, slot: Slot) -> Any:
     if not limit or not all(isinstance(item, first) for item in items):
         return [item.to_history(place, slot) for item in items]
     if len(items) > limit:
-        place.warn(f"{slot.key!r}: only {limit} of {len(items)} {first.__name__} are recorded")
+        root_warning(f"Only {limit} {first.__name__} will be uploaded.")
     return first.batch_to_history(items[:limit], place, slot)
 
 

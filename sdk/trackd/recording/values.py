@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -24,6 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from trackd.messages.term import termwarn
 from trackd.recording import arrays
 from trackd.recording.recordable import Recordable
 from trackd.recording.texts import (
@@ -43,6 +45,9 @@ MAX_DEPTH = 64
 MAX_ITERATED = 1_000_000
 #: Types whose treatment is remembered; a program that makes types all the time fills no memory.
 KNOWN_TYPES = 4096
+#: Size from which on a value of the configuration or the summary is worth a warning.
+LARGE_VALUE_BYTES = 100_000
+_SMALL = frozenset({float, bool, type(None)})
 _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
 
@@ -85,6 +90,7 @@ def to_summary(value: Any, depth: int = 1) -> Any:
         return clean_text(value.name)
     if isinstance(value, date):
         return value.isoformat()
+    warn_if_large(value)
     plain = _plain(value, Form.SUMMARY, depth)
     return None if arrays.is_nan(plain) else plain
 
@@ -108,6 +114,7 @@ def to_config(value: Any, depth: int = 1) -> Any:
     if isinstance(value, Recordable):
         raise TypeError(f"a value of type {type_name(value)}")
     value = _friendly(value)
+    warn_if_large(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [to_config(item, depth + 1) for item in cast("Sequence[Any]", value)]
     if is_dataclass(value) and not isinstance(value, type):
@@ -115,6 +122,19 @@ def to_config(value: Any, depth: int = 1) -> Any:
     if type(value) in SCALARS or type(value) is complex:
         return value
     return to_history(value) if type(value).__module__ == "builtins" else str(value)
+
+
+def warn_if_large(value: Any) -> None:
+    """Tell of a value of the configuration or the summary that every update sends whole."""
+    if type(value) in _SMALL:
+        return
+    size_bytes = sys.getsizeof(value)
+    if size_bytes > LARGE_VALUE_BYTES:
+        termwarn(
+            f"Serializing object of type {type(value).__name__} that takes {size_bytes} bytes: "
+            "log it in a row, or save it as a file",
+            repeat=False,
+        )
 
 
 def config_record(values: dict[str, Any]) -> dict[str, Any]:

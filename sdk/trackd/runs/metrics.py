@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trackd.errors import Error
+from trackd.messages.term import termwarn
 from trackd_proto.records import MetricDefinition
 
 _SUMMARIES = ("min", "max", "mean", "last", "first", "none", "copy")
@@ -56,7 +57,9 @@ def definition(
                     f"define_metric: summary {kind!r} does not exist: use one or more of "
                     f"{', '.join(_SUMMARIES[:-1])}, joined by commas"
                 )
-        kinds = [kind for kind in kinds if kind != "copy"]  # had no effect, and has none
+        if "copy" in kinds:
+            termwarn("define_metric: summary='copy' is deprecated: it has no effect", repeat=False)
+            kinds = [kind for kind in kinds if kind != "copy"]
     return MetricDefinition(
         name=name,
         step_metric=step_name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trackd.messages.root_logger import root_warning
 from trackd.messages.term import termwarn
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def limit_rows(rows: int, limit: int, place: RunPlace | None) -> None:
     advice = "set trackd.Table.MAX_ARTIFACT_ROWS to a larger number to keep all"
     if settings is not None and (settings.table_raise_on_max_row_limit_exceeded or settings.strict):
         raise ValueError(f"a table has {rows} rows, and {limit} are the limit: {advice}")
+    root_warning(f"Truncating wandb.Table object to {limit} rows.")
     warn(f"a table of {rows} rows is truncated to {limit}: {advice}", place)
 
 

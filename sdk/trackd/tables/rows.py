@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Literal
 
+from trackd.messages.root_logger import root_warning
 from trackd.tables.arrays import to_numpy
 from trackd.tables.column_types import UNKNOWN, ColumnType
 from trackd.tables.columns import checked_values, computed_columns, dataframe_of, same
@@ -15,7 +17,6 @@ from trackd.tables.keys import (
     TableKey,
     index_of,
 )
-from trackd.tables.limits import warn
 from trackd.tables.schema import Schema, cast_column
 from trackd.tables.table_type import TableType
 
@@ -39,6 +40,8 @@ class TableRows:
         self.data: list[list[Any]] = []
         self._schema = Schema()
         self._keys = KeyColumns(self)
+        #: Held while the table changes, and while it is recorded: threads may share it.
+        self._lock = threading.RLock()
 
     # --- rows --------------------------------------------------------------------------------
 
@@ -52,21 +55,22 @@ class TableRows:
             ValueError: there are more or fewer values than columns.
             TypeError: a value does not fit its column.
         """
-        self._before_change("add_data")
-        if len(data) != len(self.columns):
-            raise ValueError(
-                f"Table.add_data: got {len(data)} values for the {len(self.columns)} columns "
-                f"{self.columns}"
-            )
-        row = list(data)
-        if not self._schema.knows(data):
-            self._learn(data, row)
-        self.data.append(row)
-        self._after_append()
+        with self._lock:
+            self._before_change("add_data")
+            if len(data) != len(self.columns):
+                raise ValueError(
+                    f"Table.add_data: got {len(data)} values for the {len(self.columns)} columns "
+                    f"{self.columns}"
+                )
+            row = list(data)
+            if not self._schema.knows(data):
+                self._learn(data, row)
+            self.data.append(row)
+            self._after_append()
 
     def add_row(self, *row: Any) -> None:
         """Add a row; deprecated, use `add_data`."""
-        warn("Table.add_row is deprecated: use add_data")
+        root_warning("add_row is deprecated, use add_data")
         self.add_data(*row)
 
     def iterrows(self) -> Iterator[tuple[TableIndex, list[Any]]]:
@@ -106,15 +110,16 @@ class TableRows:
             TypeError: the values have more than one type.
             Error: the table has `log_mode="INCREMENTAL"`.
         """
-        self._before_change("add_column")
-        values = checked_values(self, name, data, optional)
-        type_ = cast_column(name, values, UNKNOWN, optional=optional)
-        if not self.columns:
-            self.data = [[] for _ in values]
-        for row, value in zip(self.data, values, strict=True):
-            row.append(value)
-        self.columns.append(name)
-        self._set_type(name, type_)
+        with self._lock:
+            self._before_change("add_column")
+            values = checked_values(self, name, data, optional)
+            type_ = cast_column(name, values, UNKNOWN, optional=optional)
+            if not self.columns:
+                self.data = [[] for _ in values]
+            for row, value in zip(self.data, values, strict=True):
+                row.append(value)
+            self.columns.append(name)
+            self._set_type(name, type_)
 
     def add_computed_columns(
         self, fn: Callable[[int, dict[ColumnKey, Any]], Mapping[Any, Any]]
@@ -171,14 +176,15 @@ class TableRows:
             AssertionError: there is no such column, or keys cannot be what is asked.
             TypeError: a value that is there does not fit.
         """
-        self._before_change("cast")
-        self._check_column("cast", col_name)
-        index = self.columns.index(col_name)
-        values = (row[index] for row in self.data)
-        type_ = cast_column(col_name, values, dtype, optional=optional)
-        self._keys.check(col_name, type_, optional=optional)
-        self._set_type(col_name, type_)
-        return type_
+        with self._lock:
+            self._before_change("cast")
+            self._check_column("cast", col_name)
+            index = self.columns.index(col_name)
+            values = (row[index] for row in self.data)
+            type_ = cast_column(col_name, values, dtype, optional=optional)
+            self._keys.check(col_name, type_, optional=optional)
+            self._set_type(col_name, type_)
+            return type_
 
     def set_pk(self, col_name: ColumnKey) -> None:
         """Make a column of texts the key by which other tables refer to rows.
@@ -211,6 +217,19 @@ class TableRows:
         return isinstance(other, TableRows) and same(self, other)
 
     __hash__ = None  # pyright: ignore[reportAssignmentType] - it can change
+
+    # --- copies ------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is to know."""
+        state = dict(vars(self))
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become a copy."""
+        vars(self).update(state)
+        self._lock = threading.RLock()
 
     # --- inside ------------------------------------------------------------------------------
 

@@ -30,7 +30,9 @@ def numbered(first: int, *contents: str) -> dict[int, str]:
 
 def test_names() -> None:
     assert console_file_name("") == "output.log"
-    assert console_file_name("rank/0:a") == "output_rank_0_a.log"
+    assert console_file_name("rank/0:a") == "output_rank_0:a.log"
+    assert console_file_name(" a. ") == "output_a.log"
+    assert console_file_name("..") == "output_.log"
 
 
 def test_edits_reach_the_file(tmp_path: Path) -> None:

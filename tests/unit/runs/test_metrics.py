@@ -128,3 +128,14 @@ def test_copies_made_of_globs_are_not_listed_for_a_run_either() -> None:
     merged.absorb([second])
     assert [entry["name"] for entry in merged.document()] == ["a*", "ab"]
     assert merged.defined["ab"].hidden
+
+
+def test_what_a_script_said_after_a_glob_took_the_metric_is_listed_without_the_glob() -> None:
+    metrics = defined(MetricDefinition("p/*", step_metric="s", summary=["min"], hidden=True))
+    metrics.prepare({"p/a": 1}, flat=True)
+    metrics.define(MetricDefinition("p/a", summary=["max"]))
+    for state in (metrics, MetricDefinitions.from_state(metrics.to_state())):
+        listed = {entry["name"]: entry for entry in state.document()}["p/a"]
+        assert listed["summary"] == ["max"]
+        assert (listed["step_metric"], listed["hidden"]) == (None, False)
+        assert state.defined["p/a"].kinds == ["max", "min"] and state.defined["p/a"].hidden

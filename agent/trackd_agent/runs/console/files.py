@@ -27,7 +27,7 @@ _WINDOW_LINES = 128
 MAX_WAITING_LINES = 1000
 #: Size at which the raw file starts anew, in bytes.
 MAX_RAW_BYTES = 64 * 1024 * 1024
-_BAD_IN_FILE_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_BAD_IN_FILE_NAME = re.compile(r"[/\x00-\x1f]")
 _NOT_DIGIT = re.compile(r"\D")
 #: Longest part of a file name that comes from a label, in bytes.
 _MAX_LABEL_BYTES = 150
@@ -42,7 +42,8 @@ def _suffix(label: str) -> str:
     """Return what a label adds to the name of a file, which no file system finds too long."""
     if not label:
         return ""
-    name = _BAD_IN_FILE_NAME.sub("_", label).encode("utf-8", "replace")
+    fit = _BAD_IN_FILE_NAME.sub("_", label).strip().rstrip(".").strip()
+    name = fit.encode("utf-8", "replace")
     if len(name) > _MAX_LABEL_BYTES:
         digest = hashlib.sha256(name).hexdigest()[:8]
         name = name[:_MAX_LABEL_BYTES].decode("utf-8", "ignore").encode() + b"-" + digest.encode()

@@ -77,6 +77,8 @@ class MetricDefinitions:
         self.globs: dict[str, Definition] = {}
         #: Names whose definition was copied from a glob and never given by the script.
         self.expanded: set[str] = set()
+        #: What the script said of names that had been copied from a glob before.
+        self.said: dict[str, Definition] = {}
         self.latest_steps: dict[str, int | float] = {}
         self._plans: dict[tuple[str, ...], Plan | None] = {}
 
@@ -90,6 +92,9 @@ class MetricDefinitions:
         table = self.globs if record.name.endswith("*") else self.defined
         before = Definition() if record.overwrite else table.get(record.name, Definition())
         now = table[record.name] = before.merged(record)
+        if record.name in self.expanded or record.name in self.said:
+            earlier = Definition() if record.overwrite else self.said.get(record.name, Definition())
+            self.said[record.name] = earlier.merged(record)
         self.expanded.discard(record.name)
         self._plans.clear()
         return now
@@ -176,7 +181,7 @@ class MetricDefinitions:
                 "hidden": d.hidden,
                 "summary": sorted([*d.kinds, "none"] if d.no_summary else d.kinds),
             }
-            for name, d in sorted({**given, **self.globs}.items())
+            for name, d in sorted({**given, **self.said, **self.globs}.items())
         ]
 
     def upstream(self) -> list[dict[str, Any]]:
@@ -215,11 +220,13 @@ class MetricDefinitions:
                 if name not in self.defined or (name in self.expanded and not is_copy):
                     self.defined[name] = definition
                     (self.expanded.add if is_copy else self.expanded.discard)(name)
+                    if name in other.said:
+                        self.said[name] = other.said[name]
             self.globs = {**other.globs, **self.globs}
 
     def to_state(self) -> list[Any]:
         """Return what `from_state` needs."""
-        return [self.defined, self.globs, sorted(self.expanded), self.latest_steps]
+        return [self.defined, self.globs, sorted(self.expanded), self.latest_steps, self.said]
 
     @classmethod
     def from_state(cls, state: list[Any]) -> MetricDefinitions:
@@ -229,4 +236,6 @@ class MetricDefinitions:
         made.globs = msgspec.convert(state[1], dict[str, Definition])
         made.expanded = set(state[2])
         made.latest_steps = state[3]
+        for given in state[4:]:  # an agent of an earlier version kept none
+            made.said = msgspec.convert(given, dict[str, Definition])
         return made
