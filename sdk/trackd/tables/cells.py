@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from trackd.recording.recordable import Recordable
-from trackd.recording.values import key_text, to_history, type_name
+from trackd.recording.values import KNOWN_TYPES, key_text, to_history, type_name
 from trackd.tables.column_types import BooleanType, NumberType, is_array, numpy_scalar_type
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _NANOSECONDS_PER_MS = 1_000_000
 _NOT_IN_PYTHON = frozenset({"longdouble", "clongdouble", "complex64", "complex128"})
 
 
-@functools.cache
+@functools.lru_cache(KNOWN_TYPES)
 def _is_number(kind: type[Any]) -> bool:
     """Say whether values of a class are numbers of numpy that Python has, too."""
     is_scalar = isinstance(numpy_scalar_type(kind), NumberType | BooleanType)

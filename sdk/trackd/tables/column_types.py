@@ -13,6 +13,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from trackd.recording.values import KNOWN_TYPES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -407,7 +409,7 @@ def is_artifact_link(value: str) -> bool:
 _Rule = Callable[[Any], ColumnType]
 
 
-@functools.cache
+@functools.lru_cache(KNOWN_TYPES)
 def _rule(kind: type[Any]) -> _Rule:
     """Return how the type of values of exactly this class is found."""
     if kind in _BY_CLASS:

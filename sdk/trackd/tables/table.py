@@ -133,14 +133,15 @@ class Table(TableRows, Media, ArtifactMember):
             TypeError: a cell holds what cannot be recorded.
             ValueError: there are too many rows, and settings make that an error.
         """
-        if not self.is_bound_to(place):
-            if self._bound is not None and self._increments is None:
-                self._forget_record()
-            self._record(place, slot)
-        form = self.run_form(place)
-        if self._increments is not None:
-            self._increments.next_row = len(self.data)
-        return form
+        with self._lock:
+            if not self.is_bound_to(place):
+                if self._bound is not None and self._increments is None:
+                    self._forget_record()
+                self._record(place, slot)
+            form = self.run_form(place)
+            if self._increments is not None:
+                self._increments.next_row = len(self.data)
+            return form
 
     def _record(self, place: RunPlace, slot: Slot) -> None:
         """Record the table as an artifact and as a file."""
@@ -205,12 +206,12 @@ class Table(TableRows, Media, ArtifactMember):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process is to know: not the artifact, whose files are here."""
-        return {**vars(self), "artifact_target": None}
+        return {**super().__getstate__(), "artifact_target": None}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         made = object.__new__(type(self))
         memo[id(self)] = made
-        vars(made).update(copy.deepcopy(self.__getstate__(), memo))
+        made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         made.artifact_target = self.artifact_target
         return made
 

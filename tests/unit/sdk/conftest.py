@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.unit.sdk import small_agent
+from tests.unit.sdk.stage import Stage
 
 import trackd
 
@@ -44,6 +45,14 @@ def agent(place: Path) -> Iterator[SmallAgent]:
     with small_agent.serving(place / "journal", place / "s.sock") as running:
         yield running
         trackd.teardown()
+
+
+@pytest.fixture
+def stage(agent: SmallAgent) -> Iterator[Stage]:
+    """An offline run on the small agent."""
+    made = Stage(trackd.init(project="p", id="r", mode="offline"), agent)
+    yield made
+    made.run.finish()
 
 
 @pytest.fixture

@@ -7,55 +7,17 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from tests.unit.sdk.full_disk import largest_file
 
 import trackd
-from trackd_proto.records import FileSaved, Row, SummaryUpdate
+from trackd_proto.records import SummaryUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.unit.sdk.small_agent import SmallAgent
-
-    from trackd.runs.run import Run
-
-T = TypeVar("T")
-
-
-class Stage:
-    """A run, and what it recorded."""
-
-    def __init__(self, run: Run, agent: SmallAgent) -> None:
-        self.run = run
-        self.files = Path(run.dir)
-        self._agent = agent
-
-    def of_kind(self, kind: type[T]) -> list[T]:
-        self.run.finish()
-        return [record for record in self._agent.records() if isinstance(record, kind)]
-
-    def rows(self) -> list[dict[str, Any]]:
-        return [row.data for row in self.of_kind(Row)]
-
-    def published(self) -> list[tuple[str, str]]:
-        saved = self.of_kind(FileSaved)
-        return [(one.path, one.policy) for one in saved if one.path.startswith("media/")]
-
-    def media(self) -> set[str]:
-        own = {"requirements.txt"}
-        files = (path for path in self.files.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.files)) for path in files} - own
-
-
-@pytest.fixture
-def stage(agent: SmallAgent) -> Iterator[Stage]:
-    made = Stage(trackd.init(project="p", id="r", mode="offline"), agent)
-    yield made
-    made.run.finish()
+    from tests.unit.sdk.stage import Stage
 
 
 def page_hash(html: str) -> str:

@@ -6,68 +6,20 @@ import copy
 import json
 import pickle
 import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import trackd
 from trackd import EvalTable, Table, UsageError
-from trackd_proto.records import ArtifactLogged, Row
+from trackd_proto.records import ArtifactLogged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.unit.sdk.small_agent import SmallAgent
-
-    from trackd.runs.run import Run
-
-T = TypeVar("T")
-
-
-class Stage:
-    """A run, and what it recorded."""
-
-    def __init__(self, run: Run, agent: SmallAgent) -> None:
-        self.run = run
-        self.files = Path(run.dir)
-        self._agent = agent
-
-    def of_kind(self, kind: type[T]) -> list[T]:
-        self.run.finish()
-        return [record for record in self._agent.records() if isinstance(record, kind)]
-
-    def rows(self) -> list[dict[str, Any]]:
-        return [row.data for row in self.of_kind(Row)]
-
-    def artifacts(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """Return name, type and the JSON entries by path of each artifact."""
-        return [
-            (
-                one.name,
-                one.type,
-                {
-                    entry.path: json.loads((self.files.parent / entry.local_path).read_text())
-                    for entry in one.entries
-                    if entry.local_path and entry.path.endswith(".json")
-                },
-            )
-            for one in self.of_kind(ArtifactLogged)
-        ]
-
-    def table_files(self) -> list[str]:
-        return sorted(path.name for path in (self.files / "media/table").rglob("*.json"))
-
-    def content(self, form: dict[str, Any]) -> dict[str, Any]:
-        return json.loads((self.files / form["path"]).read_text())
-
-
-@pytest.fixture
-def stage(agent: SmallAgent) -> Iterator[Stage]:
-    made = Stage(trackd.init(project="p", id="r", mode="offline"), agent)
-    yield made
-    made.run.finish()
+    from tests.unit.sdk.stage import Stage
 
 
 def test_a_table_leaves_a_file_and_an_artifact(stage: Stage) -> None:
@@ -105,6 +57,30 @@ def test_a_mutable_table_is_written_again_after_a_change(stage: Stage) -> None:
     assert last["artifact_path"] != first["artifact_path"]
     assert stage.content(last)["data"] == [[1], [2]]
     assert [name for name, *_ in stage.artifacts()] == ["run-r-t"] * 2
+
+
+def test_threads_may_share_a_table_that_changes(stage: Stage) -> None:
+    table = trackd.Table(columns=["n"], log_mode="MUTABLE")
+
+    def work(number: int) -> None:
+        for _ in range(20):
+            table.add_data(number)
+            stage.run.log({"t": table})
+
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+    finally:
+        sys.setswitchinterval(interval_s)
+    forms = [row["t"] for row in stage.rows()]
+    assert all((stage.files / form["path"]).is_file() and "artifact_path" in form for form in forms)
+    written = [json.loads((stage.files / form["path"]).read_text())["data"] for form in forms]
+    assert max(map(len, written)) == 80
+    copied = pickle.loads(pickle.dumps(table))
+    copied.add_data(1)
+    assert (len(copied.data), len(table.data)) == (81, 80)
 
 
 def test_an_incremental_table_writes_new_rows_only(stage: Stage) -> None:
