@@ -21,7 +21,9 @@ from trackd_agent.runs import operators
 from trackd_agent.runs.options import EarlierRun
 from trackd_agent.runs.recovery import look_after
 from trackd_agent.runs.state.config_tree import RESERVED
-from trackd_agent.upstream import Patience, RequestFailed, RetryClass
+from trackd_agent.runs.upload.run_settings import positive
+from trackd_agent.runs.upload.upsert import rewind_variables
+from trackd_agent.upstream import Patience, RequestFailed, RetryClass, RunPath, expect
 from trackd_proto.wandb_http.operations import REWIND_RUN, RUN_SO_FAR
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Longest time that a run ran before, in seconds.
+_LONGEST_S = 1e10
 #: What of `_wandb` in the configuration a continued run keeps.
 _KEPT_RESERVED = ("viz", "visualize", "mask/class_labels", "bounding_box/class_labels")
 
@@ -54,6 +58,10 @@ class _Bucket(msgspec.Struct, rename="camel"):
 
 class _Model(msgspec.Struct):
     bucket: _Bucket | None = None
+
+
+class _Rewound(msgspec.Struct, rename="camel"):
+    rewound_run: dict[str, object] | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -142,10 +150,10 @@ async def _ask(upstream: Upstream, options: ContinueOptions) -> EarlierRun | Non
     tail, events = _last(bucket.history_tail), _last(bucket.events_tail)
     last_step = tail.get("_step", summary.get("_step"))
     has_rows = bool(bucket.history_line_count) and isinstance(last_step, int)
-    runtimes = [known.get("_runtime") for known in (tail, events, summary)]
+    runtimes = [positive(known.get("_runtime")) for known in (tail, events, summary)]
     return EarlierRun(
         first_step=cast("int", last_step) + 1 if has_rows else 0,
-        runtime_s=max((float(r) for r in runtimes if isinstance(r, int | float)), default=0.0),
+        runtime_s=min(_LONGEST_S, max(r or 0.0 for r in runtimes)),
         config=_kept(config),
         summary={key: value for key, value in summary.items() if key != RESERVED},
         name=bucket.display_name or "",
@@ -160,18 +168,13 @@ async def _rewind(options: ContinueOptions, run: Run | None, upstream: Upstream)
     assert step is not None
     if run is not None:
         await _let_settle(run, options.timeout_s)
-    variables = {
-        "runName": options.run_id,
-        "project": options.project,
-        "entity": options.entity or None,
-        "metricName": "_step",
-        "metricValue": float(step),
-    }
+    path = RunPath(options.entity, options.project, options.run_id)
+    variables = rewind_variables(path, step)
 
     async def attempt() -> EarlierRun | None:
         data = await upstream.graphql(REWIND_RUN, variables)
-        rewound: dict[str, object] = data.get("rewindRun") or {}
-        return await _ask(upstream, options) if rewound.get("rewoundRun") else None
+        is_there = data.get("rewindRun") and expect(data, "rewindRun", _Rewound).rewound_run
+        return await _ask(upstream, options) if is_there else None
 
     earlier = await _patiently(upstream, options.timeout_s, attempt)
     if earlier is None:

@@ -6,11 +6,10 @@ import hashlib
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-import aiofiles
 import anyio.to_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 
@@ -52,22 +51,26 @@ class Reading:
         """Digest of what was read so far, in hex."""
         return self._digest.hexdigest()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield exactly the promised number of bytes.
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Yield exactly the promised number of bytes; whoever stops early closes this.
 
         Raises:
             OSError: the file cannot be read.
             FileChanged: it ended too early.
         """
         left = self._size_bytes
-        async with aiofiles.open(self._path, "rb", buffering=0) as file:
+        run = anyio.to_thread.run_sync
+        file = await run(lambda: self._path.open("rb", buffering=0))
+        try:
             while left:
-                chunk = await file.read(min(left, self._chunk_bytes))
+                chunk = await run(file.read, min(left, self._chunk_bytes))
                 if not chunk:
                     raise FileChanged(str(self._path))
                 left -= len(chunk)
                 await self._hash(chunk)
                 yield chunk
+        finally:
+            file.close()  # at once, without a turn of others: the reader may have been cancelled
 
     async def exhaust(self) -> str:
         """Read everything for its digest only."""

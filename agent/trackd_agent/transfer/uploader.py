@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -267,8 +268,8 @@ class FileUploader:
         reading = Reading(self._root / name, stamp.size_bytes, self._config.chunk_bytes)
         try:
             courier = self._courier
-            chunks = reading.chunks()
-            await courier.upstream.put(url, headers, stamp.size_bytes, chunks, courier.manner)
+            async with aclosing(reading.chunks()) as chunks:
+                await courier.upstream.put(url, headers, stamp.size_bytes, chunks, courier.manner)
         except (OSError, FileChanged) as error:
             self._slots.release()
             self._unreadable(name, error)
