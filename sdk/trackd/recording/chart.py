@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trackd.recording.values import KNOWN_TYPES, MAX_DEPTH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from trackd.recording.recordable import RunPlace
 
@@ -22,18 +22,29 @@ class Chart(ABC):
         """Describe the chart in the configuration; return key and value for the row."""
 
 
-def settle_charts(row: Mapping[Any, Any], place: RunPlace | None) -> Mapping[Any, Any]:
+def settle_charts(
+    row: Mapping[Any, Any], place: RunPlace | None, leave_out: Callable[[str, Exception], None]
+) -> Mapping[Any, Any]:
     """Return a row in which each chart is replaced by what it is made of.
 
     Charts in nested mappings move to the top of the row; dots join the keys that led to them.
+
+    Args:
+        row: as the user gave it.
+        place: the run; None where there is none for charts.
+        leave_out: takes key and error of a chart that cannot be described.
     """
     if place is None or not _has_chart(row):
         return row
     charts: dict[str, Chart] = {}
     kept = _without_charts(row, "", charts)
     for key, chart in charts.items():
-        own_key, value = chart.settle(place, key)
-        kept[own_key] = value
+        try:
+            own_key, value = chart.settle(place, key)
+        except Exception as error:  # noqa: BLE001 - the chart's own content, the row goes on
+            leave_out(key, error)
+        else:
+            kept[own_key] = value
     return kept
 
 

@@ -184,7 +184,8 @@ class Recorder:
             )
         step_before = self.step - 1 if len(record) == _PLAIN_RECORD else self._step_before
         check = RowCheck(self._keys, self.place, step_before)
-        for key, value in settle_charts(cast("Mapping[Any, Any]", data), self.place).items():
+        row = cast("Mapping[Any, Any]", data)
+        for key, value in settle_charts(row, self.place, check.leave_out).items():
             check.take(key, value)
         if check.good or not check.faults:  # steps count calls, whatever is left out
             time_s, runtime_s, _, *position = record

@@ -84,12 +84,13 @@ class RowCheck:
             else:
                 plain = to_history(value)
         except Exception as error:  # noqa: BLE001 - the value's own code failed, the row goes on
-            self._leave_out(shown(key), error)
+            self.leave_out(key, error)
         else:
             self._keep(key, plain)
 
-    def _leave_out(self, key: str, error: Exception) -> None:
+    def leave_out(self, key: str, error: Exception) -> None:
         """Say why a value could not be converted: by the caller's fault, or by a limit."""
+        key = shown(key)
         if isinstance(error, TooDeepError):
             self._refuse("too_deep", f"the value of {key} is {error}: flatten it")
         elif isinstance(error, RecursionError):

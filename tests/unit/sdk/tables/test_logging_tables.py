@@ -59,6 +59,14 @@ def test_a_mutable_table_is_written_again_after_a_change(stage: Stage) -> None:
     assert [name for name, *_ in stage.artifacts()] == ["run-r-t"] * 2
 
 
+def test_a_chart_that_cannot_be_described_costs_its_value_only(stage: Stage) -> None:
+    table = Table(columns=["a"], data=[[1]])
+    chart = trackd.plot_table("a/b/v1", table, {"x": object()})
+    with pytest.raises(TypeError, match=r"'chart' holds a value of type object"):
+        stage.run.log({"chart": chart, "loss": 0.5})
+    assert stage.rows() == [{"loss": 0.5}]
+
+
 def test_threads_may_share_a_table_that_changes(stage: Stage) -> None:
     table = trackd.Table(columns=["n"], log_mode="MUTABLE")
 
