@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from trackd.libraries import load
 from trackd.media.stored import ANY_NUMBER, Media, read_text
@@ -148,9 +148,8 @@ class Molecule(Media):
 
 def _name_of(source: Any) -> Any:
     """Return the path of a file object that has one."""
-    if not isinstance(source, Path) and hasattr(source, "name"):
-        return cast("str", source.name)
-    return source
+    name = None if isinstance(source, Path) else getattr(source, "name", None)
+    return name if isinstance(name, str) else source  # temporary files have numbers for names
 
 
 def _check_format(what: str, kind: str, known: frozenset[str]) -> None:

@@ -123,8 +123,8 @@ class Object3D(Media):
     ) -> None:
         super().__init__(caption)
         source = data_or_path
-        if not isinstance(source, Path) and hasattr(source, "name"):
-            source = source.name
+        if not isinstance(source, Path) and isinstance(getattr(source, "name", None), str):
+            source = source.name  # temporary files have numbers for names
         if isinstance(source, str | Path):
             self.refer(source, self._extension_of(str(source)))
         elif hasattr(source, "read"):

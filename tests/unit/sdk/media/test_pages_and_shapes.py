@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,10 @@ def test_what_is_no_box_is_refused(changes: dict[str, Any], message: str) -> Non
     given: dict[str, Any] = {"center": (0, 0, 0), "size": (1, 1, 1), "orientation": (1, 0, 0, 0)}
     with pytest.raises(ValueError, match=message):
         trackd.box3d(**{**given, **changes}, color=(0, 0, 0))
+
+
+def test_a_temporary_file_has_no_path() -> None:
+    with tempfile.TemporaryFile("w+") as file:
+        file.write("ATOM")
+        assert trackd.Molecule(file, file_type="pdb").read_bytes() == b"ATOM"
+        assert trackd.Object3D(file, file_type="obj").read_bytes() == b"ATOM"
