@@ -29,6 +29,8 @@ STDOUT, STDERR = 1, 2
 MAX_RECORD_CHARACTERS = 64 * 1024
 #: Lines that are passed on at once between two ticks; more than that wait for the tick.
 _PROMPT_LINES = 16
+#: A tick that finds at most so many writes lets lines be passed on at once again.
+_FEW_WRITES = 64
 #: Writes that may wait; the next one passes them on.
 _MAX_WAITING = 4096
 _STREAMS = ((STDOUT, "stdout"), (STDERR, "stderr"))
@@ -103,10 +105,12 @@ class Feed:
 
     def tick(self) -> None:
         """Pass on what waits; called every few milliseconds by a thread of each run."""
-        if self._queue:
+        waiting = len(self._queue)
+        if waiting:
             self.drain()
-        self._prompt_lines = _PROMPT_LINES
-        self.max_waiting = 0
+        if waiting <= _FEW_WRITES:  # otherwise much is printed still: on in large pieces
+            self._prompt_lines = _PROMPT_LINES
+            self.max_waiting = 0
 
     def drain(self) -> None:
         """Pass on what waits, unless a thread, perhaps this one, is at it already."""

@@ -283,3 +283,20 @@ def test_a_listener_that_prints_or_fails_does_no_harm(
     print("last")
     feed.tick()
     assert "".join(texts) == "first\nfrom the listener\nbad\nlast\n"
+
+
+def test_while_much_is_printed_ticks_do_not_lead_to_small_pieces(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_streams(monkeypatch)
+    heard = Heard()
+    feed.join(heard)
+    for i in range(1000):
+        print(i)
+        if i % 100 == 99:
+            feed.tick()
+    assert heard.merged == [(1, "".join(f"{i}\n" for i in range(1000)))]
+    assert len(heard.records) < 30
+    feed.tick()
+    print("soon")
+    assert heard.records[-1] == (1, "soon\n")
