@@ -42,6 +42,7 @@ _SILENCE_S = 10.0
 _SUPERVISE_S = 0.5
 _ATTACH_TIMEOUT_S = 10.0
 _RECONNECT_S = (0.02, 1.0)
+_SHORT_STREAM_S = 1.0
 _START_AGENT_AFTER_S = 3.0
 _DROP_WARNING_S = 60.0
 _REFUSED_PAUSE_S = 5.0
@@ -216,7 +217,7 @@ class Sender:
             try:
                 if self._attached is None and not self._reconnect(lost_s):
                     continue
-                self._stream()
+                self._stream_while_it_helps()
             except Exception:  # noqa: BLE001 - whatever it is, it must not end the sending
                 _log.exception("the sender failed and starts over")
                 self._pause(_RECONNECT_S[1])
@@ -282,6 +283,16 @@ class Sender:
         self._take_url(attached.url)
         self.on_attached(attached)
         return attached
+
+    def _stream_while_it_helps(self) -> None:
+        """Stream; after a stream that ended at once, and brought nothing, wait a moment.
+
+        An agent whose disk is full takes us back every time.
+        """
+        began_s, acked_seq = time.monotonic(), self.acked_seq
+        self._stream()
+        if self.acked_seq == acked_seq and time.monotonic() - began_s < _SHORT_STREAM_S:
+            self._pause(jitter_s(*_RECONNECT_S))
 
     def _stream(self) -> None:
         """Stream until the connection ends, from either side."""

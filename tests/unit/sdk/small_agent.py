@@ -41,6 +41,8 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
         self.mute = False
         #: Status and text of the failures that the next attaches end with.
         self.failures: list[tuple[grpc.StatusCode, str]] = []
+        #: As an agent whose disk is full: it takes no records.
+        self.is_full = False
         self._lock = threading.Lock()
 
     def Attach(
@@ -81,6 +83,8 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
                 journal = self.journals[int(request.capability, 16)]
             assert journal is not None
             self.messages += 1
+            if request.count and self.is_full:
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk is full")
             if request.count:
                 assert zlib.crc32(request.frames) == request.crc32
                 with self._lock:

@@ -64,7 +64,7 @@ def test_rows_survive_kills_of_the_agent(place: Path, agent_process: Starter) ->
 
 
 def test_a_large_record_passes(agent: SmallAgent) -> None:
-    run = trackd.init(project="p", id="r")
+    run = trackd.init(project="p", id="r", settings={"console": "off"})  # there is a warning
     run.log({"i": 0})
     run.config.update({"text": "x" * 3_000_000})
     run.log({"i": 1})
@@ -238,3 +238,18 @@ def test_an_agent_that_does_not_come_up_is_not_started_in_a_hurry(
     run.finish()
     assert len(started) == 1
     assert started[0][1:] == ["-m", "trackd_agent"]
+
+
+def test_an_agent_that_takes_no_records_is_not_asked_all_the_time(agent: SmallAgent) -> None:
+    run = trackd.init(project="p", id="r")
+    agent.is_full = True
+    until_s = time.monotonic() + 2.0
+    while time.monotonic() < until_s:
+        run.log({"a": 1})
+        time.sleep(0.02)
+    assert 2 <= len(agent.requests) <= 20
+    agent.is_full = False
+    run.log({"last": 1})
+    run.finish()
+    rows = [record.data for record in agent.records() if isinstance(record, Row)]
+    assert rows[-1] == {"last": 1}
