@@ -19,7 +19,6 @@ from trackd_agent.runs.carriers import Carriers
 from trackd_agent.runs.noted.event_files import EventFiles, folders_in
 from trackd_agent.runs.noted.guests import Guests
 from trackd_proto import records
-from trackd_proto.layout import run_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,11 +69,12 @@ class Writer:
         self.leaving_seq = 0
         self._context = context
         self._stop_sampling: Callable[[], None] | None = None
-        hash_ = run_hash(facts.project, facts.run_id)
         config = context.rooms.journal
-        self.journal = Journal.open(folder, facts.producer, hash_, config)
+        self.journal = Journal.open(folder, facts.producer, facts.run_hash, config)
         own_folder = folder.with_name(folder.name + AGENT_SUFFIX)
-        self.agent_journal = Journal.open(own_folder, facts.producer ^ _ALL_BITS, hash_, config)
+        self.agent_journal = Journal.open(
+            own_folder, facts.producer ^ _ALL_BITS, facts.run_hash, config
+        )
         if known := facts.load(folder):  # an offline run that an earlier agent followed
             facts.tensorboard = facts.tensorboard or known.tensorboard
         facts.store(folder)

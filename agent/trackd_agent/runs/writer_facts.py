@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackd_agent.core.errors import JournalFull
+from trackd_proto.layout import producer_name, run_hash
 from trackd_proto.records import Start, TensorboardLogs
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ class WriterFacts(msgspec.Struct):
     left: bool = False
     #: Folders of TensorBoard files that are followed for it.
     tensorboard: list[TensorboardLogs] = msgspec.field(default_factory=list[TensorboardLogs])
+
+    @property
+    def writer_id(self) -> str:
+        """Name of the writer in folders and at servers."""
+        return producer_name(self.producer)
+
+    @property
+    def run_hash(self) -> int:
+        """Hash of its run in journals and spools."""
+        return run_hash(self.project, self.run_id)
 
     @property
     def is_child(self) -> bool:

@@ -23,7 +23,6 @@ from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
 from trackd_agent.runs.upload.run_settings import manners_of, positive, stream_limits
 from trackd_agent.upstream import Courier, Wake
-from trackd_proto.layout import producer_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,7 +188,7 @@ class Pump:
         path, limits = uplink.upsert.path, stream_limits(self._context.rooms.filestream, settings)
         self._heartbeat_s = limits.heartbeat_s
         stream = FileStream(self.courier, path, self._stream_headers(), offsets, limits)
-        stream.late_file = late_file_name(producer_name(writer.producer))
+        stream.late_file = late_file_name(writer.facts.writer_id)
         stream.late = saved.late if saved else {}
         self.stream = stream
         if saved is None:
@@ -207,7 +206,7 @@ class Pump:
         writer = self.writer
         if writer.facts.is_plain:
             return {}
-        return shared_headers(producer_name(writer.producer), writer.label)
+        return shared_headers(writer.facts.writer_id, writer.label)
 
     def remembered(self) -> tuple[WriterState, int, int] | None:
         """Return the state of the last checkpoint and its positions."""
@@ -284,7 +283,7 @@ class Pump:
             self._files[saved.path] = saved.policy
             self._uplink.uploader.add(saved.path, saved.policy)
         for alert in updates.alerts:
-            self._uplink.alert(alert)
+            self._uplink.alerts.add(alert)
         if self._uplink.is_first:
             for notice in updates.notices:
                 self.writer.notices.append(notice)

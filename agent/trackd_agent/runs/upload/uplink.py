@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from trackd_agent.runs.state.writer_state import WriterState
     from trackd_agent.runs.writer import Writer
     from trackd_agent.upstream import Upstream
-    from trackd_proto.records import Alert
 
 log = structlog.get_logger()
 
@@ -69,7 +68,8 @@ class Uplink:
         self._joined: list[Pump] = []
         self._completed: set[int] = set()
         self._uploader: FileUploader | None = None
-        self._alerts = AlertSender(self._upsert_courier)
+        #: Passes on alerts, best effort.
+        self.alerts = AlertSender(self._upsert_courier)
         #: Settings of the writer that joined first.
         self._settings: dict[str, Any] = {}
         self._changed = Wake()
@@ -144,10 +144,6 @@ class Uplink:
         if pump not in self._joined:
             self._joined.append(pump)
         self.upsert.mark()
-
-    def alert(self, alert: Alert) -> None:
-        """Pass on an alert, best effort."""
-        self._alerts.add(alert)
 
     async def first_offsets(self, pump: Pump) -> Offsets:
         """Return where the lines of a new stream go.
@@ -236,7 +232,7 @@ class Uplink:
 
     async def _serve_alerts(self) -> None:
         await self.upsert.ready.wait()
-        await self._alerts.run(self.upsert.path)
+        await self.alerts.run(self.upsert.path)
 
     # -- the end ---------------------------------------------------------------------------
 
