@@ -75,12 +75,17 @@ async def get_file(request: Request) -> Response:
         "content-length": str(end - start),
         "accept-ranges": "bytes",
         "etag": f'"{row.md5}"',
+        # Asked for again with each look at a page, sent again only if it changed.
+        "cache-control": "private, no-cache",
         "content-security-policy": _POLICY,
         "x-content-type-options": "nosniff",
         "content-disposition": f"inline; filename*=UTF-8''{base_name}",
     }
     if status == 206:
         headers["content-range"] = f"bytes {start}-{end - 1}/{row.bytes}"
+    if headers["etag"] in request.headers.get("if-none-match", "").split(", "):
+        del headers["content-length"]
+        return Response(b"", 304, headers)
     if request.method == "HEAD" or start == end:
         return Response(b"", status, headers, media_type=shown)
     body = services.files.stream(row, start, end)

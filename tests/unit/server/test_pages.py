@@ -226,3 +226,15 @@ def test_a_notebook_on_this_machine_may_frame_a_run(server: Serving) -> None:
     policy = server.http.get("/local/p/runs/r").headers["content-security-policy"]
     ancestors = policy.partition("frame-ancestors ")[2].split()
     assert ancestors == ["'self'", "http://localhost:*", "http://127.0.0.1:*"]
+
+
+def test_a_file_that_a_browser_has_is_not_sent_again(server: Serving) -> None:
+    server.upsert()
+    put(server, PICTURE, b"png")
+    address = f"/files/local/p/r/{PICTURE}"
+    known = {"if-none-match": server.http.get(address).headers["etag"]}
+    again = server.http.get(address, headers=known)
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == known["if-none-match"]
+    put(server, PICTURE, b"other")
+    assert server.http.get(address, headers=known).content == b"other"
