@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -88,21 +89,25 @@ END
 
 async def shown(agent: RunningAgent, run_id: str, rows: int) -> dict[str, Any]:
     """Return what the embedded server holds, once all rows are there and the run is over."""
-    deadline = time.monotonic() + 30
-    while not (agent.data / "server" / "address").exists():
-        assert time.monotonic() < deadline
-        await anyio.sleep(0.05)
+    found: dict[str, Any] = {}
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
+        # The server comes up anew, perhaps elsewhere, where the agent was killed.
+        with contextlib.suppress(httpx.TransportError, FileNotFoundError):
+            found = await fetched(agent, run_id)
+        if found and len(found["history"]) >= rows and found["run"]["state"] != "running":
+            break
+        await anyio.sleep(0.1)
+    return found
+
+
+async def fetched(agent: RunningAgent, run_id: str) -> dict[str, Any]:
+    """Return what the embedded server holds of a run now; empty: nothing."""
     address = (agent.data / "server" / "address").read_text().strip()
     key = (agent.data / "server" / "api_key").read_text().strip()
-    found: dict[str, Any] = {}
     async with httpx.AsyncClient(base_url=address, auth=("api", key), trust_env=False) as client:
-        while time.monotonic() < deadline:
-            answer = await client.get(f"/api/v1/runs/local/p/{run_id}/document")
-            found = answer.json() if answer.status_code == 200 else {}
-            if found and len(found["history"]) >= rows and found["run"]["state"] != "running":
-                break
-            await anyio.sleep(0.1)
-    return found
+        answer = await client.get(f"/api/v1/runs/local/p/{run_id}/document")
+    return answer.json() if answer.status_code == 200 else {}
 
 
 def begin(agent: RunningAgent, folder: Path, source: str, **env: str) -> subprocess.Popen[str]:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _FRAMES_PER_LOOK = 64
+#: Longest time that one call copies, in seconds: guests may record faster than they are copied.
+_TURN_S = 0.5
 #: A folder that changed so recently may have changed again since somebody looked, in nanoseconds.
 _TICK_NS = 1_000_000_000
 #: Longest wait for records of the host that are still on their way, in seconds.
@@ -86,12 +88,16 @@ class Guests:
 
     async def belongs(self, producer: int, parent_producer: int) -> bool:
         """Whether the records of a process belong into this sequence."""
+        if (self._host.folder.parent / producer_name(producer)).exists():
+            return False  # an agent found it when its host was gone, and carries it for itself
         copied = await self._known()
         family = {self._host.producer, *copied, *self._guests}
         return producer in family or (parent_producer in family and not self._is_closed)
 
     async def gather(self) -> bool:
-        """Copy everything that guests recorded, and let the host's records be read up to now.
+        """Copy what guests recorded, and let the host's records be read up to now.
+
+        A backlog takes several calls; the host's records are then let go as far as it is copied.
 
         Returns:
             Whether that worked; where there is no space, the host's `problem` says so.
@@ -102,14 +108,14 @@ class Guests:
             through_seq = self._host.journal.last_seq
             try:
                 await self._look()
-                if self.are_open:
-                    await self._copy()
+                is_whole = not self.are_open or await self._copy()
             except JournalFull as error:
                 self._host.problem, self._is_stuck = error.message, True
                 return False
             if self._is_stuck:
                 self._host.problem, self._is_stuck = "", False
-            self.bound_seq = max(self.bound_seq, through_seq)
+            if is_whole:
+                self.bound_seq = max(self.bound_seq, through_seq)
             await self._remove_done()
             return True
 
@@ -202,7 +208,8 @@ class Guests:
 
     # -- copying ---------------------------------------------------------------------------
 
-    async def _copy(self) -> None:
+    async def _copy(self) -> bool:
+        """Copy for a while; return whether nothing older than what the host has now is left."""
         guests = [guest for guest in self._guests.values() if not guest.is_done]
         for guest in guests:
             guest.look()
@@ -210,8 +217,9 @@ class Guests:
         clock = HostClock(self._host.journal.reader(self.bound_seq), origin_of(self._host.start))
         notes = Notes(self._host)
         count = 0
+        ends_at = time.monotonic() + _TURN_S
         try:
-            while guest := _earliest(guests, held_s):
+            while (guest := _earliest(guests, held_s)) and time.monotonic() < ends_at:
                 assert guest.next_s is not None
                 notes.add(guest, clock.seq_at(guest.next_s))
                 self.bound_seq = max(self.bound_seq, notes.journalled_after_seq)
@@ -220,6 +228,7 @@ class Guests:
                     await anyio.lowlevel.checkpoint()
             notes.flush()
             self.bound_seq = max(self.bound_seq, notes.journalled_after_seq)
+            return guest is None
         finally:
             clock.close()
             assert self._positions is not None
