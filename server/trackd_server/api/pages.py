@@ -173,20 +173,18 @@ def _render_run(services: Services, path: RunPath) -> str:
     with services.database.read() as connection:
         run = services.runs.view(connection, run_records.by_path(connection, path))
         number = run.row.id
-        rows = history.last_rows(connection, number, MAX_ROWS)
+        rows = [dict(_flat(row)) for row in history.last_rows(connection, number, MAX_ROWS)]
         summary = merge.plain_summary(run.summary)
         shown = {
             "run": RunFacts.of(run, now),
             "row": run.row,
             "tags": run.tags,
             "labels": [writer.label for writer in run.writers if writer.label],
-            "config": _flat(_own_config(run)),
-            "summary": _flat(summary),
+            "config": sorted(_flat(_own_config(run))),
+            "summary": sorted(_flat(summary)),
             "media": exhibits.of(summary, exhibits.Shelf(services.files, connection, path, number)),
             "columns": _columns(rows),
-            "rows": [
-                {key: exhibits.cell(value) for key, value in row.items()} for row in reversed(rows)
-            ],
+            "rows": rows[::-1],
             "late_count": sum(
                 stream.next_line for stream in run_records.late_streams_of(connection, number)
             ),
@@ -235,7 +233,7 @@ def _own_config(run: RunView) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key != "_wandb"}
 
 
-def _columns(rows: list[dict[str, Any]]) -> list[str]:
+def _columns(rows: list[dict[str, str]]) -> list[str]:
     """Return the columns of the table of rows: step and label first, then as they came."""
     seen = dict.fromkeys(key for row in rows for key in row)
     first = [key for key in ("_step", "_label") if key in seen]
@@ -251,7 +249,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
             found += _flat(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
         else:
             found.append((f"{prefix}{key}", exhibits.cell(value)))
-    return sorted(found)
+    return found
 
 
 def _system(values: dict[str, Any]) -> list[tuple[str, str]]:

@@ -238,3 +238,11 @@ def test_a_file_that_a_browser_has_is_not_sent_again(server: Serving) -> None:
     assert again.headers["etag"] == known["if-none-match"]
     put(server, PICTURE, b"other")
     assert server.http.get(address, headers=known).content == b"other"
+
+
+def test_nested_values_have_columns_of_their_own_in_the_order_they_came(server: Serving) -> None:
+    server.rows({"_step": 0, "z": 1, "val": {"pic": {"_type": "image-file"}, "acc": 0.123456789}})
+    text = server.http.get("/local/p/runs/r").text
+    heads = re.findall(r'<th class="num">([^<]*)</th>', text)
+    assert heads == ["_step", "z", "val.pic", "val.acc"]
+    assert '<td class="num">[image]</td><td class="num">0.123457</td>' in text
