@@ -131,15 +131,18 @@ class AgentBackend:
         """Access to the summary, read from the agent."""
         return RecordedSummary(self._read_summary, lambda: self.recorder)
 
-    def _read_summary(self) -> dict[str, Any]:
+    def _read_summary(self) -> dict[str, Any] | None:
         terminal = self._context.terminal
         if self._is_finished:
             terminal.warn("the summary of a finished run reads as empty")
             return {}
         found = self._writer.read_summary()
         if found is None:
-            terminal.warn_once("the summary cannot be read now: no agent answers")
-            return {}
+            terminal.warn_once(
+                "the summary cannot be read now, no agent answers: what was read or written last "
+                "is shown"
+            )
+            return None
         return found[0]
 
     def status(self) -> RunStatus:

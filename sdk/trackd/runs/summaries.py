@@ -36,13 +36,25 @@ class RecordedSummary:
     """A summary whose writes are records.
 
     Args:
-        read: returns the values.
+        read: returns the values; None where nobody can tell them now.
         sink: returns what takes records now.
     """
 
-    def __init__(self, read: Callable[[], dict[str, Any]], sink: Callable[[], RecordSink]) -> None:
-        self.read = read
+    def __init__(
+        self, read: Callable[[], dict[str, Any] | None], sink: Callable[[], RecordSink]
+    ) -> None:
+        self._read = read
         self._sink = sink
+        #: What was read last, and written since: training must find what it wrote, whatever
+        #: becomes of the agent.
+        self._known = MemorySummary()
+
+    def read(self) -> dict[str, Any]:
+        """Return the values; where nobody can tell them, those that this process knows of."""
+        found = self._read()
+        if found is not None:
+            self._known.values = found
+        return self._known.values
 
     def write(self, values: list[tuple[tuple[str, ...], Any]]) -> None:
         """Record values by path.
@@ -64,10 +76,12 @@ class RecordedSummary:
             else:
                 changes.append((list(map(clean_text, path)), plain))
         sink.record(Kind.SUMMARY, SummaryUpdate(set=changes))
+        self._known.write([(tuple(path), plain) for path, plain in changes])
 
     def remove(self, path: tuple[str, ...]) -> None:
         """Record that what is at a path is gone."""
         self._sink().record(Kind.SUMMARY, SummaryUpdate(set=[], remove=[list(path)]))
+        self._known.remove(path)
 
 
 class Summary:

@@ -253,3 +253,15 @@ def test_an_agent_that_takes_no_records_is_not_asked_all_the_time(agent: SmallAg
     run.finish()
     rows = [record.data for record in agent.records() if isinstance(record, Row)]
     assert rows[-1] == {"last": 1}
+
+
+def test_the_summary_that_was_written_is_read_without_an_agent_too(place: Path) -> None:
+    waits = {"init_timeout": 0.1, "summary_timeout": 0, "finish_timeout": 0.1}
+    run = trackd.init(project="p", id="r", settings=waits)
+    run.summary["best"] = 1
+    run.summary["nested"] = {"a": 1, "b": 2}
+    run.summary["nested"]["a"] = {"deep": 3}
+    del run.summary["nested"]["b"]
+    assert run.summary["best"] == 1
+    assert run.summary["nested"] == {"a": {"deep": 3}}
+    run.finish()
