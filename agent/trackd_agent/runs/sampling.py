@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from trackd_agent.monitor import Subject
 from trackd_proto.layout import producer_name
@@ -27,12 +27,13 @@ def subscribe(
     if settings.get("x_disable_stats"):
         return None
     interval = settings.get("x_stats_sampling_interval")
-    paths = settings.get("x_stats_disk_paths") or ("/",)
+    given: object = settings.get("x_stats_disk_paths")
+    paths = cast("list[object]", given) if isinstance(given, list | tuple) else []
     subject = Subject(
         key=producer_name(producer),
         pid=_positive_int(settings.get("x_stats_pid")) or pid or start.pid,
         interval_s=_positive(interval, default_interval_s),
-        disk_paths=tuple(str(path) for path in paths),
+        disk_paths=tuple(str(path) for path in paths) or ("/",),
         track_process_tree=bool(settings.get("x_stats_track_process_tree")),
         use_cgroup=not settings.get("x_stats_no_cgroup"),
     )

@@ -222,10 +222,15 @@ class Writer:
         Otherwise the watch tries again.
         """
         try:
-            if await self.event_files.finish(limit_s) and self.is_alive:
-                self.end(state)
+            is_read = await self.event_files.finish(limit_s)
         except JournalFull as error:
             self.problem = error.message
+            return
+        except Exception:  # what nobody foresaw in a file must not keep a run from ending
+            log.exception("event_files_failed", label=self.label)
+            is_read = True
+        if is_read and self.is_alive:
+            self.end(state)
 
     def end(self, state: str) -> None:
         """Nothing more will come from the rank: `exited` or `crashed`."""

@@ -124,3 +124,17 @@ async def test_folders_without_end_are_not_followed(tmp_path: Path) -> None:
             names = [TensorboardLogs(f"/logs/{start + n}") for n in range(500)]
             writer.event_files.note(names)
         assert len(writer.facts.tensorboard) == 1000
+
+
+async def test_a_failure_that_nobody_foresaw_does_not_keep_a_run_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_registry(tmp_path, NOWHERE, tensorboard_interval_s=60.0) as registry:
+        rank, writer = await follow(registry, tmp_path, tmp_path / "logs")
+
+        def fail(*_: object, **__: object) -> list[Followed]:
+            raise RuntimeError("not foreseen")
+
+        monkeypatch.setattr(Follower, "read", fail)
+        await rank.finish()
+        assert writer.state == "exited"

@@ -269,3 +269,13 @@ async def test_a_server_that_does_not_tell_its_features_has_none_and_is_asked_on
         await until(lambda: "r1" in server.complete)
     assert [row["n"] for row in server.rows("r1")] == [5, 6, 7]
     assert telling.asked == 1
+
+
+@pytest.mark.parametrize("paths", [5, "/data", [], None, [1, "/"]], ids=str)
+async def test_odd_disks_to_watch_disturb_no_row(tmp_path: Path, paths: object) -> None:
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        rank = Rank(tmp_path, settings={"x_stats_disk_paths": paths})
+        await rank.attach(registry)
+        rank.log({"n": 1})
+        await rank.finish()
+        await until(lambda: "r1" in server.complete)
