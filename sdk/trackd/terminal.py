@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -115,6 +114,8 @@ class Terminal:
         """
         if not self._info or not is_terminal():
             return False
+        import shutil  # takes the compression libraries along
+
         room = shutil.get_terminal_size().columns - len(_PREFIX) - 1
         line = f"{_prefix(self._colours)}{text[:room]}" if text else ""
         _put(f"\r\x1b[2K{line}")

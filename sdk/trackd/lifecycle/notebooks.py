@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import importlib
 import sys
 import time
@@ -43,6 +42,8 @@ def display(run: Run, height: int, *, hidden: bool) -> bool:
 
 def to_html(run: Run, height: int, *, hidden: bool) -> str:
     """Return a frame with the run's page, or, where it has none, what is known of the run."""
+    import html  # most runs are in no notebook
+
     url = run.backend.url
     if in_vscode() or not url:
         where = f" in {run.sync_dir}" if run.sync_dir else ""

@@ -6,7 +6,7 @@ import functools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
-from trackd.recording.values import KNOWN_TYPES, MAX_DEPTH
+from trackd.recording.values import KNOWN_TYPES, MAX_DEPTH, SCALARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +50,8 @@ def settle_charts(
 
 def _has_chart(row: Mapping[Any, Any], depth: int = 1) -> bool:
     for value in row.values():
-        if not _may_hold_chart(value.__class__):
+        kind = value.__class__
+        if kind in SCALARS or not _may_hold_chart(kind):
             continue
         if isinstance(value, Chart):
             return True

@@ -16,6 +16,7 @@ from trackd.recording.recordable import Recordable, RunPlace, Slot
 from trackd.recording.texts import clean_text, kind_of, type_name
 from trackd.recording.values import (
     KNOWN_TYPES,
+    MAX_DEPTH,
     check_depth,
     key_text,
     text_key,
@@ -51,7 +52,9 @@ def row_value(value: Any, place: RunPlace | None, slot: Slot, depth: int = 1) ->
     tree: dict[str, Any] = {}
     for key, item in cast("dict[Any, Any]", value).items():
         name = key if key.__class__ is str and key.isascii() else key_text(key)
-        if is_rich(item.__class__):
+        if item.__class__ is float and depth < MAX_DEPTH:
+            tree[name] = item
+        elif is_rich(item.__class__):
             own = Slot(clean_text(str(key)), slot.step)
             tree[name] = row_value(item, place, own, depth + 1)
         else:

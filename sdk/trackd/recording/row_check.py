@@ -62,22 +62,10 @@ class RowCheck:
 
     def take(self, key: Any, value: Any) -> None:
         """Sort one value."""
-        if not isinstance(key, str):
-            self.faults.append(
-                TypeError(
-                    f"log(): the key {key!r} is of type {type_name(key)}: "
-                    f"keys are text, use {str(key)!r}"
-                )
-            )
-            return
-        if key == "_step":  # rows are numbered by the agent
-            return
-        if not key:
-            self._refuse("empty_key", "log(): a value under an empty key is left out: name it")
+        # A known key has been looked at before.
+        if not (key.__class__ is str and key in self._keys.top) and not self._takes_key(key):
             return
         key = clean_text(key)
-        if self._is_too_long(key):  # before its files are written
-            return
         try:
             if is_rich(value.__class__):
                 plain = row_value(value, self._place, Slot(key, self._step))
@@ -87,6 +75,24 @@ class RowCheck:
             self.leave_out(key, error)
         else:
             self._keep(key, plain)
+
+    def _takes_key(self, key: Any) -> bool:
+        """Tell whether a value may stand under a key; say why not."""
+        if not isinstance(key, str):
+            self.faults.append(
+                TypeError(
+                    f"log(): the key {key!r} is of type {type_name(key)}: "
+                    f"keys are text, use {str(key)!r}"
+                )
+            )
+            return False
+        if key == "_step":  # rows are numbered by the agent
+            return False
+        if not key:
+            return self._refuse(
+                "empty_key", "log(): a value under an empty key is left out: name it"
+            )
+        return not self._is_too_long(clean_text(key))  # before its files are written
 
     def leave_out(self, key: str, error: Exception) -> None:
         """Say why a value could not be converted: by the caller's fault, or by a limit."""
