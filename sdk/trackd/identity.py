@@ -115,8 +115,3 @@ def start_ticks(pid: int) -> int:
 def python_version() -> str:
     """Return the interpreter's version, such as `3.11.7`."""
     return ".".join(map(str, sys.version_info[:3]))
-
-
-def own_pid() -> int:
-    """Return the id of this process."""
-    return os.getpid()

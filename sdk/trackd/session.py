@@ -243,7 +243,7 @@ def finish(exit_code: int | None = None) -> None:
     """Finish the global run; without one nothing happens.
 
     Args:
-        exit_code: 0 finished, others failed. Default: how the process is ending.
+        exit_code: 0 (default) finished, others failed.
     """
     run = session().run
     if run is not None:

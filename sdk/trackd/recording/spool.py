@@ -140,7 +140,7 @@ class Spool:
         self._lock_fd = _hold_lock(folder / layout.SPOOL_LOCK)
         self._head = self._tail = self._make_segment(self._limits.segment_bytes)
         self._install(self._tail, 1)
-        self._map = self._tail.map
+        self._map: mmap.mmap | _Nowhere = self._tail.map
         self._at = SEGMENT_HEADER_BYTES
         self._usable_bytes = self._tail.capacity - _END_BYTES
 
@@ -185,6 +185,8 @@ class Spool:
 
     def _make_room(self, length: int) -> bool:
         """Make the next frame fit; count it as dropped when that is not possible."""
+        if self._closed:
+            return False
         if length > MAX_FRAME_PAYLOAD_BYTES:
             return self._drop("record_too_large")
         if self._fits(length):
@@ -257,9 +259,14 @@ class Spool:
     def settle(self) -> None:
         """Write the GAP record of a loss that nothing followed, and open the reserve for the end.
 
-        To be called once, before the EXIT record.
+        To be called once, before the EXIT record. Where a signal handler ends the run in the
+        middle of an `append` of this very thread, that record comes too late: what the handler
+        records from now on is stored at once.
         """
         with self._lock:
+            self._appending = False
+            while self._deferred:
+                self._store(*self._deferred.pop(0))
             self._reserve_bytes = 0
             self._usable_bytes = self._tail.capacity
             if self._unreported and (self._fits(0) or self._roll_quietly()):
@@ -337,6 +344,9 @@ class Spool:
         """
         with self._lock, self._maintenance:
             self._closed = True
+            # Who comes late, such as an `append` that a signal handler interrupted, writes nowhere.
+            self._usable_bytes = 0
+            self._map = _Nowhere()
             while self._prepared:
                 self._forget(self._prepared.popleft())
             segment: Segment | None = self._head
@@ -357,6 +367,13 @@ class Spool:
         descriptor would keep the lock when the parent dies.
         """
         os.close(self._lock_fd)
+
+
+class _Nowhere:
+    """Takes the place of the mapped file of a spool that is closed."""
+
+    def __setitem__(self, where: slice, content: bytes) -> None:
+        """Forget it."""
 
 
 def _hold_lock(path: Path) -> int:

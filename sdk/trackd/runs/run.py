@@ -275,7 +275,8 @@ class Run(RunArtifacts):
         """End the run: hand everything to the agent, which goes on uploading.
 
         Args:
-            exit_code: 0 finished, others failed. Default: how the process is ending.
+            exit_code: 0 (default) finished, others failed. A run that is still open when the
+                process ends gets the code of the process.
         """
         self._finish(self, exit_code)
 

@@ -281,3 +281,148 @@ def test_saving_an_empty_folder_that_was_saved_before(agent: SmallAgent, place: 
     (place / "out" / "x.txt").unlink()
     assert run.save("out") == [str(Path(run.dir) / "out")]
     run.finish()
+
+
+# --- forks, threads, signals -----------------------------------------------------------------
+
+
+def test_a_guest_that_ends_leaves_what_auto_resume_remembers(
+    agent: SmallAgent, place: Path, script: Script
+) -> None:
+    ended = script(
+        """
+import os, sys, trackd
+from pathlib import Path
+run = trackd.init(project="p", settings={"console": "off", "mode": "offline"}, resume="auto")
+remembered = Path(run.settings.resume_fname)
+assert remembered.exists()
+if os.fork() == 0:
+    run.log({"a": 1})
+    run.finish()
+    os._exit(0)
+os.wait()
+print("there" if remembered.exists() else "gone")
+run.finish()
+print("there" if remembered.exists() else "gone")
+"""
+    )
+    assert ended.stdout.split() == ["there", "gone"], ended.stderr
+
+
+def test_threads_of_a_forked_process_share_one_spool(
+    agent: SmallAgent, place: Path, script: Script
+) -> None:
+    ended = script(
+        """
+import os, threading, trackd
+run = trackd.init(project="p", settings={"console": "off"})
+spools = run.backend._writer.spool.folder.parent
+before = len(list(spools.iterdir()))
+if os.fork() == 0:
+    barrier = threading.Barrier(16)
+    def log(n):
+        barrier.wait()
+        run.log({"n": n})
+    threads = [threading.Thread(target=log, args=(n,)) for n in range(16)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print(len(list(spools.iterdir())) - before, flush=True)
+    os._exit(0)
+os.wait()
+run.finish()
+"""
+    )
+    assert ended.stdout.split() == ["1"], ended.stderr
+
+
+def test_a_forked_process_without_room_for_a_spool_goes_on(
+    agent: SmallAgent, place: Path, script: Script
+) -> None:
+    ended = script(
+        """
+import os, trackd
+from trackd.context import WriterContext
+run = trackd.init(project="p", settings={"console": "off"})
+def no_room(self, producer):
+    raise trackd.CommError("no room")
+WriterContext.make_spool = no_room
+if os.fork() == 0:
+    run.log({"a": 1})
+    run.summary["b"] = 1
+    run.finish()
+    print("went on", flush=True)
+    os._exit(0)
+os.wait()
+run.finish()
+"""
+    )
+    assert "went on" in ended.stdout, ended.stderr
+
+
+def test_a_signal_handler_may_log_and_finish(agent: SmallAgent, script: Script) -> None:
+    ended = script(
+        """
+import faulthandler, signal, trackd
+faulthandler.dump_traceback_later(20, exit=True)
+run = trackd.init(project="p", settings={"console": "off"})
+count = 0
+def handler(*_):
+    global count
+    count += 1
+    if not run.is_finished:
+        run.log({"from_handler": count})
+        run.config.update({f"k{count % 7}": 1}, allow_val_change=True)
+    if count == 100:
+        run.finish()
+    else:
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.002)
+try:
+    while True:
+        run.log({"a": 1, "new": {"x": 1}})
+except trackd.UsageError:
+    pass
+print("finished", run.is_finished)
+"""
+    )
+    assert ended.stdout.split() == ["finished", "True"], ended.stderr
+
+
+def test_a_listener_that_fails_does_not_break_the_output(place: Path, script: Script) -> None:
+    ended = script(
+        """
+import subprocess
+from trackd.console.descriptors import DescriptorFeed
+feed, heard = DescriptorFeed(), []
+def fail(*_): raise RuntimeError("a bug")
+def hear(time_s, stream, text): heard.append(text)
+feed.join(fail)
+feed.join(hear)
+for n in range(3):
+    subprocess.run(["echo", f"line {n}"], check=True)
+feed.leave(hear)
+feed.leave(fail)
+print("".join(heard).split() == ["line", "0", "line", "1", "line", "2"])
+"""
+    )
+    assert ended.stdout.splitlines() == ["line 0", "line 1", "line 2", "True"], ended.stderr
+    assert ended.stderr == ""
+
+
+def test_redirection_gives_way_where_no_thread_is_to_be_had(place: Path, script: Script) -> None:
+    ended = script(
+        """
+import os, threading
+from trackd.console.descriptors import DescriptorFeed
+start = threading.Thread.start
+def refuse(self): raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+before = len(os.listdir("/proc/self/fd"))
+try:
+    DescriptorFeed().join(lambda *_: None)
+except OSError as error:
+    print(error, len(os.listdir("/proc/self/fd")) - before)
+"""
+    )
+    assert ended.stdout == "can't start new thread 0\n", ended.stderr

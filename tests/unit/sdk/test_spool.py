@@ -290,14 +290,28 @@ def test_what_a_signal_handler_recorded_stays_although_the_handler_raised(
     spool = open_small(tmp_path)
     checksum = zlib.crc32
 
-    def interrupted(data: bytes, start: int = 0) -> int:
-        monkeypatch.setattr(spool_module.zlib, "crc32", checksum)
-        assert spool.append(Kind.ROW, b"from the handler")
-        raise KeyboardInterrupt
+    ended: list[bool] = []
 
-    monkeypatch.setattr(spool_module.zlib, "crc32", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        spool.append(Kind.ROW, b"never returned")
-    assert stored(tmp_path) == [(1, Kind.ROW, b"from the handler")]
-    assert spool.append(Kind.ROW, b"next")
-    assert [payload for _, _, payload in stored(tmp_path)] == [b"from the handler", b"next"]
+    class Interrupted:
+        @staticmethod
+        def crc32(*arguments: Any) -> int:
+            if not ended:
+                ended.append(True)
+                spool.append(Kind.ROW, b"from the handler")
+                spool.settle()
+                spool.append(Kind.EXIT, b"the end")
+                spool.close(delete=delete)
+            return real(*arguments)
+
+    spool.append(Kind.ROW, b"before")
+    monkeypatch.setattr(spool_module, "zlib", Interrupted)
+    spool.append(Kind.ROW, b"interrupted")
+    assert not spool.append(Kind.ROW, b"after the end")
+    if delete:
+        assert not folder.exists()
+    else:
+        assert [payload for _, _, payload in stored(folder)] == [
+            b"before",
+            b"from the handler",
+            b"the end",
+        ]
