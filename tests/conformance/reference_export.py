@@ -309,14 +309,18 @@ def export(run_dir: Path) -> dict[str, Any] | None:
 
 
 def compare(script: Path, keep: Path) -> int:
-    """Run a script under both modules, show the differences, return their exit status."""
+    """Run a script under both modules at once, show the differences, return their exit status."""
     ours = f"{Path(sys.executable).with_name('trackd')} export --json"
     theirs = f"{sys.executable} {Path(__file__)}"
+    runs: list[subprocess.Popen[bytes]] = []
     for module, command in (("wandb", theirs), ("trackd", ours)):
         options = ["--module", module, "--prefix", module, "--export", command]
         out = ["--out", str(keep / f"{module}.json"), "--keep", str(keep / module)]
         runner = [sys.executable, str(CONFORMANCE / "run_case.py"), str(script)]
-        subprocess.run([*runner, *options, *out], check=True)
+        runs.append(subprocess.Popen([*runner, *options, *out]))
+    statuses = [run.wait() for run in runs]
+    if any(statuses):
+        return 1
     found = [sys.executable, str(CONFORMANCE / "compare.py")]
     documents = [str(keep / "wandb.json"), str(keep / "trackd.json")]
     return subprocess.run([*found, *documents], check=False).returncode

@@ -123,7 +123,7 @@ async def read_summary(
     for writer in chosen:
         state = await state_now(writer, context)
         if state is not None:
-            tree.merge_all(summary, state.summary)
+            tree.merge_all(summary, state.shown.readable())
             step = state.step
     return encode_json(summary), step
 

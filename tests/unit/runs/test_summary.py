@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.frames import apply, row, start
 
-from trackd_agent.runs.state.summary import Statistics
+from trackd_agent.runs.state.summary import Statistics, Summary
 from trackd_agent.runs.state.writer_state import WriterState
 from trackd_proto.records import MetricDefinition, SummaryUpdate
 
@@ -152,3 +152,13 @@ def test_values_count_the_same_one_by_one_and_as_a_column(values: list[Any], cut
         if part:
             together.add_all(part)
     assert repr(singly) == repr(together)
+
+
+def test_a_script_reads_neither_silent_metrics_nor_those_that_are_none_by_now() -> None:
+    summary = Summary()
+    summary.configure(("silent",), [], none=True)
+    summary.take_row({"silent": 1, "gone": 1, "kept": 1})
+    summary.update(SummaryUpdate(set=[(["silent"], 5), (["nothing"], None)]))
+    summary.take_row({"gone": None})
+    assert summary.readable() == {"kept": 1}
+    assert summary.value() == {"silent": 5, "gone": 1, "kept": 1, "nothing": None}

@@ -193,6 +193,17 @@ class Summary:
         self.settle()
         return tree.plain(self._shown)
 
+    def readable(self) -> dict[str, Any]:
+        """Return what a script reads: without metrics that show nothing or are None by now.
+
+        What is uploaded keeps these: the value of before, or one that was written explicitly.
+        """
+        shown = self.value()
+        empty = (p for p, s in self._statistics.items() if s.has_first and s.last is None)
+        for path in (*self._silent, *(path for path in empty if path not in self._kinds)):
+            tree.remove(shown, path)
+        return shown
+
     def to_state(self) -> list[Any]:
         """Return what `from_state` needs."""
         self.settle()

@@ -69,9 +69,9 @@ class WriterState:
         self.runtime_s = 0.0
         self._rows = RowMerger(start.first_step)
         self.sample = HistorySample()
-        self._summary = Summary()
+        self.shown = Summary()
         for name, value in start.summary.items():
-            self._summary.put((name,), value)
+            self.shown.put((name,), value)
         self._config = ConfigTree(start.config)
         self._console = console_class(start)(start.label)
         self._updates = Updates(config_changed=True, facts_changed=True)
@@ -118,7 +118,7 @@ class WriterState:
     @property
     def summary(self) -> dict[str, Any]:
         """The summary as rows closed so far make it."""
-        return self._summary.value()
+        return self.shown.value()
 
     @property
     def pending_bytes(self) -> int:
@@ -145,8 +145,8 @@ class WriterState:
         """Return what changed since the last call."""
         updates, self._updates = self._updates, Updates()
         updates.console = self._console.take()
-        if self._summary.changed:
-            self._summary.changed = False
+        if self.shown.changed:
+            self.shown.changed = False
             text = self._encode_summary()
             if len(text) <= self._max_line_bytes:
                 updates.summary = text
@@ -188,7 +188,7 @@ class WriterState:
     def _emit(self, data: tree.Tree, *, flat: bool) -> None:
         if self.metrics:
             for path, definition in self.metrics.prepare(data, flat=flat):
-                self._summary.configure(path, definition.kinds, none=definition.no_summary)
+                self.shown.configure(path, definition.kinds, none=definition.no_summary)
         line = encode_json(data)
         if len(line) > self._max_line_bytes:
             self._count("line_too_long")
@@ -199,9 +199,9 @@ class WriterState:
             )
             return
         if flat:
-            self._summary.take_plain_row(data)
+            self.shown.take_plain_row(data)
         else:
-            self._summary.take_row(data)
+            self.shown.take_row(data)
         self.sample.add(data)
         self._updates.history.append(line)
         self._updates.pending_bytes += len(line)
@@ -211,13 +211,13 @@ class WriterState:
         self._updates.config_changed = True
 
     def _apply_summary(self, record: records.SummaryUpdate) -> None:
-        self._summary.update(record)
+        self.shown.update(record)
 
     def _apply_metric(self, record: records.MetricDefinition) -> None:
         definition = self.metrics.define(record)
         if not record.name.endswith("*"):
             path = metric_path(record.name)
-            self._summary.configure(path, definition.kinds, none=definition.no_summary)
+            self.shown.configure(path, definition.kinds, none=definition.no_summary)
         self._updates.config_changed = True
 
     def _apply_run(self, record: records.RunUpdate) -> None:
@@ -274,7 +274,7 @@ class WriterState:
             return  # what the writer said itself counts
         self.runtime_s = max(self.runtime_s, record.runtime_s)
         self.exit = self._updates.exit = record
-        self._summary.put(("_runtime",), int(self.runtime_s))
+        self.shown.put(("_runtime",), int(self.runtime_s))
 
     def _apply_gap(self, record: records.Gap) -> None:
         self._count(record.reason, record.count)
@@ -311,7 +311,7 @@ class WriterState:
                 self.dropped,
                 self.runtime_s,
                 self._rows.to_state(),
-                [self._summary.changed, self._summary.to_state()],
+                [self.shown.changed, self.shown.to_state()],
                 self._config.to_state(),
                 self._console.to_state(),
                 self._updates,
@@ -341,8 +341,8 @@ class WriterState:
         state.dropped = dropped
         state.runtime_s = runtime_s
         state._rows = RowMerger.from_state(rows)
-        state._summary = Summary.from_state(summary[1])
-        state._summary.changed = summary[0]
+        state.shown = Summary.from_state(summary[1])
+        state.shown.changed = summary[0]
         state._config = ConfigTree.from_state(config)
         state._console = console_class(state.start).from_state(console)
         state._updates = msgspec.convert(updates, Updates)
