@@ -21,7 +21,7 @@ from trackd.sending.agent_link import AgentCallError, AgentLink
 from trackd_proto.v1 import run_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from trackd.recording.spool import Spool
     from trackd.sending.agent_link import RecordsCall
@@ -384,11 +384,7 @@ class Sender:
         if dropped > self._dropped_shown and time.monotonic() >= self._next_drop_warning_s:
             self._next_drop_warning_s = time.monotonic() + _DROP_WARNING_S
             self._dropped_shown = dropped
-            reasons = ", ".join(f"{n} {why}" for why, n in self._spool.dropped.items())
-            self._terminal.warn(
-                f"{dropped} records were dropped so far ({reasons}): free disk space, raise "
-                "spool_max_bytes, or look at `trackd status`"
-            )
+            self._terminal.warn(_text_of_drops(self._spool.dropped))
 
     # --- the receiver ------------------------------------------------------------------------
 
@@ -440,3 +436,11 @@ def _show(notice: run_pb2.Notice, terminal: Terminal) -> None:
         terminal.warn_once(notice.text)
     else:
         terminal.info(notice.text)
+
+
+def _text_of_drops(dropped: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{count} {why}" for why, count in dropped.items())
+    return (
+        f"{sum(dropped.values())} records were dropped so far ({reasons}): free disk space, raise "
+        "spool_max_bytes, or look at `trackd status`"
+    )
