@@ -188,9 +188,8 @@ class Sender:
         last_seq = self._spool.last_seq
         if last_seq - self.acked_seq > _DIGEST_FRAMES or not self.wait_acked(last_seq, acks_s):
             return None
-        link = self._link
         try:
-            return link.read_digest(request, timeout_s) if link else None
+            return link.read_digest(request, timeout_s) if (link := self._link) else None
         except AgentCallError as error:
             _log.info("reading the digest failed: %s", error)
             return None
