@@ -1,5 +1,6 @@
 # Warnings about values that are lines of the console: images, videos, tables; labels of files.
 import os
+import time
 
 import numpy as np
 
@@ -31,4 +32,8 @@ for number, label in enumerate(("a:b*c", ".", "..", " x ", ".a", "a.", "\u3000a"
     print("hello")
     folder = run.dir
     run.finish()
-    obs(label, sorted(name for name in os.listdir(folder) if name.startswith("output")))
+    names, tries = [], 100  # an agent may write the file right after the end of the run
+    while not names and tries:
+        names, tries = [name for name in os.listdir(folder) if name.startswith("output")], tries - 1
+        time.sleep(0 if names else 0.1)
+    obs(label, names)
