@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trackd_agent.monitor.readers import Readers
-    from trackd_agent.monitor.subject import Target
+    from trackd_agent.monitor.subject import Subject, Target
 
 
 class NoDataError(Exception):
@@ -34,14 +34,30 @@ class Reading(NamedTuple):
     per: float = 0.0
 
 
+class Event(NamedTuple):
+    """Something that happened to a device, once: a mark on the timeline of the runs it concerns.
+
+    `key` and `value` follow the keys of metrics (`gpu.0.xid` = 79), so that a chart can show it.
+    """
+
+    name: str  # what kind of thing: "xid", "ecc", "throttled", "lost", …
+    text: str  # one sentence for people
+    key: str
+    value: float
+
+
 @dataclass(slots=True)
 class Readings:
     """What one collector found in one tick."""
 
     shared: list[Reading] = field(default_factory=list[Reading])
     by_subject: dict[str, list[Reading]] = field(default_factory=dict[str, list[Reading]])
+    #: What happened since the collector's last tick: (whom it concerns; None: every subject, what).
+    events: list[tuple[str | None, Event]] = field(default_factory=list[tuple[str | None, Event]])
     #: Parts that could not be read while others could; each text is logged once.
     problems: list[str] = field(default_factory=list[str])
+    #: What `describe` or `describe_for` returns has changed.
+    is_described_anew: bool = False
 
     def now(self, key: str, amount: float, target: Target | None = None) -> None:
         """Report a value as it is; without a target it concerns every subject."""
@@ -57,9 +73,19 @@ class Readings:
         """Report two counters of which subjects see the ratio of the growths since last time."""
         self._add(Reading(key, Meaning.OVER_INTERVAL, amount, per), target)
 
+    def event(
+        self, name: str, text: str, key: str, value: float, target: Target | None = None
+    ) -> None:
+        """Report something that happened; without a target it concerns every subject."""
+        self.events.append((target.key if target else None, Event(name, text, key, value)))
+
     def problem(self, text: str) -> None:
         """Report that a part of the source could not be read."""
         self.problems.append(text)
+
+    def describe_again(self) -> None:
+        """Have `describe` and `describe_for` asked again: other devices, or other series."""
+        self.is_described_anew = True
 
     def _add(self, reading: Reading, target: Target | None) -> None:
         if target is None:
@@ -76,6 +102,39 @@ class Collector(Protocol):
 
         Raises:
             NoDataError: The machine has no such source.
+        """
+        ...
+
+
+@runtime_checkable
+class DescribesMachine(Protocol):
+    """A collector that knows what its devices are; the method is optional.
+
+    Asked in a worker thread, maybe while `collect` runs in another: readers stand that. Asked
+    once in the life of the agent, and again when the collector has data after having had none.
+    """
+
+    def describe(self) -> dict[str, Any]:
+        """Return its part of every run's environment, named as in `wandb-metadata.json`.
+
+        Raises:
+            NoDataError: The machine has no such device.
+        """
+        ...
+
+
+@runtime_checkable
+class DescribesSubject(Protocol):
+    """A collector that knows something that depends on what a subject asked for; optional too.
+
+    Asked for each subject, and again when the collector calls `Readings.describe_again`.
+    """
+
+    def describe_for(self, subject: Subject) -> dict[str, Any]:
+        """Return its part of one run's environment, named as in `wandb-metadata.json`.
+
+        Raises:
+            NoDataError: There is nothing of the kind that the subject asked for.
         """
         ...
 

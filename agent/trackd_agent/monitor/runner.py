@@ -6,6 +6,7 @@ thread is left behind, and until that returns the collector is skipped, so threa
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -56,8 +57,16 @@ class CollectorRunner:
         self._readers = readers
         self._limiter = limiter
         self._collector: Collector | None = None
+        self._making = threading.Lock()
         self._running = False
+        #: Grows whenever what the collector says about the machine may have changed.
+        self.news = 0
         self._problems: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """Return the name of the collector."""
+        return self.state.name
 
     async def tick(self, targets: Sequence[Target], deadline_s: float) -> Readings:
         """Return the collector's readings, empty where it has none; only cancellation raises."""
@@ -68,7 +77,7 @@ class CollectorRunner:
         started_s = time.monotonic()
         try:
             readings = await self._in_thread(targets, deadline_s)
-            self.state = replace(self.state, success=True, no_data=False, reason="")
+            self._succeeded(readings)
         except NoDataError as reason:
             self._no_data(reason)
             readings = Readings()
@@ -96,11 +105,21 @@ class CollectorRunner:
 
     def _collect(self, targets: Sequence[Target]) -> Readings:
         try:
-            if self._collector is None:
-                self._collector = self._registration.make(self._readers)
-            return self._collector.collect(targets)
+            return self.collector().collect(targets)
         finally:
             self._running = False  # also when nobody waits any more
+
+    def collector(self) -> Collector:
+        """Return the collector; makes it at the first call, which may block."""
+        with self._making:
+            if self._collector is None:
+                self._collector = self._registration.make(self._readers)
+            return self._collector
+
+    def _succeeded(self, readings: Readings) -> None:
+        if self.state.no_data or not self.state.success or readings.is_described_anew:
+            self.news += 1
+        self.state = replace(self.state, success=True, no_data=False, reason="")
 
     def _no_data(self, reason: NoDataError) -> None:
         if not self.state.no_data:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import structlog
 from anyio import to_thread
 
 from trackd_agent.monitor.contract import Readings
+from trackd_agent.monitor.describing import Describer
 from trackd_agent.monitor.readers import Readers
 from trackd_agent.monitor.registry import REGISTRATIONS, choose
 from trackd_agent.monitor.runner import CollectorRunner, CollectorState
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from trackd_agent.monitor.config import MonitorConfig
     from trackd_agent.monitor.contract import Registration
+    from trackd_agent.monitor.describing import DescriptionSink
     from trackd_agent.monitor.subject import Subject
 
     #: Takes wall-clock time (seconds since 1970) and values by key, on the event loop.
@@ -87,6 +89,7 @@ class Monitor:
         chosen = choose(registrations, config.collectors) if config.enabled else []
         limiter = anyio.CapacityLimiter(max(1, len(chosen)))
         self._runners = [CollectorRunner(each, self._readers, limiter) for each in chosen]
+        self._describer = Describer(self._runners)
         self._watches: list[_Watch] = []
         self._changed = anyio.Event()
         self._tasks: TaskGroup | None = None
@@ -121,6 +124,30 @@ class Monitor:
 
         return Subscription(cancel)
 
+    async def describe(self, subject: Subject) -> dict[str, Any]:
+        """Return what is known of this machine: a part of a run's environment.
+
+        Waits for the slowest collector, up to the deadline of `describing`; only cancellation
+        raises.
+        """
+        return await self._describer.describe(subject)
+
+    def follow_description(self, subject: Subject, sink: DescriptionSink) -> Subscription:
+        """Hand a description to `sink` on the event loop, soon and whenever it has changed."""
+        scope = anyio.CancelScope()
+
+        async def follow() -> None:
+            with scope:
+                try:
+                    await self._describer.follow(subject, sink)
+                except Exception:  # noqa: BLE001
+                    # Seam: a follower that cannot take it must not stop the rest.
+                    _log.exception("description_not_taken", subject=subject.key)
+
+        if self._tasks is not None:
+            self._tasks.start_soon(follow, name=f"describe {subject.key}")
+        return Subscription(scope.cancel)
+
     def status(self) -> list[CollectorState]:
         """Return how each collector has done so far."""
         return [runner.state for runner in self._runners]
@@ -149,6 +176,7 @@ class Monitor:
         for watch in due:
             if watch in self._watches:  # not cancelled meanwhile
                 self._deliver(watch, time_s, found.values())
+        self._describer.look_for_news()
 
     async def _collect(
         self,
