@@ -49,7 +49,7 @@ class Machine:
 
     @property
     def config(self) -> MonitorConfig:
-        return MonitorConfig(proc_root=self.proc, sys_root=self.sys)
+        return MonitorConfig(proc_root=self.proc, sys_root=self.sys, library_path="")
 
     def target(self, pid: int = 42, disk_paths: tuple[str, ...] = (), tree: bool = False) -> Target:
         subject = Subject(

@@ -22,3 +22,8 @@ class MonitorConfig(BaseModel):
     )
     proc_root: Path = Field(default=Path("/proc"), description="Where procfs is mounted.")
     sys_root: Path = Field(default=Path("/sys"), description="Where sysfs is mounted.")
+    library_path: str | None = Field(
+        default=None,
+        description="Folders, separated by colons, that hold the libraries of device vendors; "
+        "by default they are found as the system's loader does.",
+    )

@@ -110,7 +110,11 @@ class Monitor:
         if self._tasks is None:
             return None
         self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, traceback)
+        try:
+            return await self._tasks.__aexit__(kind, error, traceback)
+        finally:
+            with anyio.CancelScope(shield=True):  # bounded: see `ProbeReader.close`
+                await to_thread.run_sync(self._readers.close)
 
     def subscribe(self, subject: Subject, sink: Sink) -> Subscription:
         """Sample a subject from now on; `sink` is called on the event loop after each sample."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from trackd_agent.monitor.readers.cgroup import CgroupReader
 from trackd_agent.monitor.readers.host import HostReader
+from trackd_agent.monitor.readers.library import Libraries
+from trackd_agent.monitor.readers.probe import ProbeReader
 from trackd_agent.monitor.readers.process import ProcessReader
 from trackd_agent.monitor.subject import Target
 
@@ -27,15 +29,31 @@ class Readers:
     host: HostReader
     process: ProcessReader
     cgroup: CgroupReader
+    nvidia: ProbeReader
 
     @classmethod
     def of(cls, config: MonitorConfig) -> Readers:
         """Return readers below the configured roots."""
+        libraries = Libraries(config.library_path)
         return cls(
             host=HostReader(config.sys_root),
             process=ProcessReader(config.proc_root),
             cgroup=CgroupReader(config.proc_root),
+            nvidia=ProbeReader(
+                "nvidia",
+                environment=libraries.environment,
+                missing=lambda: (
+                    ""
+                    if libraries.find("libnvidia-ml.so.1")
+                    else "no NVIDIA driver: there is no libnvidia-ml.so.1"
+                ),
+            ),
         )
+
+    def close(self) -> None:
+        """End every process that a reader keeps; the readers refuse to read from now on."""
+        for reader in (self.nvidia,):
+            reader.close()
 
     def target(self, subject: Subject) -> Target:
         """Return the subject with the facts that hold until its end."""
