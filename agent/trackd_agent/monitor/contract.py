@@ -46,26 +46,12 @@ class Event(NamedTuple):
     value: float
 
 
-class Event(NamedTuple):
-    """Something that happened to a device, once: a mark on the timeline of the runs it concerns.
-
-    `key` and `value` follow the keys of metrics (`gpu.0.xid` = 79), so that a chart can show it.
-    """
-
-    name: str  # what kind of thing: "xid", "ecc", "throttled", "lost", …
-    text: str  # one sentence for people
-    key: str
-    value: float
-
-
 @dataclass(slots=True)
 class Readings:
     """What one collector found in one tick."""
 
     shared: list[Reading] = field(default_factory=list[Reading])
     by_subject: dict[str, list[Reading]] = field(default_factory=dict[str, list[Reading]])
-    #: What happened since the collector's last tick: (whom it concerns; None: every subject, what).
-    events: list[tuple[str | None, Event]] = field(default_factory=list[tuple[str | None, Event]])
     #: What happened since the collector's last tick: (whom it concerns; None: every subject, what).
     events: list[tuple[str | None, Event]] = field(default_factory=list[tuple[str | None, Event]])
     #: Parts that could not be read while others could; each text is logged once.
@@ -86,12 +72,6 @@ class Readings:
     ) -> None:
         """Report two counters of which subjects see the ratio of the growths since last time."""
         self._add(Reading(key, Meaning.OVER_INTERVAL, amount, per), target)
-
-    def event(
-        self, name: str, text: str, key: str, value: float, target: Target | None = None
-    ) -> None:
-        """Report something that happened; without a target it concerns every subject."""
-        self.events.append((target.key if target else None, Event(name, text, key, value)))
 
     def event(
         self, name: str, text: str, key: str, value: float, target: Target | None = None
