@@ -48,6 +48,7 @@ class Kind(enum.IntEnum):
     TENSORBOARD = 15
     FOLLOWED = 16
     GUEST = 17
+    EVENT = 18
 
 
 class Start(msgspec.Struct, array_like=True, frozen=True):
@@ -178,6 +179,16 @@ class Stats(msgspec.Struct, array_like=True, frozen=True):
     values: dict[str, float]
 
 
+class Event(msgspec.Struct, array_like=True, frozen=True):
+    """Something that happened to the node or a device while a writer ran, as the agent saw it."""
+
+    time_s: Seconds
+    name: str  # what kind of thing: xid, oom_kill, throttled, …
+    text: str  # one sentence for people
+    key: str  # as in `Stats`
+    value: float
+
+
 class Alert(msgspec.Struct, array_like=True, frozen=True):
     """One `run.alert()` call."""
 
@@ -298,6 +309,7 @@ RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.TENSORBOARD: TensorboardLogs,
     Kind.FOLLOWED: Followed,
     Kind.GUEST: GuestRecords,
+    Kind.EVENT: Event,
 }
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from trackd_agent.monitor.config import MonitorConfig
-    from trackd_agent.monitor.contract import Registration
+    from trackd_agent.monitor.contract import Event, Registration
     from trackd_agent.monitor.describing import DescriptionSink
     from trackd_agent.monitor.subject import Subject
 
     #: Takes wall-clock time (seconds since 1970) and values by key, on the event loop.
     Sink = Callable[[float, dict[str, float]], None]
+    #: Takes wall-clock time and what happened since the subject's last sample, on the event loop.
+    EventSink = Callable[[float, list[Event]], None]
 
 _log = structlog.get_logger()
 
@@ -48,6 +50,7 @@ class _Watch:
     subject: Subject
     sink: Sink
     due_s: float
+    happened: EventSink | None = None
     series: Series = field(default_factory=Series)
     target: Target | None = None  # found at the first sample
 
@@ -116,9 +119,14 @@ class Monitor:
             with anyio.CancelScope(shield=True):  # bounded: see `ProbeReader.close`
                 await to_thread.run_sync(self._readers.close)
 
-    def subscribe(self, subject: Subject, sink: Sink) -> Subscription:
-        """Sample a subject from now on; `sink` is called on the event loop after each sample."""
-        watch = _Watch(subject, sink, due_s=self._clock())
+    def subscribe(
+        self, subject: Subject, sink: Sink, happened: EventSink | None = None
+    ) -> Subscription:
+        """Sample a subject from now on; `sink` is called on the event loop after each sample.
+
+        `happened` is called when there were events that concern the subject.
+        """
+        watch = _Watch(subject, sink, self._clock(), happened)
         self._watches.append(watch)
         self._changed.set()
 
@@ -180,6 +188,7 @@ class Monitor:
         for watch in due:
             if watch in self._watches:  # not cancelled meanwhile
                 self._deliver(watch, time_s, found.values())
+        self._announce(time_s, [event for each in found.values() for event in each.events])
         self._describer.look_for_news()
 
     async def _collect(
@@ -219,6 +228,17 @@ class Monitor:
         except Exception:  # noqa: BLE001
             # Seam: a subscriber that cannot take its sample (a full disk) must not stop the rest.
             _log.exception("stats_not_taken", subject=key)
+
+    def _announce(self, time_s: float, events: list[tuple[str | None, Event]]) -> None:
+        """Tell each subject what happened, also those that are not due: it is told only once."""
+        for watch in list(self._watches) if events else ():
+            mine = [event for key, event in events if key in (None, watch.subject.key)]
+            if not mine or watch.happened is None:
+                continue
+            try:
+                watch.happened(time_s, mine)
+            except Exception:  # noqa: BLE001 (seam: as for samples)
+                _log.exception("events_not_taken", subject=watch.subject.key)
 
     def _next_due_s(self, interval_s: float) -> float:
         """Return the first point of the interval's grid at least half an interval from now."""

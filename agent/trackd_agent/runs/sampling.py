@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trackd_agent.monitor import Monitor
+    from trackd_agent.runs.monitored import Monitored
     from trackd_proto.records import Start
 
 
@@ -20,9 +21,12 @@ def subscribe(
     pid: int,
     start: Start,
     default_interval_s: float,
-    sink: Callable[[float, dict[str, float]], None],
+    listener: Monitored,
 ) -> Callable[[], None] | None:
-    """Let a sink have the metrics that a writer wants; return what ends it (None: wants none)."""
+    """Let a listener hear what a writer wants of the monitor; return what ends it (None: nothing).
+
+    What happens to devices is only of interest to those who also want metrics.
+    """
     settings = start.settings
     if settings.get("x_disable_stats"):
         return None
@@ -37,7 +41,7 @@ def subscribe(
         track_process_tree=bool(settings.get("x_stats_track_process_tree")),
         use_cgroup=not settings.get("x_stats_no_cgroup"),
     )
-    return monitor.subscribe(subject, sink).cancel
+    return monitor.subscribe(subject, listener.take_sample, listener.take_events).cancel
 
 
 def _positive_int(value: object) -> int:

@@ -12,10 +12,11 @@ import anyio
 import msgspec
 import structlog
 
-from trackd_agent.core.errors import AgentError, JournalFull
+from trackd_agent.core.errors import JournalFull
 from trackd_agent.journal import Journal, Receipt
 from trackd_agent.runs import liveness, sampling, spool
 from trackd_agent.runs.carriers import Carriers
+from trackd_agent.runs.monitored import Monitored
 from trackd_agent.runs.noted.event_files import EventFiles, folders_in
 from trackd_agent.runs.noted.guests import Guests
 from trackd_proto import records
@@ -69,6 +70,7 @@ class Writer:
         self.leaving_seq = 0
         self._context = context
         self._stop_sampling: Callable[[], None] | None = None
+        self._monitored = Monitored(self.record, facts.label)
         config = context.rooms.journal
         self.journal = Journal.open(folder, facts.producer, facts.run_hash, config)
         own_folder = folder.with_name(folder.name + AGENT_SUFFIX)
@@ -266,19 +268,14 @@ class Writer:
                 self.facts.pid,
                 self.start,
                 self._context.config.stats_interval_s,
-                self._take_sample,
+                self._monitored,
             )
 
     def _unsubscribe(self) -> None:
         if self._stop_sampling is not None:
             self._stop_sampling()
             self._stop_sampling = None
-
-    def _take_sample(self, time_s: float, values: dict[str, float]) -> None:
-        try:
-            self.record(records.Kind.STATS, records.Stats(time_s, values))
-        except AgentError as error:  # a sample is no row: the next one will do
-            log.warning("sample_not_journalled", label=self.label, problem=error.message)
+            self._monitored.settle()
 
     # -- the end ---------------------------------------------------------------------------
 

@@ -13,6 +13,13 @@ HISTORY_FILE: Final = "wandb-history.jsonl"
 EVENTS_FILE: Final = "wandb-events.jsonl"
 SUMMARY_FILE: Final = "wandb-summary.json"
 CONSOLE_FILE: Final = "output.log"
+#: Ours: keys of those lines of `EVENTS_FILE` that say what happened to a device (an Xid, a process
+#: killed for memory) instead of carrying a sample: what kind of thing, and a sentence for people.
+EVENT_NAME: Final = "_event"
+EVENT_TEXT: Final = "_text"
+#: Begins every key of `EVENTS_FILE` that is a metric, and what separates the writer's label.
+SYSTEM_PREFIX: Final = "system."
+LABEL_SEPARATOR: Final = "/l:"
 #: Ours: begins the file of a writer's rows whose step went back, which the history cannot carry;
 #: sent to servers that have the feature only.
 LATE_FILE_PREFIX: Final = "trackd-late-"

@@ -1,7 +1,8 @@
 """The run document: everything of a run as one JSON text, made piece by piece.
 
-Form: `conformance/README.md`, and two more keys, both in the form of `history`: `system`, the rows
-of system metrics, and `late_rows`, rows that came when their step was over.
+Form: `conformance/README.md`, and more keys: `events`, what happened to devices, and in the form of
+`history` `system`, the rows of system metrics, and `late_rows`, rows that came when their step was
+over.
 A million rows pass through in chunks; only one is in memory.
 """
 
@@ -9,12 +10,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from trackd_proto.wandb_http import EVENTS_FILE, HISTORY_FILE, OWN_FILES
-from trackd_server.domain import chunks, console, files, merge, run_records, runs
+from trackd_server.domain import chunks, console, files, happenings, merge, run_records, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,6 +55,10 @@ def pieces(connection: Connection, run: RunView, store: Files) -> Iterator[bytes
     yield from _separated(_rows_of(connection, late))
     yield b'], "system": ['
     yield from _separated(_rows(connection, run.row.id, EVENTS_FILE))
+    yield b'], "events": ['
+    yield from _separated(
+        json.dumps(asdict(event)).encode() for event in happenings.of_run(connection, run.row.id)
+    )
     yield b'], "console": ['
     yield from _separated(_console(connection, run.row.id))
     yield b"]}\n"

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from trackd_agent.monitor import Monitor, MonitorConfig, Subject
-from trackd_agent.monitor.contract import NoDataError, Readings, Registration
+from trackd_agent.monitor.contract import Event, NoDataError, Readings, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -270,3 +270,27 @@ async def test_the_keys_of_a_process_that_ended_vanish_and_the_others_stay() -> 
         (sample,) = (await inbox.wait("a", 1))[:1]
     assert "memory_percent" in sample
     assert not any(key == "cpu" or key.startswith("proc.cpu") for key in sample)
+
+
+async def test_what_happens_reaches_everybody_at_once_and_what_concerns_one_only_that() -> None:
+    def happen(tick: int, found: Readings) -> None:
+        found.now("a", 1)
+        if tick == 3:
+            found.event("xid", "GPU 0 reports Xid 79.", "gpu.0.xid", 79)
+            found.events.append(("fast", Event("oom_kill", "killed", "proc.memory.oomKills", 1)))
+
+    inbox, heard = Inbox(), defaultdict[str, list[str]](list)
+
+    def hear(key: str) -> Callable[[float, list[Event]], None]:
+        return lambda time_s, events: heard[key].extend(event.name for event in events)
+
+    def refuse(time_s: float, events: list[Event]) -> None:
+        raise OSError("no space left")
+
+    async with Monitor(MonitorConfig(), [Scripted(happen).registration("a")]) as monitor:
+        monitor.subscribe(subject("full", 3600), inbox.sink("full"), refuse)
+        monitor.subscribe(subject("slow", 3600), inbox.sink("slow"), hear("slow"))
+        monitor.subscribe(subject("deaf", 3600), inbox.sink("deaf"))
+        monitor.subscribe(subject("fast", 0.1), inbox.sink("fast"), hear("fast"))
+        await inbox.wait("fast", 5)
+    assert heard == {"slow": ["xid"], "fast": ["xid", "oom_kill"]}

@@ -32,6 +32,7 @@ def test_a_time_that_no_calendar_has_is_refused(seconds: float) -> None:
         (Kind.ROW, [1.0, seconds, {}]),
         (Kind.CONSOLE, [seconds, 1, "text"]),
         (Kind.STATS, [seconds, {}]),
+        (Kind.EVENT, [seconds, "xid", "text", "gpu.0.xid", 79.0]),
         (Kind.EXIT, [0, 1.0, seconds]),
         (Kind.FOLLOWED, ["file", 1, "", [[1.0, seconds, {}]]]),
     ]

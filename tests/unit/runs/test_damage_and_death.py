@@ -309,9 +309,9 @@ async def test_the_stats_are_of_the_process_that_the_settings_name(
     seen: list[Subject] = []
     subscribe: Callable[..., Any] = Monitor.subscribe
 
-    def noted(self: Monitor, subject: Subject, sink: Any) -> Any:
+    def noted(self: Monitor, subject: Subject, *sinks: Any) -> Any:
         seen.append(subject)
-        return subscribe(self, subject, sink)
+        return subscribe(self, subject, *sinks)
 
     monkeypatch.setattr(Monitor, "subscribe", noted)
     async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:

@@ -98,6 +98,26 @@ def test_everything_of_one_writer_is_there(tmp_path: Path) -> None:
     assert doc["artifacts"] == []
 
 
+def test_what_happened_to_devices_is_there_and_samples_are_not(tmp_path: Path) -> None:
+    run_dir, _ = make_run(tmp_path)
+    noted = (
+        records.Stats(1001.0, {"cpu": 1.0}),
+        records.Event(1002.0, "xid", "GPU 0 reports Xid 79.", "gpu.0.xid", 79.0),
+    )
+    journal(run_dir, 7, start(run_dir=str(run_dir), label="r"), row({"a": 2}), EXIT)
+    write_segment(run_dir / "journal" / f"{layout.producer_name(7)}-agent", ~7 % 2**64, noted)
+    assert document(run_dir)["events"] == [
+        {
+            "timestamp": 1002.0,
+            "runtime": 2.0,
+            "name": "xid",
+            "text": "GPU 0 reports Xid 79.",
+            "key": "gpu.0.xid/l:r",
+            "value": 79.0,
+        }
+    ]
+
+
 def test_the_spool_completes_the_journal_and_nothing_counts_twice(tmp_path: Path) -> None:
     run_dir, data = make_run(tmp_path)
     first = start(run_dir=str(run_dir))

@@ -158,6 +158,26 @@ def test_the_label_of_a_shared_wandb_writer_is_found_in_its_lines(server: Servin
         assert [w.label for w in run_records.writers_of(connection, run.id)] == ['r"2', "rank_1"]
 
 
+def test_what_happened_to_devices_is_in_the_document(server: Serving) -> None:
+    server.upsert()
+    event = '{"system.gpu.0.xid/l:r":79,"_event":"xid","_text":"Xid 79","_wandb":true,'
+    event += '"_timestamp":1010.5,"_runtime":10.5}'
+    odd = '{"_event":"x","_timestamp":"now","system.a":NaN,"system.b":1}'
+    lines = [event, '{"system.cpu":1}', '{"_event":5}', '{"a":"\\"_event\\""}', '{"_event":', odd]
+    server.stream({"files": {"wandb-events.jsonl": {"offset": 0, "content": lines}}})
+    assert server.document()["events"] == [
+        {
+            "timestamp": 1010.5,
+            "runtime": 10.5,
+            "name": "xid",
+            "text": "Xid 79",
+            "key": "gpu.0.xid/l:r",
+            "value": 79,
+        },
+        {"timestamp": 0, "runtime": 0, "name": "x", "text": "", "key": "a", "value": None},
+    ]
+
+
 def test_console_lines_are_overwritten_by_number(server: Serving) -> None:
     def say(offset: int, *texts: str) -> None:
         lines = [json.dumps({"ts": "2026-01-01T00:00:00", "content": text}) for text in texts]

@@ -1,9 +1,10 @@
 """The run document: everything that a run recorded, as one JSON-like object.
 
 Its form is that of the conformance data (`run`, `config`, `summary`, `history`, `metrics`,
-`files`, `console`, `artifacts`, `alerts`). It is made by replaying the writers' frames through
-`WriterState`, so it shows what would be uploaded. With several writers, rows and console lines
-of each stay in order, writers by label, and rows carry `_label`.
+`files`, `console`, `artifacts`, `alerts`), and `events`: what happened to devices. It is made by
+replaying the writers' frames through `WriterState`, so it shows what would be uploaded. With
+several writers, rows and console lines of each stay in order, writers by label, and rows carry
+`_label`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackd_agent.runs.folders import families, logged_artifacts
 from trackd_agent.runs.folders.saved_files import list_files
-from trackd_agent.runs.state import tree
+from trackd_agent.runs.state import system_lines, tree
 from trackd_agent.runs.state.config_tree import RESERVED
 from trackd_agent.runs.state.metrics import MetricDefinitions
 from trackd_agent.runs.state.writer_state import WriterState
@@ -44,6 +45,8 @@ class Replay:
     policies: dict[str, str] = field(default_factory=dict[str, str])
     artifacts: list[ArtifactLogged] = field(default_factory=list[ArtifactLogged])
     alerts: list[Alert] = field(default_factory=list[Alert])
+    #: Lines about what happened to devices.
+    events: list[str] = field(default_factory=list[str])
     preempting: bool = False
     is_alive: bool = False
 
@@ -59,6 +62,7 @@ class Replay:
         self.policies.update((saved.path, saved.policy) for saved in updates.files)
         self.artifacts += updates.artifacts
         self.alerts += updates.alerts
+        self.events += updates.events
         self.preempting |= updates.preempting
 
 
@@ -119,6 +123,12 @@ def run_document(replays: list[Replay], files_dir: Path | None) -> dict[str, Any
             {"title": a.title, "text": a.text, "level": a.level, "wait_ms": a.wait_ms}
             for writer in writers
             for a in writer.alerts
+        ],
+        "events": [
+            event
+            for writer in writers
+            for line in writer.events
+            if (event := system_lines.described(line))
         ],
     }
 

@@ -3,8 +3,8 @@
 What the agent read from TensorBoard files (`Followed`) and what it took over from processes that
 record into the writer's run (`GuestRecords`) name the writer's record behind which they stand, and
 come right behind that, live and in every replay: the numbers of rows depend on it.
-System metrics may stand anywhere. All else that the agent noted comes behind the writer's own
-records that are there: an end that the agent recorded closes the open row.
+System metrics and events of devices may stand anywhere. All else that the agent noted comes behind
+the writer's own records that are there: an end that the agent recorded closes the open row.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: What has its place among the writer's own records.
 ANCHORED = frozenset({Kind.FOLLOWED, Kind.GUEST})
+#: What has no place: it changes nothing but its own lines.
+_FREE = frozenset({Kind.STATS, Kind.EVENT})
 _NO_LIMIT = 2**63
 
 
@@ -60,7 +62,7 @@ class Tandem:
         # In this order: what the agent adds from now on stands behind what the rank has now.
         self._rank_ahead = self._rank_ahead or self._rank.read(max_bytes)
         self._agent_ahead = self._agent_ahead or self._agent.read(max_bytes)
-        if free := _leading_stats(self._agent_ahead):
+        if free := _leading_free(self._agent_ahead):
             del self._agent_ahead[: len(free)]
             return free
         at = self._find_anchored(max_bytes)
@@ -119,8 +121,8 @@ def _position(reader: JournalReader, ahead: list[Frame]) -> int:
     return ahead[0].seq - 1 if ahead else reader.position_seq
 
 
-def _leading_stats(frames: list[Frame]) -> list[Frame]:
-    count = next((i for i, frame in enumerate(frames) if frame.kind != Kind.STATS), len(frames))
+def _leading_free(frames: list[Frame]) -> list[Frame]:
+    count = next((i for i, frame in enumerate(frames) if frame.kind not in _FREE), len(frames))
     return frames[:count]
 
 

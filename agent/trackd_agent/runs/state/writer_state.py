@@ -14,7 +14,7 @@ import msgspec
 
 from trackd_agent.runs.console import console_class
 from trackd_agent.runs.digest import HistorySample
-from trackd_agent.runs.state import tree
+from trackd_agent.runs.state import system_lines, tree
 from trackd_agent.runs.state.config_tree import ConfigTree
 from trackd_agent.runs.state.metrics import MetricDefinitions, metric_path
 from trackd_agent.runs.state.rows import RowMerger, StepWentBack
@@ -85,8 +85,6 @@ class WriterState:
         """Derive what is not part of the state."""
         limit = self.start.settings.get("x_file_stream_max_line_bytes")
         self._max_line_bytes = limit if isinstance(limit, int) and limit > 0 else MAX_LINE_BYTES
-        label = self.start.label
-        self._event_suffix = f"/l:{label}" if label else ""
         self._appliers: dict[int, Callable[[Any], None]] = {
             Kind.CONFIG: self._apply_config,
             Kind.SUMMARY: self._apply_summary,
@@ -103,6 +101,7 @@ class WriterState:
             Kind.TENSORBOARD: lambda record: None,  # `event_files` reads the files
             Kind.FOLLOWED: self._apply_followed,
             Kind.GUEST: self._apply_guest,
+            Kind.EVENT: self._apply_event,
         }
 
     @property
@@ -237,13 +236,13 @@ class WriterState:
         self._updates.pending_bytes += self._console.write(record)
 
     def _apply_stats(self, record: records.Stats) -> None:
-        event: dict[str, Any] = {
-            f"system.{key}{self._event_suffix}": value for key, value in record.values.items()
-        }
-        event["_wandb"] = True
-        event["_timestamp"] = record.time_s
-        event["_runtime"] = record.time_s - self.start.time_s + self.start.earlier_runtime_s
-        line = encode_json(event)
+        self._add_event_line(system_lines.sample(record, self.start))
+
+    def _apply_event(self, record: records.Event) -> None:
+        self._add_event_line(system_lines.event(record, self.start))
+
+    def _add_event_line(self, content: dict[str, Any]) -> None:
+        line = encode_json(content)
         self._updates.events.append(line)
         self._updates.pending_bytes += len(line)
 

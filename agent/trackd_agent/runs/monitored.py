@@ -1,0 +1,120 @@
+"""What the monitor says about one writer becomes records in the agent's journal of it.
+
+Samples come by interval. Events of devices come when something breaks, and a sick device may
+report thousands: a budget bounds how many a run keeps, and what exceeds it is counted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from trackd_agent.core.errors import AgentError
+from trackd_proto.records import Event, Gap, Kind, Stats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import msgspec
+
+    from trackd_agent.monitor import Event as DeviceEvent
+
+log = structlog.get_logger()
+
+#: Events of one writer in the life of this agent, and how many may come at once and per second.
+MAX_EVENTS = 10_000
+MAX_BURST = 100
+EVENTS_PER_S = 1.0
+#: Why the rest is missing, in the run's counts of what was dropped.
+DROP_REASON = "too_many_device_events"
+#: The count of dropped ones is journalled (and told to the rank) so often at most.
+_SETTLE_S = 60.0
+_MAX_TEXT_CHARS = 1_000
+_MAX_NAME_CHARS = 200
+
+
+class EventBudget:
+    """How many events may still be kept: a bucket that fills by the second, and an end of all."""
+
+    def __init__(self, now_s: float) -> None:
+        self._left = MAX_EVENTS
+        self._tokens = float(MAX_BURST)
+        self._filled_s = now_s
+
+    def grant(self, wanted: int, now_s: float) -> int:
+        """Return how many of so many events may be kept now."""
+        filled = self._tokens + (now_s - self._filled_s) * EVENTS_PER_S
+        self._tokens, self._filled_s = min(float(MAX_BURST), filled), now_s
+        granted = min(wanted, int(self._tokens), self._left)
+        self._tokens -= granted
+        self._left -= granted
+        return granted
+
+
+class Monitored:
+    """Takes what the monitor says about one writer.
+
+    Args:
+        record: appends a record to the agent's journal of the writer; raises `AgentError`.
+        label: of the writer, for the log.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        record: Callable[[Kind, msgspec.Struct], None],
+        label: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._record = record
+        self._label = label
+        self._clock = clock
+        self._budget = EventBudget(clock())
+        self._dropped = 0
+        self._settled_s = -math.inf
+
+    def take_sample(self, time_s: float, values: dict[str, float]) -> None:
+        """Journal a sample; one that cannot be written is no row: the next one will do."""
+        try:
+            self._record(Kind.STATS, Stats(time_s, values))
+        except AgentError as error:
+            log.warning("sample_not_journalled", label=self._label, problem=error.message)
+
+    def take_events(self, time_s: float, events: list[DeviceEvent]) -> None:
+        """Journal what happened, as far as the budget goes; the rest is counted."""
+        finite = [event for event in events if math.isfinite(event.value)]
+        granted = self._budget.grant(len(finite), self._clock())
+        if granted and self._clock() - self._settled_s >= _SETTLE_S:
+            self.settle()
+        self._dropped += len(events) - granted
+        for event in finite[:granted]:
+            try:
+                self._record(Kind.EVENT, _as_record(time_s, event))
+            except AgentError as error:
+                self._dropped += 1
+                log.warning("event_not_journalled", label=self._label, problem=error.message)
+
+    def settle(self) -> None:
+        """Journal how many events were dropped since the last time."""
+        if not self._dropped:
+            return
+        try:
+            self._record(Kind.GAP, Gap(self._dropped, DROP_REASON))
+        except AgentError as error:  # counted with those that come next
+            log.warning("event_not_journalled", label=self._label, problem=error.message)
+        else:
+            self._dropped = 0
+            self._settled_s = self._clock()
+
+
+def _as_record(time_s: float, event: DeviceEvent) -> Event:
+    return Event(
+        time_s,
+        event.name[:_MAX_NAME_CHARS],
+        event.text[:_MAX_TEXT_CHARS],
+        event.key[:_MAX_NAME_CHARS],
+        event.value,
+    )
