@@ -26,10 +26,9 @@ def test_the_committed_code_is_what_the_protos_generate(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr.decode()
     fresh = {file.relative_to(tmp_path): file.read_text() for file in tmp_path.rglob("*.py*")}
-    folder = PROTO / "trackd_proto" / "v1"
     committed = {
         file.relative_to(PROTO): file.read_text()
-        for file in folder.iterdir()
+        for file in PROTO.rglob("*_pb2*")
         if file.name.endswith(OUTPUTS)
     }
     assert sorted(fresh) == sorted(committed)
