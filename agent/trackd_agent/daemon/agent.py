@@ -14,7 +14,7 @@ import structlog
 
 from trackd_agent.daemon.embedded import EmbeddedServer
 from trackd_agent.daemon.housekeeping import Housekeeping
-from trackd_agent.monitor import Monitor
+from trackd_agent.monitor import Lookout, Monitor
 from trackd_agent.rpc.admin_service import AdminService, ProcessFacts
 from trackd_agent.rpc.doorman import Doorman
 from trackd_agent.rpc.failures import FailureCounts
@@ -72,6 +72,7 @@ class Agent:
         self._embedded = EmbeddedServer(premises.data, server)
         self._upstreams = self._pool()
         self._monitor = Monitor(config.monitor)
+        self._lookout = Lookout(self._monitor, config.monitor.deadline_s)
         self._registry = RunRegistry(
             data_dir=premises.data,
             config=config.runs,
@@ -88,7 +89,7 @@ class Agent:
         self._rpc = RpcServer(
             private_path,
             RunService(self._registry, self._streams, config.rpc),
-            AdminService(self._registry, self._monitor, self),
+            AdminService(self._registry, self._monitor, self._lookout, self),
             config.rpc,
             self._failures,
         )

@@ -14,8 +14,18 @@ A new device is one new file in `collectors`, with one `COLLECTOR = Registration
 
 from trackd_agent.monitor.config import MonitorConfig
 from trackd_agent.monitor.contract import Event
+from trackd_agent.monitor.lookout import Lookout, NodeView
 from trackd_agent.monitor.runner import CollectorState
 from trackd_agent.monitor.sampler import Monitor, Subscription
 from trackd_agent.monitor.subject import Subject
 
-__all__ = ["CollectorState", "Event", "Monitor", "MonitorConfig", "Subject", "Subscription"]
+__all__ = [
+    "CollectorState",
+    "Event",
+    "Lookout",
+    "Monitor",
+    "MonitorConfig",
+    "NodeView",
+    "Subject",
+    "Subscription",
+]

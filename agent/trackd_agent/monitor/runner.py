@@ -29,6 +29,9 @@ _log = structlog.get_logger()
 _LOG_BASE = 10
 #: Distinct problems that are remembered (and so logged) for one collector.
 _MAX_PROBLEMS = 100
+#: How many of the last tick's problems its state shows, and how much of each.
+_SHOWN_PROBLEMS = 5
+_SHOWN_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,19 @@ class CollectorState:
     last_duration_s: float = 0.0
     total_duration_s: float = 0.0
     reason: str = ""  # why the last tick gave nothing
+    problems: tuple[str, ...] = ()  # parts that the last tick could not read, the first few
+    is_on: bool = True  # False: switched off by the configuration
+
+    @property
+    def word(self) -> str:
+        """The state in a word: `ok`, `no_data`, `failing`, `waiting` (never ran), `off`."""
+        if not self.is_on:
+            return "off"
+        if not self.ticks:
+            return "waiting"
+        if not self.success:
+            return "failing"
+        return "no_data" if self.no_data else "ok"
 
 
 class CollectorRunner:
@@ -92,6 +108,7 @@ class CollectorRunner:
             self.state,
             last_duration_s=duration_s,
             total_duration_s=self.state.total_duration_s + duration_s,
+            problems=tuple(text[:_SHOWN_CHARS] for text in readings.problems[:_SHOWN_PROBLEMS]),
         )
         self._log_problems(readings)
         return readings

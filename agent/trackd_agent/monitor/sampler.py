@@ -58,12 +58,18 @@ class _Watch:
 class Subscription:
     """A subject's place in the sampler; the subscriber cancels it when the rank ends."""
 
-    def __init__(self, cancel: Callable[[], None]) -> None:
+    def __init__(self, cancel: Callable[[], None], hurry: Callable[[], None] | None = None) -> None:
         self._cancel = cancel
+        self._hurry = hurry
 
     def cancel(self) -> None:
         """Stop sampling for this subject; again is harmless."""
         self._cancel()
+
+    def hurry(self) -> None:
+        """Sample it now, out of turn."""
+        if self._hurry is not None:
+            self._hurry()
 
 
 class Monitor:
@@ -92,6 +98,9 @@ class Monitor:
         chosen = choose(registrations, config.collectors) if config.enabled else []
         limiter = anyio.CapacityLimiter(max(1, len(chosen)))
         self._runners = [CollectorRunner(each, self._readers, limiter) for each in chosen]
+        self._off = [
+            CollectorState(each.name, is_on=False) for each in registrations if each not in chosen
+        ]
         self._describer = Describer(self._runners)
         self._watches: list[_Watch] = []
         self._changed = anyio.Event()
@@ -134,7 +143,15 @@ class Monitor:
             if watch in self._watches:
                 self._watches.remove(watch)
 
-        return Subscription(cancel)
+        def hurry() -> None:
+            watch.due_s = self._clock()
+            self._changed.set()
+
+        return Subscription(cancel, hurry)
+
+    def subjects(self) -> list[Subject]:
+        """Return who is sampled now."""
+        return [watch.subject for watch in self._watches]
 
     async def describe(self, subject: Subject) -> dict[str, Any]:
         """Return what is known of this machine: a part of a run's environment.
@@ -156,13 +173,15 @@ class Monitor:
                     # Seam: a follower that cannot take it must not stop the rest.
                     _log.exception("description_not_taken", subject=subject.key)
 
-        if self._tasks is not None:
+        if self._tasks is None:
+            sink({})  # nobody will ever look
+        else:
             self._tasks.start_soon(follow, name=f"describe {subject.key}")
         return Subscription(scope.cancel)
 
     def status(self) -> list[CollectorState]:
-        """Return how each collector has done so far."""
-        return [runner.state for runner in self._runners]
+        """Return how each collector has done so far, those that are switched off included."""
+        return [*(runner.state for runner in self._runners), *self._off]
 
     async def _run(self) -> None:
         while True:

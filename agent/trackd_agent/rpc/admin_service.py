@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trackd_agent.core.errors import InvalidRequest
-from trackd_agent.rpc import conversion
+from trackd_agent.rpc import conversion, node_messages
 from trackd_proto.v1 import admin_pb2, admin_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trackd_agent.monitor import CollectorState, Monitor
+    from trackd_agent.monitor import Lookout, Monitor
     from trackd_agent.runs.registry import RunRegistry
     from trackd_agent.upstream import UpstreamState
 
 _DEFAULT_FLUSH_S = 60.0
 _MAX_FLUSH_S = 3600.0
+_MAX_AGE_S = 3600.0
+#: However many look, the node is not read more often.
+_LEAST_AGE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,12 @@ class Process(Protocol):
 class AdminService(admin_pb2_grpc.AdminServiceServicer):
     """Serves operators and the command line."""
 
-    def __init__(self, registry: RunRegistry, monitor: Monitor, process: Process) -> None:
+    def __init__(
+        self, registry: RunRegistry, monitor: Monitor, lookout: Lookout, process: Process
+    ) -> None:
         self._registry = registry
         self._monitor = monitor
+        self._lookout = lookout
         self._process = process
 
     async def ListRuns(
@@ -100,10 +106,25 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             backlog_bytes=self._registry.backlog_bytes,
             dropped=facts.dropped,
             rss_bytes=facts.rss_bytes,
-            collectors=[_collector_status(each) for each in self._monitor.status()],
+            collectors=[node_messages.collector(each) for each in self._monitor.status()],
             runs=[conversion.run_status(run) for run in self._registry.runs()],
             idle_exit_in_s=facts.idle_exit_in_s,
         )
+
+    async def ReadNode(
+        self, request: admin_pb2.ReadNodeRequest, context: Any
+    ) -> admin_pb2.ReadNodeResponse:
+        """Read the node now."""
+        del context
+        if not 0 <= request.max_age_s <= _MAX_AGE_S:  # NaN is refused as well
+            raise InvalidRequest(
+                "INVALID_MAX_AGE",
+                f"max_age_s={request.max_age_s} must be 0 to {_MAX_AGE_S:g} seconds",
+                details={"field": "max_age_s", "value": str(request.max_age_s)},
+            )
+        view = await self._lookout.look(max(request.max_age_s, _LEAST_AGE_S))
+        runs = self._registry.runs(active_only=True)
+        return node_messages.response(view, runs, self._monitor.status())
 
     async def GetConfig(
         self, request: admin_pb2.GetConfigRequest, context: Any
@@ -149,16 +170,4 @@ def _upstream_status(state: UpstreamState) -> admin_pb2.UpstreamStatus:
         requests_ok=state.requests_ok,
         requests_failed=state.requests_failed,
         bytes_sent=state.bytes_sent,
-    )
-
-
-def _collector_status(state: CollectorState) -> admin_pb2.CollectorStatus:
-    working = "no_data" if state.no_data else "ok"
-    word = working if state.success else "failing"
-    return admin_pb2.CollectorStatus(
-        name=state.name,
-        state=word,
-        reason=state.reason,
-        duration_ms=state.last_duration_s * 1000,
-        failures=state.failures,
     )

@@ -26,7 +26,7 @@ from trackd_proto.v1 import common_pb2 as trackd__proto_dot_v1_dot_common__pb2
 from trackd_proto.v1 import run_pb2 as trackd__proto_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btrackd_proto/v1/admin.proto\x12\ttrackd.v1\x1a\x1ctrackd_proto/v1/common.proto\x1a\x19trackd_proto/v1/run.proto\"&\n\x0fListRunsRequest\x12\x13\n\x0b\x61\x63tive_only\x18\x01 \x01(\x08\"6\n\x10ListRunsResponse\x12\"\n\x04runs\x18\x01 \x03(\x0b\x32\x14.trackd.v1.RunStatus\"\x12\n\x10GetStatusRequest\"\xef\x03\n\x11GetStatusResponse\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x61gent_epoch\x18\x03 \x01(\x04\x12\x10\n\x08uptime_s\x18\x04 \x01(\x01\x12\x0f\n\x07sockets\x18\x05 \x03(\t\x12\x10\n\x08\x64\x61ta_dir\x18\x06 \x01(\t\x12,\n\tupstreams\x18\x07 \x03(\x0b\x32\x19.trackd.v1.UpstreamStatus\x12\x13\n\x0b\x63onnections\x18\x08 \x01(\r\x12\x15\n\rjournal_bytes\x18\t \x01(\x04\x12\x15\n\rbacklog_bytes\x18\n \x01(\x04\x12:\n\x07\x64ropped\x18\x0b \x03(\x0b\x32).trackd.v1.GetStatusResponse.DroppedEntry\x12\x11\n\trss_bytes\x18\x0c \x01(\x04\x12.\n\ncollectors\x18\r \x03(\x0b\x32\x1a.trackd.v1.CollectorStatus\x12\"\n\x04runs\x18\x0e \x03(\x0b\x32\x14.trackd.v1.RunStatus\x12\x1b\n\x0eidle_exit_in_s\x18\x0f \x01(\x01H\x00\x88\x01\x01\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x11\n\x0f_idle_exit_in_s\"\x92\x01\n\x0eUpstreamStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x13\n\x0brequests_ok\x18\x05 \x01(\x04\x12\x17\n\x0frequests_failed\x18\x06 \x01(\x04\x12\x12\n\nbytes_sent\x18\x07 \x01(\x04\"e\n\x0f\x43ollectorStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x04 \x01(\x01\x12\x10\n\x08\x66\x61ilures\x18\x05 \x01(\x04\"\x12\n\x10GetConfigRequest\";\n\x11GetConfigResponse\x12&\n\x06values\x18\x01 \x03(\x0b\x32\x16.trackd.v1.ConfigValue\":\n\x0b\x43onfigValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\"N\n\x0c\x46lushRequest\x12#\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRefH\x00\x88\x01\x01\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\x42\x06\n\x04_run\"8\n\rFlushResponse\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12\x15\n\rbacklog_bytes\x18\x02 \x01(\x04\"$\n\x0fShutdownRequest\x12\x11\n\timmediate\x18\x01 \x01(\x08\"\x12\n\x10ShutdownResponse2\xe4\x02\n\x0c\x41\x64minService\x12\x43\n\x08ListRuns\x12\x1a.trackd.v1.ListRunsRequest\x1a\x1b.trackd.v1.ListRunsResponse\x12\x46\n\tGetStatus\x12\x1b.trackd.v1.GetStatusRequest\x1a\x1c.trackd.v1.GetStatusResponse\x12\x46\n\tGetConfig\x12\x1b.trackd.v1.GetConfigRequest\x1a\x1c.trackd.v1.GetConfigResponse\x12:\n\x05\x46lush\x12\x17.trackd.v1.FlushRequest\x1a\x18.trackd.v1.FlushResponse\x12\x43\n\x08Shutdown\x12\x1a.trackd.v1.ShutdownRequest\x1a\x1b.trackd.v1.ShutdownResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btrackd_proto/v1/admin.proto\x12\ttrackd.v1\x1a\x1ctrackd_proto/v1/common.proto\x1a\x19trackd_proto/v1/run.proto\"&\n\x0fListRunsRequest\x12\x13\n\x0b\x61\x63tive_only\x18\x01 \x01(\x08\"6\n\x10ListRunsResponse\x12\"\n\x04runs\x18\x01 \x03(\x0b\x32\x14.trackd.v1.RunStatus\"\x12\n\x10GetStatusRequest\"\xef\x03\n\x11GetStatusResponse\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0b\x61gent_epoch\x18\x03 \x01(\x04\x12\x10\n\x08uptime_s\x18\x04 \x01(\x01\x12\x0f\n\x07sockets\x18\x05 \x03(\t\x12\x10\n\x08\x64\x61ta_dir\x18\x06 \x01(\t\x12,\n\tupstreams\x18\x07 \x03(\x0b\x32\x19.trackd.v1.UpstreamStatus\x12\x13\n\x0b\x63onnections\x18\x08 \x01(\r\x12\x15\n\rjournal_bytes\x18\t \x01(\x04\x12\x15\n\rbacklog_bytes\x18\n \x01(\x04\x12:\n\x07\x64ropped\x18\x0b \x03(\x0b\x32).trackd.v1.GetStatusResponse.DroppedEntry\x12\x11\n\trss_bytes\x18\x0c \x01(\x04\x12.\n\ncollectors\x18\r \x03(\x0b\x32\x1a.trackd.v1.CollectorStatus\x12\"\n\x04runs\x18\x0e \x03(\x0b\x32\x14.trackd.v1.RunStatus\x12\x1b\n\x0eidle_exit_in_s\x18\x0f \x01(\x01H\x00\x88\x01\x01\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x11\n\x0f_idle_exit_in_s\"\x92\x01\n\x0eUpstreamStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x13\n\x0brequests_ok\x18\x05 \x01(\x04\x12\x17\n\x0frequests_failed\x18\x06 \x01(\x04\x12\x12\n\nbytes_sent\x18\x07 \x01(\x04\"\xb3\x01\n\x0f\x43ollectorStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x04 \x01(\x01\x12\x10\n\x08\x66\x61ilures\x18\x05 \x01(\x04\x12\r\n\x05ticks\x18\x06 \x01(\x04\x12\x10\n\x08timeouts\x18\x07 \x01(\x04\x12\x19\n\x11total_duration_ms\x18\x08 \x01(\x01\x12\x10\n\x08problems\x18\t \x03(\t\"$\n\x0fReadNodeRequest\x12\x11\n\tmax_age_s\x18\x01 \x01(\x01\"\x97\x02\n\x10ReadNodeResponse\x12\x0e\n\x06time_s\x18\x01 \x01(\x01\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x37\n\x06values\x18\x03 \x03(\x0b\x32\'.trackd.v1.ReadNodeResponse.ValuesEntry\x12%\n\x05ranks\x18\x04 \x03(\x0b\x32\x16.trackd.v1.RankReading\x12.\n\ncollectors\x18\x05 \x03(\x0b\x32\x1a.trackd.v1.CollectorStatus\x12&\n\x06\x65vents\x18\x06 \x03(\x0b\x32\x16.trackd.v1.DeviceEvent\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xac\x01\n\x0bRankReading\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRef\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x05\x12\x32\n\x06values\x18\x04 \x03(\x0b\x32\".trackd.v1.RankReading.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"U\n\x0b\x44\x65viceEvent\x12\x0e\n\x06time_s\x18\x01 \x01(\x01\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\x01\"\x12\n\x10GetConfigRequest\";\n\x11GetConfigResponse\x12&\n\x06values\x18\x01 \x03(\x0b\x32\x16.trackd.v1.ConfigValue\":\n\x0b\x43onfigValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\"N\n\x0c\x46lushRequest\x12#\n\x03run\x18\x01 \x01(\x0b\x32\x11.trackd.v1.RunRefH\x00\x88\x01\x01\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\x42\x06\n\x04_run\"8\n\rFlushResponse\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12\x15\n\rbacklog_bytes\x18\x02 \x01(\x04\"$\n\x0fShutdownRequest\x12\x11\n\timmediate\x18\x01 \x01(\x08\"\x12\n\x10ShutdownResponse2\xa9\x03\n\x0c\x41\x64minService\x12\x43\n\x08ListRuns\x12\x1a.trackd.v1.ListRunsRequest\x1a\x1b.trackd.v1.ListRunsResponse\x12\x46\n\tGetStatus\x12\x1b.trackd.v1.GetStatusRequest\x1a\x1c.trackd.v1.GetStatusResponse\x12\x43\n\x08ReadNode\x12\x1a.trackd.v1.ReadNodeRequest\x1a\x1b.trackd.v1.ReadNodeResponse\x12\x46\n\tGetConfig\x12\x1b.trackd.v1.GetConfigRequest\x1a\x1c.trackd.v1.GetConfigResponse\x12:\n\x05\x46lush\x12\x17.trackd.v1.FlushRequest\x1a\x18.trackd.v1.FlushResponse\x12\x43\n\x08Shutdown\x12\x1a.trackd.v1.ShutdownRequest\x1a\x1b.trackd.v1.ShutdownResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSTATUSRESPONSE_DROPPEDENTRY']._loaded_options = None
   _globals['_GETSTATUSRESPONSE_DROPPEDENTRY']._serialized_options = b'8\001'
+  _globals['_READNODERESPONSE_VALUESENTRY']._loaded_options = None
+  _globals['_READNODERESPONSE_VALUESENTRY']._serialized_options = b'8\001'
+  _globals['_RANKREADING_VALUESENTRY']._loaded_options = None
+  _globals['_RANKREADING_VALUESENTRY']._serialized_options = b'8\001'
   _globals['_LISTRUNSREQUEST']._serialized_start=99
   _globals['_LISTRUNSREQUEST']._serialized_end=137
   _globals['_LISTRUNSRESPONSE']._serialized_start=139
@@ -47,22 +51,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSRESPONSE_DROPPEDENTRY']._serialized_end=692
   _globals['_UPSTREAMSTATUS']._serialized_start=714
   _globals['_UPSTREAMSTATUS']._serialized_end=860
-  _globals['_COLLECTORSTATUS']._serialized_start=862
-  _globals['_COLLECTORSTATUS']._serialized_end=963
-  _globals['_GETCONFIGREQUEST']._serialized_start=965
-  _globals['_GETCONFIGREQUEST']._serialized_end=983
-  _globals['_GETCONFIGRESPONSE']._serialized_start=985
-  _globals['_GETCONFIGRESPONSE']._serialized_end=1044
-  _globals['_CONFIGVALUE']._serialized_start=1046
-  _globals['_CONFIGVALUE']._serialized_end=1104
-  _globals['_FLUSHREQUEST']._serialized_start=1106
-  _globals['_FLUSHREQUEST']._serialized_end=1184
-  _globals['_FLUSHRESPONSE']._serialized_start=1186
-  _globals['_FLUSHRESPONSE']._serialized_end=1242
-  _globals['_SHUTDOWNREQUEST']._serialized_start=1244
-  _globals['_SHUTDOWNREQUEST']._serialized_end=1280
-  _globals['_SHUTDOWNRESPONSE']._serialized_start=1282
-  _globals['_SHUTDOWNRESPONSE']._serialized_end=1300
-  _globals['_ADMINSERVICE']._serialized_start=1303
-  _globals['_ADMINSERVICE']._serialized_end=1659
+  _globals['_COLLECTORSTATUS']._serialized_start=863
+  _globals['_COLLECTORSTATUS']._serialized_end=1042
+  _globals['_READNODEREQUEST']._serialized_start=1044
+  _globals['_READNODEREQUEST']._serialized_end=1080
+  _globals['_READNODERESPONSE']._serialized_start=1083
+  _globals['_READNODERESPONSE']._serialized_end=1362
+  _globals['_READNODERESPONSE_VALUESENTRY']._serialized_start=1317
+  _globals['_READNODERESPONSE_VALUESENTRY']._serialized_end=1362
+  _globals['_RANKREADING']._serialized_start=1365
+  _globals['_RANKREADING']._serialized_end=1537
+  _globals['_RANKREADING_VALUESENTRY']._serialized_start=1317
+  _globals['_RANKREADING_VALUESENTRY']._serialized_end=1362
+  _globals['_DEVICEEVENT']._serialized_start=1539
+  _globals['_DEVICEEVENT']._serialized_end=1624
+  _globals['_GETCONFIGREQUEST']._serialized_start=1626
+  _globals['_GETCONFIGREQUEST']._serialized_end=1644
+  _globals['_GETCONFIGRESPONSE']._serialized_start=1646
+  _globals['_GETCONFIGRESPONSE']._serialized_end=1705
+  _globals['_CONFIGVALUE']._serialized_start=1707
+  _globals['_CONFIGVALUE']._serialized_end=1765
+  _globals['_FLUSHREQUEST']._serialized_start=1767
+  _globals['_FLUSHREQUEST']._serialized_end=1845
+  _globals['_FLUSHRESPONSE']._serialized_start=1847
+  _globals['_FLUSHRESPONSE']._serialized_end=1903
+  _globals['_SHUTDOWNREQUEST']._serialized_start=1905
+  _globals['_SHUTDOWNREQUEST']._serialized_end=1941
+  _globals['_SHUTDOWNRESPONSE']._serialized_start=1943
+  _globals['_SHUTDOWNRESPONSE']._serialized_end=1961
+  _globals['_ADMINSERVICE']._serialized_start=1964
+  _globals['_ADMINSERVICE']._serialized_end=2389
 # @@protoc_insertion_point(module_scope)

@@ -250,16 +250,30 @@ class CollectorStatus(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
+    TICKS_FIELD_NUMBER: _builtins.int
+    TIMEOUTS_FIELD_NUMBER: _builtins.int
+    TOTAL_DURATION_MS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, such as `cpu`."""
     state: _builtins.str
-    """`ok`, `no_data` (nothing to measure here), `failing`."""
+    """`ok`, `no_data` (nothing to measure here), `failing`, `waiting` (nobody asked yet), `off`."""
     reason: _builtins.str
     """Why it is not `ok`; empty otherwise."""
     duration_ms: _builtins.float
     """Duration of the last reading, in milliseconds."""
     failures: _builtins.int
     """Failed readings since the start."""
+    ticks: _builtins.int
+    """Readings since the start."""
+    timeouts: _builtins.int
+    """Of the failed ones those that met the deadline."""
+    total_duration_ms: _builtins.float
+    """Time of all readings together, in milliseconds."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts that the last reading could not read while it could others."""
+
     def __init__(
         self,
         *,
@@ -268,14 +282,210 @@ class CollectorStatus(_message.Message):
         reason: _builtins.str = ...,
         duration_ms: _builtins.float = ...,
         failures: _builtins.int = ...,
+        ticks: _builtins.int = ...,
+        timeouts: _builtins.int = ...,
+        total_duration_ms: _builtins.float = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms", "failures", b"failures", "name", b"name", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms", "failures", b"failures", "name", b"name", "problems", b"problems", "reason", b"reason", "state", b"state", "ticks", b"ticks", "timeouts", b"timeouts", "total_duration_ms", b"total_duration_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CollectorStatus: _TypeAlias = CollectorStatus  # noqa: Y015
+
+@_typing.final
+class ReadNodeRequest(_message.Message):
+    """Asks what the node does now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_AGE_S_FIELD_NUMBER: _builtins.int
+    max_age_s: _builtins.float
+    """How old the answer may be, in seconds; at most 3600. Younger readings are not repeated."""
+    def __init__(
+        self,
+        *,
+        max_age_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_age_s", b"max_age_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadNodeRequest: _TypeAlias = ReadNodeRequest  # noqa: Y015
+
+@_typing.final
+class ReadNodeResponse(_message.Message):
+    """Answer to ReadNodeRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TIME_S_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    RANKS_FIELD_NUMBER: _builtins.int
+    COLLECTORS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    time_s: _builtins.float
+    """When it was read, in seconds since 1970."""
+    host: _builtins.str
+    """Name of the node."""
+    @_builtins.property
+    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Values of the node and its devices, by the keys of system metrics, such as `gpu.0.temp`. The
+        keys `cpu` and `proc.*` are those of the agent. Counters grow since the first such call.
+        """
+
+    @_builtins.property
+    def ranks(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankReading]:
+        """Ranks that are attached and record system metrics."""
+
+    @_builtins.property
+    def collectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___CollectorStatus]:
+        """Collectors of the monitor."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceEvent]:
+        """What happened to devices lately, oldest first; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        time_s: _builtins.float = ...,
+        host: _builtins.str = ...,
+        values: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        ranks: _abc.Iterable[Global___RankReading] | None = ...,
+        collectors: _abc.Iterable[Global___CollectorStatus] | None = ...,
+        events: _abc.Iterable[Global___DeviceEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collectors", b"collectors", "events", b"events", "host", b"host", "ranks", b"ranks", "time_s", b"time_s", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadNodeResponse: _TypeAlias = ReadNodeResponse  # noqa: Y015
+
+@_typing.final
+class RankReading(_message.Message):
+    """What a rank does now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RUN_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    PID_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Its label within the run."""
+    pid: _builtins.int
+    """Its process."""
+    @_builtins.property
+    def run(self) -> _common_pb2.RunRef:
+        """Its run."""
+
+    @_builtins.property
+    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Values of its process or process tree, by the keys of system metrics: `cpu`, `proc.*`,
+        `gpu.process.*`, and what its cgroup limits.
+        """
+
+    def __init__(
+        self,
+        *,
+        run: _common_pb2.RunRef | None = ...,
+        label: _builtins.str = ...,
+        pid: _builtins.int = ...,
+        values: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "pid", b"pid", "run", b"run", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankReading: _TypeAlias = RankReading  # noqa: Y015
+
+@_typing.final
+class DeviceEvent(_message.Message):
+    """Something that happened to the node or a device."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_S_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    time_s: _builtins.float
+    """When it was seen, in seconds since 1970."""
+    name: _builtins.str
+    """What kind of thing, such as `xid`."""
+    text: _builtins.str
+    """One sentence for people."""
+    key: _builtins.str
+    """Key as in system metrics."""
+    value: _builtins.float
+    """Value, such as the number of the Xid."""
+    def __init__(
+        self,
+        *,
+        time_s: _builtins.float = ...,
+        name: _builtins.str = ...,
+        text: _builtins.str = ...,
+        key: _builtins.str = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "name", b"name", "text", b"text", "time_s", b"time_s", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeviceEvent: _TypeAlias = DeviceEvent  # noqa: Y015
 
 @_typing.final
 class GetConfigRequest(_message.Message):

@@ -45,6 +45,11 @@ class AdminServiceStub:
                 request_serializer=trackd__proto_dot_v1_dot_admin__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=trackd__proto_dot_v1_dot_admin__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.ReadNode = channel.unary_unary(
+                '/trackd.v1.AdminService/ReadNode',
+                request_serializer=trackd__proto_dot_v1_dot_admin__pb2.ReadNodeRequest.SerializeToString,
+                response_deserializer=trackd__proto_dot_v1_dot_admin__pb2.ReadNodeResponse.FromString,
+                _registered_method=True)
         self.GetConfig = channel.unary_unary(
                 '/trackd.v1.AdminService/GetConfig',
                 request_serializer=trackd__proto_dot_v1_dot_admin__pb2.GetConfigRequest.SerializeToString,
@@ -75,6 +80,13 @@ class AdminServiceServicer:
 
     def GetStatus(self, request, context):
         """The agent itself: process, sockets, queues, lag, drops.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadNode(self, request, context):
+        """What the node and its ranks do now, read for this call: devices, processes, collectors.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +125,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=trackd__proto_dot_v1_dot_admin__pb2.GetStatusRequest.FromString,
                     response_serializer=trackd__proto_dot_v1_dot_admin__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'ReadNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadNode,
+                    request_deserializer=trackd__proto_dot_v1_dot_admin__pb2.ReadNodeRequest.FromString,
+                    response_serializer=trackd__proto_dot_v1_dot_admin__pb2.ReadNodeResponse.SerializeToString,
             ),
             'GetConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConfig,
@@ -185,6 +202,33 @@ class AdminService:
             '/trackd.v1.AdminService/GetStatus',
             trackd__proto_dot_v1_dot_admin__pb2.GetStatusRequest.SerializeToString,
             trackd__proto_dot_v1_dot_admin__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trackd.v1.AdminService/ReadNode',
+            trackd__proto_dot_v1_dot_admin__pb2.ReadNodeRequest.SerializeToString,
+            trackd__proto_dot_v1_dot_admin__pb2.ReadNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

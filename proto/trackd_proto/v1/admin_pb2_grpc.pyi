@@ -37,6 +37,8 @@ class AdminServiceStub:
     """Runs known to this agent, newest first."""
     GetStatus: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetStatusRequest, _admin_pb2.GetStatusResponse]
     """The agent itself: process, sockets, queues, lag, drops."""
+    ReadNode: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReadNodeRequest, _admin_pb2.ReadNodeResponse]
+    """What the node and its ranks do now, read for this call: devices, processes, collectors."""
     GetConfig: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetConfigRequest, _admin_pb2.GetConfigResponse]
     """Every setting in force and where its value came from. Secrets are masked."""
     Flush: _grpc.UnaryUnaryMultiCallable[_admin_pb2.FlushRequest, _admin_pb2.FlushResponse]
@@ -53,6 +55,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Runs known to this agent, newest first."""
     GetStatus: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetStatusRequest, _admin_pb2.GetStatusResponse]  # type: ignore[assignment]
     """The agent itself: process, sockets, queues, lag, drops."""
+    ReadNode: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReadNodeRequest, _admin_pb2.ReadNodeResponse]  # type: ignore[assignment]
+    """What the node and its ranks do now, read for this call: devices, processes, collectors."""
     GetConfig: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetConfigRequest, _admin_pb2.GetConfigResponse]  # type: ignore[assignment]
     """Every setting in force and where its value came from. Secrets are masked."""
     Flush: _aio.UnaryUnaryMultiCallable[_admin_pb2.FlushRequest, _admin_pb2.FlushResponse]  # type: ignore[assignment]
@@ -78,6 +82,14 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.GetStatusResponse, _abc.Awaitable[_admin_pb2.GetStatusResponse]]:
         """The agent itself: process, sockets, queues, lag, drops."""
+
+    @_abc_1.abstractmethod
+    def ReadNode(
+        self,
+        request: _admin_pb2.ReadNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ReadNodeResponse, _abc.Awaitable[_admin_pb2.ReadNodeResponse]]:
+        """What the node and its ranks do now, read for this call: devices, processes, collectors."""
 
     @_abc_1.abstractmethod
     def GetConfig(
