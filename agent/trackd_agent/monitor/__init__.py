@@ -17,7 +17,7 @@ from trackd_agent.monitor.contract import Event
 from trackd_agent.monitor.lookout import Lookout, NodeView
 from trackd_agent.monitor.runner import CollectorState
 from trackd_agent.monitor.sampler import Monitor, Subscription
-from trackd_agent.monitor.subject import Subject
+from trackd_agent.monitor.subject import OpenMetricsWish, Subject
 
 __all__ = [
     "CollectorState",
@@ -26,6 +26,7 @@ __all__ = [
     "Monitor",
     "MonitorConfig",
     "NodeView",
+    "OpenMetricsWish",
     "Subject",
     "Subscription",
 ]

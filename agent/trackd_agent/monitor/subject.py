@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from trackd_agent.monitor.readers.cgroup import Cgroup
     from trackd_agent.monitor.readers.process import ProcessId
 
 #: Shortest interval between two samples, as in the W&B client; shorter ones are stretched.
 MIN_INTERVAL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMetricsWish:
+    """Which Prometheus endpoints one rank wants to see, as its settings say; empty: none.
+
+    The headers go to the DCGM exporter as well, and may hold secrets: they are shown nowhere.
+    """
+
+    endpoints: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)  # name → URL
+    #: Patterns of `{endpoint}.{metric}`, or these with patterns of labels; None: everything.
+    filters: Mapping[str, Mapping[str, str]] | tuple[str, ...] | None = field(
+        default=None, hash=False
+    )
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +40,18 @@ class Subject:
     disk_paths: tuple[str, ...] = ("/",)
     track_process_tree: bool = False  # `cpu` and `proc.*` cover all descendants as well
     use_cgroup: bool = True  # limits of the container count as the capacity of the machine
+    gpu_device_ids: tuple[int, ...] | None = None  # which `gpu.{i}` it wants; None: all
+    label: str = ""  # of the rank within its run (`x_label`); empty: it has none
+    open_metrics: OpenMetricsWish = OpenMetricsWish()
+    dcgm_exporter: str = ""  # URL of a Prometheus query or of an exporter's /metrics; empty: none
+    neuron_config_path: str = ""  # configuration for `neuron-monitor`; empty: our own
+    self_usage: bool = False  # wants `wandb.cpu` and `wandb.memory.rssMB`: what the agent costs
+    #: Variables of the rank's process by which launchers say which one it is (`LOCAL_RANK`, …).
+    environment: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+
+    def wants_gpu(self, index: int) -> bool:
+        """Return whether it wants the keys of `gpu.{index}`."""
+        return self.gpu_device_ids is None or index in self.gpu_device_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +62,14 @@ class Target:
     process: ProcessId | None  # None: it was gone already
     cgroup: Cgroup | None  # None: no cgroup v2, or one without limits
     cpu_capacity: float  # CPUs that count as 100 %
+    #: Returns the process and all its descendants now, as the agent numbers them, itself first;
+    #: empty when it ended. Only those who need it pay for the walk.
+    find_pids: Callable[[], tuple[int, ...]] = tuple
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process and its descendants now, itself first; each reading walks the tree anew."""
+        return self.find_pids()
 
     @property
     def key(self) -> str:

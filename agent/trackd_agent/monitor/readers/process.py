@@ -60,7 +60,7 @@ class ProcessReader:
         if (own := self.read(process)) is None:
             return None
         members = [own]
-        texts = map(self._stat_text, self._descendants(process.pid))
+        texts = map(self._stat_text, self._walk(process.pid)[1:])
         members.extend(parse_stat(text)[1] for text in texts if text)
         return ProcessStat(
             # With the reaped children a tree's CPU time does not fall when one of them ends.
@@ -70,13 +70,17 @@ class ProcessReader:
             rss_bytes=sum(member.rss_bytes for member in members),
         )
 
-    def _descendants(self, pid: int) -> list[int]:
+    def tree(self, process: ProcessId) -> tuple[int, ...]:
+        """Return the pids of a process, first, and of its descendants; empty if it ended."""
+        return tuple(self._walk(process.pid)) if self.read(process) else ()
+
+    def _walk(self, pid: int) -> list[int]:
         found = [pid]
         for parent in found:  # grows while it is walked
             found.extend(self._children(parent))
             if len(found) > MAX_TREE:
                 break
-        return found[1 : MAX_TREE + 1]
+        return found[: MAX_TREE + 1]
 
     def _children(self, pid: int) -> list[int]:
         children: list[int] = []
