@@ -1,0 +1,156 @@
+"""One NVIDIA device, a whole GPU or a MIG slice of one: its facts now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trackd_agent.probes.nvml_calls import (
+    Calls,
+    DeviceLostError,
+    facts_of_devices,
+    pcie_throughput,
+    process_lists,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Profiling counters (GPM, Hopper and newer), by NVML's number (`nvmlGpmMetricId_t`).
+GPM_METRICS = (2, 3, 5, 7, 10, 11, 12, 13, 20, 21, 60, 61)
+#: Two samples that lie closer together say nothing: the driver counts in steps of this order.
+GPM_MIN_S = 0.05
+
+
+class Gpm:
+    """Profiling counters between this read and the one before."""
+
+    def __init__(self, nvml: Any, take: Callable[[Any], object]) -> None:
+        """Prepare.
+
+        Args:
+            nvml: The library.
+            take: Fills a sample with the device's counters.
+
+        Raises:
+            nvml.NVMLError: The driver cannot.
+        """
+        self._nvml = nvml
+        self._take = take
+        self._newer, self._older = nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc()
+        self._newer_s: float | None = None
+        self._found: dict[str, float] = {}
+        self._question = nvml.c_nvmlGpmMetricsGet_t()  # 19 kB: made once
+        self._question.version = nvml.NVML_GPM_METRICS_GET_VERSION
+        self._question.numMetrics = len(GPM_METRICS)
+        for place, number in enumerate(GPM_METRICS):
+            self._question.metrics[place].metricId = number
+
+    def read(self, now_s: float, max_age_s: float) -> dict[str, float]:
+        """Return the counters by number; none at first, and where the last read is too old.
+
+        Raises:
+            nvml.NVMLError: The driver failed.
+        """
+        age_s = None if self._newer_s is None else now_s - self._newer_s
+        if age_s is not None and age_s < GPM_MIN_S:
+            return self._found
+        self._newer, self._older = self._older, self._newer
+        self._take(self._newer)
+        self._newer_s = now_s
+        self._found = {} if age_s is None or age_s > max_age_s else self._between()
+        return self._found
+
+    def close(self) -> None:
+        """Give the samples back."""
+        for sample in (self._newer, self._older):
+            self._nvml.nvmlGpmSampleFree(sample)
+
+    def _between(self) -> dict[str, float]:
+        self._question.sample1, self._question.sample2 = self._older, self._newer
+        self._nvml.nvmlGpmMetricsGet(self._question)
+        answers = (self._question.metrics[place] for place in range(len(GPM_METRICS)))
+        return {
+            str(answer.metricId): answer.value
+            for answer in answers
+            if answer.nvmlReturn == self._nvml.NVML_SUCCESS
+        }
+
+
+class Device:
+    """A device and how to ask it.
+
+    Args:
+        nvml: The library.
+        handle: Its handle.
+        gpm: Its profiling counters, if it has any.
+        name: Its number; a MIG slice has that of its GPU, a colon and its own: `0:1`.
+    """
+
+    def __init__(self, nvml: Any, handle: Any, gpm: Gpm | None, name: str) -> None:
+        self._name = name
+        self._nvml = nvml
+        self._handle = handle
+        self._calls = Calls(nvml)
+        self._gpm = gpm
+        self._facts = facts_of_devices(nvml)
+        self._pcie = pcie_throughput(nvml)
+        self._processes = process_lists(nvml)
+
+    def read(self, now_s: float, max_age_s: float) -> dict[str, Any]:
+        """Return what it says now; facts that it does not have are left out.
+
+        Raises:
+            DeviceLostError: It is gone.
+        """
+        found: dict[str, Any] = {"name": self._name}
+        ask = self._calls.ask
+        for name, ways in self._facts.items():
+            if (fact := ask(name, ways, self._handle)) is not None:
+                found[name] = fact
+        if self._gpm is None:
+            for name, ways in self._pcie.items():
+                if (fact := ask(name, ways, self._handle)) is not None:
+                    found[name] = fact
+        else:
+            found.pop("nvlink_kib", None)  # the counters below have it as well
+            found["gpm"] = self._read_gpm(self._gpm, now_s, max_age_s)
+        lists = [ask(name, ways, self._handle) for name, ways in self._processes.items()]
+        found["pids"] = sorted({pid for each in lists if each for pid in each})
+        return found
+
+    def close(self) -> None:
+        """Give back what it holds; it is not read any more."""
+        if self._gpm is not None:
+            self._gpm.close()
+            self._gpm = None
+
+    def _read_gpm(self, gpm: Gpm, now_s: float, max_age_s: float) -> dict[str, float]:
+        try:
+            return gpm.read(now_s, max_age_s)
+        except self._nvml.NVMLError as error:
+            if getattr(error, "value", 0) == self._nvml.NVML_ERROR_GPU_IS_LOST:
+                raise DeviceLostError(str(error)) from error
+            self.close()  # from the next read on traffic is asked for as without the counters
+            return {}
+
+
+def gpm_of_gpu(nvml: Any, handle: Any) -> Gpm | None:
+    """Return the profiling counters of a whole GPU, None where it has none."""
+    return _gpm(nvml, handle, lambda sample: nvml.nvmlGpmSampleGet(handle, sample))
+
+
+def gpm_of_slice(nvml: Any, parent: Any, handle: Any) -> Gpm | None:
+    """Return the profiling counters of a MIG slice, None where it has none."""
+    try:
+        instance = nvml.nvmlDeviceGetGpuInstanceId(handle)
+    except nvml.NVMLError:
+        return None
+    return _gpm(nvml, parent, lambda sample: nvml.nvmlGpmMigSampleGet(parent, instance, sample))
+
+
+def _gpm(nvml: Any, handle: Any, take: Callable[[Any], object]) -> Gpm | None:
+    try:
+        is_supported = nvml.nvmlGpmQueryDeviceSupport(handle).isSupportedDevice
+        return Gpm(nvml, take) if is_supported else None
+    except nvml.NVMLError:  # a driver that is older than these counters
+        return None
