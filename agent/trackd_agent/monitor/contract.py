@@ -23,6 +23,7 @@ class Meaning(enum.Enum):
     NOW = enum.auto()  # the amount itself
     SINCE_FIRST = enum.auto()  # growth of a counter since the subject's first sample
     OVER_INTERVAL = enum.auto()  # growth of `amount` / growth of `per` since its last sample
+    ONCE = enum.auto()  # the amount itself, in the first sample that has it and in no later one
 
 
 class Reading(NamedTuple):
@@ -44,6 +45,7 @@ class Event(NamedTuple):
     text: str  # one sentence for people
     key: str
     value: float
+    gpu: int | None = None  # which GPU it happened to: it spares subjects that do not want that
 
 
 @dataclass(slots=True)
@@ -73,11 +75,19 @@ class Readings:
         """Report two counters of which subjects see the ratio of the growths since last time."""
         self._add(Reading(key, Meaning.OVER_INTERVAL, amount, per), target)
 
+    def once(self, key: str, amount: float, target: Target | None = None) -> None:
+        """Report a value that does not change: subjects see it in their first sample of it."""
+        self._add(Reading(key, Meaning.ONCE, amount), target)
+
     def event(
         self, name: str, text: str, key: str, value: float, target: Target | None = None
     ) -> None:
         """Report something that happened; without a target it concerns every subject."""
         self.events.append((target.key if target else None, Event(name, text, key, value)))
+
+    def gpu_event(self, event: Event) -> None:
+        """Report something that happened to a GPU; it concerns all subjects that want that GPU."""
+        self.events.append((None, event))
 
     def problem(self, text: str) -> None:
         """Report that a part of the source could not be read."""
@@ -136,6 +146,15 @@ class DescribesSubject(Protocol):
         Raises:
             NoDataError: There is nothing of the kind that the subject asked for.
         """
+        ...
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """A collector that remembers something for a subject; the method is optional."""
+
+    def forget(self, subject: Subject) -> None:
+        """Drop what only this subject wanted, for it is gone; called on the event loop."""
         ...
 
 

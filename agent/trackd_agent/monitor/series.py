@@ -24,6 +24,7 @@ class Series:
     def __init__(self) -> None:
         self._counted: dict[str, tuple[float, float]] = {}  # key → (last counter, growth so far)
         self._previous: dict[str, tuple[float, float]] = {}  # key → (last amount, last per)
+        self._told: set[str] = set()  # keys of values that do not change
 
     def values(self, readings: Iterable[Reading]) -> dict[str, float]:
         """Return the subject's values; a key without a finite value yet is absent."""
@@ -39,7 +40,15 @@ class Series:
             return reading.amount
         if reading.meaning is Meaning.SINCE_FIRST:
             return self._growth(reading)
+        if reading.meaning is Meaning.ONCE:
+            return self._first(reading)
         return self._ratio(reading)
+
+    def _first(self, reading: Reading) -> float | None:
+        if reading.key in self._told:
+            return None
+        self._told.add(reading.key)
+        return reading.amount
 
     def _growth(self, reading: Reading) -> float:
         last, growth = self._counted.get(reading.key, (reading.amount, 0.0))

@@ -171,7 +171,7 @@ def test_a_tool_is_read_to_its_end_within_bounds() -> None:
     with Child(["/bin/sh", "-c", "yes"]) as child, pytest.raises(ChildError, match="more than 100"):
         child.read_all(5, 100)
     with (
-        Child(["/bin/sh", "-c", "echo {}; echo broken >&2; exit 3"]) as child,
+        Child(["/bin/sh", "-c", "echo broken >&2; exit 3"]) as child,
         pytest.raises(ChildError, match="sh ended with status 3: broken"),
     ):
         child.read_all(5, 100)

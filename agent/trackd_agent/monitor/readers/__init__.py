@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trackd_agent.monitor.readers.amd import AmdReader
 from trackd_agent.monitor.readers.cgroup import CgroupReader
+from trackd_agent.monitor.readers.gpu_numbers import GpuNumbers
 from trackd_agent.monitor.readers.host import HostReader
+from trackd_agent.monitor.readers.ipu import ipu_probe
 from trackd_agent.monitor.readers.library import Libraries
 from trackd_agent.monitor.readers.probe import ProbeReader
 from trackd_agent.monitor.readers.process import ProcessReader
@@ -29,7 +32,10 @@ class Readers:
     host: HostReader
     process: ProcessReader
     cgroup: CgroupReader
+    gpu_numbers: GpuNumbers
     nvidia: ProbeReader
+    amd: AmdReader
+    ipu: ProbeReader
 
     @classmethod
     def of(cls, config: MonitorConfig) -> Readers:
@@ -39,6 +45,7 @@ class Readers:
             host=HostReader(config.sys_root),
             process=ProcessReader(config.proc_root),
             cgroup=CgroupReader(config.proc_root),
+            gpu_numbers=GpuNumbers(nvidia_expected=config.collectors.get("nvidia", True)),
             nvidia=ProbeReader(
                 "nvidia",
                 environment=libraries.environment,
@@ -48,11 +55,13 @@ class Readers:
                     else "no NVIDIA driver: there is no libnvidia-ml.so.1"
                 ),
             ),
+            amd=AmdReader.of(config, libraries),
+            ipu=ipu_probe(),
         )
 
     def close(self) -> None:
         """End every process that a reader keeps; the readers refuse to read from now on."""
-        for reader in (self.nvidia,):
+        for reader in (self.nvidia, self.amd, self.ipu):
             reader.close()
 
     def target(self, subject: Subject) -> Target:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING, Self
@@ -118,10 +119,13 @@ class Child:
         return line
 
     def read_all(self, deadline_s: float, max_bytes: int) -> bytes:
-        """Return everything it writes until it ends, with status 0.
+        """Return everything it writes until it ends.
+
+        A status other than 0 after an answer is the reader's to judge: tools end so where one
+        device out of many lacks something that they ask for.
 
         Raises:
-            ChildError: It does not end in time, writes too much, or ends with another status.
+            ChildError: It does not end in time, writes too much, or fails without a word.
         """
         until_s = time.monotonic() + deadline_s
         while self._receive(until_s):
@@ -131,13 +135,18 @@ class Child:
             status = self._process.wait(max(0.0, until_s - time.monotonic()))
         except subprocess.TimeoutExpired:
             raise ChildError(self._why("closed its output and did not end")) from None
-        if status:
+        if status and not self._buffer:
             raise ChildError(self._why("ended"))
         return bytes(self._buffer)
 
     def kill(self) -> None:
-        """End the process at once, from any thread: whoever reads from it is told that it ended."""
-        self._process.kill()
+        """End the process at once, from any thread: whoever reads from it is told that it ended.
+
+        What it started ends with it: a vendor's tool may be a script.
+        """
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # it ended this moment
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the process and give back its pipes; again is harmless. Only for who reads it."""
@@ -173,6 +182,11 @@ class Child:
         return True
 
     def _why(self, what: str) -> str:
-        status = self._process.poll()
-        ended = f" with status {status}" if status is not None and what == "ended" else ""
+        with contextlib.suppress(OSError):  # nothing more in the pipe, which holds one chunk
+            self._stderr += os.read(self._err, _CHUNK_BYTES)
+            del self._stderr[:-MAX_STDERR_BYTES]
+        ended = ""
+        if what == "ended":
+            with contextlib.suppress(subprocess.TimeoutExpired):  # its output ends a moment before
+                ended = f" with status {self._process.wait(_REAP_S)}"
         return f"{self._name} {what}{ended}" + (f": {self.stderr}" if self._stderr else "")
