@@ -49,6 +49,7 @@ class Kind(enum.IntEnum):
     FOLLOWED = 16
     GUEST = 17
     EVENT = 18
+    ENVIRONMENT = 19
 
 
 class Start(msgspec.Struct, array_like=True, frozen=True):
@@ -189,6 +190,15 @@ class Event(msgspec.Struct, array_like=True, frozen=True):
     value: float
 
 
+class Environment(msgspec.Struct, array_like=True, frozen=True):
+    """What the agent found out about a writer's machine; adds to what it found before.
+
+    Names as in wandb-metadata.json. Stands beside what the process told of itself in `Start`.
+    """
+
+    found: dict[str, Value]
+
+
 class Alert(msgspec.Struct, array_like=True, frozen=True):
     """One `run.alert()` call."""
 
@@ -310,6 +320,7 @@ RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.FOLLOWED: Followed,
     Kind.GUEST: GuestRecords,
     Kind.EVENT: Event,
+    Kind.ENVIRONMENT: Environment,
 }
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -370,6 +381,8 @@ def _check_values(record: msgspec.Struct) -> None:
             _check_pairs(record.config)
         case ArtifactLogged():
             _check_value(record.metadata, 0)
+        case Environment():
+            _check_value(record.found, 0)
         case _:
             pass
 

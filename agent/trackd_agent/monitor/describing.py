@@ -67,12 +67,12 @@ class Describer:
         self,
         sources: Sequence[Source],
         deadline_s: float = DEADLINE_S,
-        refresh_s: float = REFRESH_S,
+        refresh_s: float | None = None,
     ) -> None:
         limiter = anyio.CapacityLimiter(max(1, len(sources)))
         self._parts = [_Part(source, limiter, deadline_s) for source in sources]
         self._sources = sources
-        self._refresh_s = refresh_s
+        self._refresh_s = REFRESH_S if refresh_s is None else refresh_s
         self._known_news = 0
         self._changed = anyio.Event()
 
@@ -89,8 +89,8 @@ class Describer:
         return merge(found)
 
     async def follow(self, subject: Subject, sink: DescriptionSink) -> None:
-        """Hand out the description now and whenever it has changed, until cancelled."""
-        told: dict[str, Any] = {}
+        """Hand out the description now, though it be empty, and whenever it has changed."""
+        told: dict[str, Any] | None = None
         while True:
             changed = self._changed
             description = await self.describe(subject)
@@ -203,13 +203,14 @@ def checked(answer: dict[str, Any]) -> dict[str, Any]:
     """Return an answer as JSON holds it, without values that it cannot hold.
 
     Raises:
-        ValueError: it is too large.
+        ValueError: it is too large, or no mapping.
         TypeError: it holds something that is no JSON.
     """
     size_bytes = len(msgspec.json.encode(answer))
     if size_bytes > MAX_PART_BYTES:
         raise ValueError(f"{size_bytes} bytes of description, more than {MAX_PART_BYTES}")
-    return cast("dict[str, Any]", _finite(msgspec.to_builtins(answer)))
+    plain = msgspec.convert(msgspec.to_builtins(answer), dict[str, Any])
+    return cast("dict[str, Any]", _finite(plain))
 
 
 def _finite(value: object) -> object:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import anyio
 import structlog
 
 from trackd_agent.core.errors import AgentError
-from trackd_proto.records import Event, Gap, Kind, Stats
+from trackd_proto.records import Environment, Event, Gap, Kind, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,8 @@ EVENTS_PER_S = 1.0
 DROP_REASON = "too_many_device_events"
 #: The count of dropped ones is journalled (and told to the rank) so often at most.
 _SETTLE_S = 60.0
+#: How long the end of a very short run waits for what the first look at the devices finds.
+_LONGEST_WAIT_S = 0.5
 _MAX_TEXT_CHARS = 1_000
 _MAX_NAME_CHARS = 200
 
@@ -75,6 +78,7 @@ class Monitored:
         self._budget = EventBudget(clock())
         self._dropped = 0
         self._settled_s = -math.inf
+        self._is_described = anyio.Event()
 
     def take_sample(self, time_s: float, values: dict[str, float]) -> None:
         """Journal a sample; one that cannot be written is no row: the next one will do."""
@@ -96,6 +100,21 @@ class Monitored:
             except AgentError as error:
                 self._dropped += 1
                 log.warning("event_not_journalled", label=self._label, problem=error.message)
+
+    def take_description(self, found: dict[str, Any]) -> None:
+        """Journal what is known of the machine; what cannot be written is tried again at news."""
+        self._is_described.set()
+        if not found:
+            return
+        try:
+            self._record(Kind.ENVIRONMENT, Environment(found))
+        except AgentError as error:
+            log.warning("environment_not_journalled", label=self._label, problem=error.message)
+
+    async def described(self) -> None:
+        """Wait until it was told what machine this is, or too long for the end of a run."""
+        with anyio.move_on_after(_LONGEST_WAIT_S):
+            await self._is_described.wait()
 
     def settle(self) -> None:
         """Journal how many events were dropped since the last time."""

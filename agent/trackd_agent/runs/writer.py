@@ -16,14 +16,11 @@ from trackd_agent.core.errors import JournalFull
 from trackd_agent.journal import Journal, Receipt
 from trackd_agent.runs import liveness, sampling, spool
 from trackd_agent.runs.carriers import Carriers
-from trackd_agent.runs.monitored import Monitored
 from trackd_agent.runs.noted.event_files import EventFiles, folders_in
 from trackd_agent.runs.noted.guests import Guests
 from trackd_proto import records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trackd_agent.runs.context import RunsContext
     from trackd_agent.runs.state.updates import Notice
     from trackd_agent.runs.writer_facts import WriterFacts
@@ -69,8 +66,7 @@ class Writer:
         #: Not 0: the rank is gone, and its spool holds what the journal lacks up to this number.
         self.leaving_seq = 0
         self._context = context
-        self._stop_sampling: Callable[[], None] | None = None
-        self._monitored = Monitored(self.record, facts.label)
+        self._sampling = sampling.of(context, self.record, facts.label)
         config = context.rooms.journal
         self.journal = Journal.open(folder, facts.producer, facts.run_hash, config)
         own_folder = folder.with_name(folder.name + AGENT_SUFFIX)
@@ -231,12 +227,13 @@ class Writer:
         except Exception:  # what nobody foresaw in a file must not keep a run from ending
             log.exception("event_files_failed", label=self.label)
             is_read = True
+        await self._sampling.described()
         if is_read and self.is_alive:
             self.end(state)
 
     def end(self, state: str) -> None:
         """Nothing more will come from the rank: `exited` or `crashed`."""
-        self._unsubscribe()
+        self._sampling.end()
         self.state = state
         self.capability = ""
         self.ended_s = time.time()
@@ -261,27 +258,14 @@ class Writer:
         self.pumps.grew(len(payload))
 
     def _subscribe(self) -> None:
-        if self.state == "attached" and self.start is not None and self._stop_sampling is None:
-            self._stop_sampling = sampling.subscribe(
-                self._context.monitor,
-                self.producer,
-                self.facts.pid,
-                self.start,
-                self._context.config.stats_interval_s,
-                self._monitored,
-            )
-
-    def _unsubscribe(self) -> None:
-        if self._stop_sampling is not None:
-            self._stop_sampling()
-            self._stop_sampling = None
-            self._monitored.settle()
+        if self.state == "attached" and self.start is not None:
+            self._sampling.begin(self.producer, self.facts.pid, self.start)
 
     # -- the end ---------------------------------------------------------------------------
 
     def close(self) -> None:
         """Let go of everything; the journals stay."""
-        self._unsubscribe()
+        self._sampling.end()
         self.journal.close()
         self.agent_journal.close()
 

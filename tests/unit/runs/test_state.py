@@ -57,6 +57,7 @@ RECORDS = st.lists(
         ),
         st.builds(records.RunUpdate, st.none() | st.text(max_size=2), tags=st.none()),
         st.builds(records.Stats, st.just(1010.0), st.dictionaries(KEYS, st.floats(width=16))),
+        st.builds(records.Environment, st.dictionaries(KEYS, TREES, max_size=2)),
         st.builds(records.Event, st.just(1010.0), st.just("xid"), KEYS, KEYS, st.floats(width=16)),
         st.builds(records.FileSaved, KEYS, st.just("now")),
         st.builds(records.Gap, st.integers(1, 3), st.just("full")),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: What has its place among the writer's own records.
 ANCHORED = frozenset({Kind.FOLLOWED, Kind.GUEST})
 #: What has no place: it changes nothing but its own lines.
-_FREE = frozenset({Kind.STATS, Kind.EVENT})
+_FREE = frozenset({Kind.STATS, Kind.EVENT, Kind.ENVIRONMENT})
 _NO_LIMIT = 2**63
 
 

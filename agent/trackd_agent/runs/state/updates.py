@@ -32,6 +32,8 @@ class Updates:
     #: The full summary, when it changed.
     summary: str | None = None
     config_changed: bool = False
+    #: The agent found out something about the machine.
+    environment_changed: bool = False
     #: Name, notes or tags changed.
     facts_changed: bool = False
     files: list[FileSaved] = field(default_factory=list[FileSaved])

@@ -79,6 +79,8 @@ class WriterState:
         self.followed: dict[str, tuple[int, str]] = {}
         #: How far the records of guests are in here, by producer.
         self.guests: dict[int, int] = {}
+        #: What the agent found out about the machine.
+        self.found: dict[str, Any] = {}
         self._prepare()
 
     def _prepare(self) -> None:
@@ -102,6 +104,7 @@ class WriterState:
             Kind.FOLLOWED: self._apply_followed,
             Kind.GUEST: self._apply_guest,
             Kind.EVENT: self._apply_event,
+            Kind.ENVIRONMENT: self._apply_environment,
         }
 
     @property
@@ -241,6 +244,10 @@ class WriterState:
     def _apply_event(self, record: records.Event) -> None:
         self._add_event_line(system_lines.event(record, self.start))
 
+    def _apply_environment(self, record: records.Environment) -> None:
+        self.found |= record.found
+        self._updates.environment_changed = self._updates.config_changed = True
+
     def _add_event_line(self, content: dict[str, Any]) -> None:
         line = encode_json(content)
         self._updates.events.append(line)
@@ -317,6 +324,7 @@ class WriterState:
                 self.followed,
                 self.sample.to_state(),
                 self.guests,
+                self.found,
             ]
         )
 
@@ -351,6 +359,8 @@ class WriterState:
             state.sample = HistorySample.from_state(later[1])
         if later[2:]:
             state.guests = later[2]
+        if later[3:]:
+            state.found = later[3]
         return state
 
 

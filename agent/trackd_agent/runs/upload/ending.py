@@ -10,6 +10,7 @@ import structlog
 from trackd_agent.core.errors import AgentError
 from trackd_agent.filestream import Outgoing
 from trackd_agent.runs.state import tree
+from trackd_agent.runs.state.environments import environment_of
 from trackd_agent.runs.state.writer_state import WriterState, encode_json
 from trackd_agent.runs.upload import own_files
 from trackd_agent.runs.upload.run_config import upstream_config
@@ -55,7 +56,7 @@ def own_contents(states: Mapping[str, WriterState]) -> dict[str, bytes]:
 def metadata_content(states: Mapping[str, WriterState]) -> dict[str, bytes]:
     """Return `wandb-metadata.json` by name, as the first primary writer tells it."""
     for id_, state in states.items():
-        if state.start.primary and (told := own_files.environment_of(state.start, id_)):
+        if told := environment_of(state, id_):
             return {own_files.METADATA_FILE: own_files.metadata_of(told)}
     return {}
 

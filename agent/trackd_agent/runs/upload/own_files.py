@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from trackd_proto.records import Start
 
 CONFIG_FILE = "config.yaml"
 SUMMARY_FILE = "wandb-summary.json"
@@ -28,14 +25,6 @@ def write_whole(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.trackd")
     temporary.write_bytes(content)
     temporary.replace(path)
-
-
-def environment_of(start: Start, writer_id: str) -> dict[str, Any]:
-    """Return what a writer told of its process and machine; nothing where it is not to be kept."""
-    if not start.environment:
-        return {}
-    started = datetime.fromtimestamp(start.time_s, UTC).isoformat().replace("+00:00", "Z")
-    return {**start.environment, "startedAt": started, "writerId": writer_id}
 
 
 def metadata_of(environment: Mapping[str, Any]) -> bytes:

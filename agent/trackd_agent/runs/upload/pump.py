@@ -277,6 +277,8 @@ class Pump:
         """Hand what is no line to whom it concerns."""
         if updates.config_changed or updates.facts_changed:
             self._uplink.upsert.mark()
+        if updates.environment_changed:
+            await self._uplink.bring_metadata()
         if updates.console:
             self.console_lines = max(self.console_lines, max(updates.console) + 1)
         for saved in updates.files:

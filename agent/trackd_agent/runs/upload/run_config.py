@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trackd_agent.runs.state import tree
 from trackd_agent.runs.state.config_tree import RESERVED
+from trackd_agent.runs.state.environments import environment_of
 from trackd_agent.runs.state.metrics import MetricDefinitions
-from trackd_agent.runs.upload.own_files import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def upstream_config(writers: Mapping[str, WriterState]) -> dict[str, Any]:
         "e": {
             writer_id: environment
             for writer_id, state in writers.items()
-            if state.start.primary and (environment := environment_of(state.start, writer_id))
+            if (environment := environment_of(state, writer_id))
         },
     }
     config: dict[str, Any] = {key: {"value": value} for key, value in merged.items()}

@@ -68,6 +68,8 @@ class Uplink:
         self._joined: list[Pump] = []
         self._completed: set[int] = set()
         self._uploader: FileUploader | None = None
+        #: The run's metadata file as it was last written.
+        self._metadata: dict[str, bytes] = {}
         #: Passes on alerts, best effort.
         self.alerts = AlertSender(self._upsert_courier)
         #: Settings of the writer that joined first.
@@ -172,6 +174,7 @@ class Uplink:
         """Carry all writers; return when they have ended and everything is at the server."""
         self.is_running = True
         self._uploader = None  # what an earlier one had in hand the checkpoints announce again
+        self._metadata = {}
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
@@ -226,9 +229,15 @@ class Uplink:
 
     async def _serve_files(self) -> None:
         await self.upsert.ready.wait()
-        metadata = ending.metadata_content(self._states())
-        await ending.bring_own_files(metadata, self.files_dir, self.uploader)
+        await self.bring_metadata()
         await self.uploader.run()
+
+    async def bring_metadata(self) -> None:
+        """Write `wandb-metadata.json` as it is now and have it uploaded, if that is news."""
+        metadata = ending.metadata_content(self._states())
+        if metadata != self._metadata:
+            self._metadata = metadata
+            await ending.bring_own_files(metadata, self.files_dir, self.uploader)
 
     async def _serve_alerts(self) -> None:
         await self.upsert.ready.wait()
