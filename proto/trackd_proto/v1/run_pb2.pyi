@@ -195,6 +195,7 @@ class AttachRequest(_message.Message):
     REATTACH_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
+    HINTS_FIELD_NUMBER: _builtins.int
     producer: _builtins.int
     """Identity of this writer's record sequence: 64 random bits made by the rank at `init`. Not 0."""
     label: _builtins.str
@@ -225,6 +226,10 @@ class AttachRequest(_message.Message):
     def run(self) -> _common_pb2.RunRef:
         """Run to join; `run_id` and `project` required, empty `entity` means the upstream's default."""
 
+    @_builtins.property
+    def hints(self) -> Global___MonitorHints:
+        """What the monitor has to know of the rank and no record may hold."""
+
     def __init__(
         self,
         *,
@@ -241,14 +246,85 @@ class AttachRequest(_message.Message):
         reattach: _builtins.bool = ...,
         base_url: _builtins.str = ...,
         api_key: _builtins.str = ...,
+        hints: Global___MonitorHints | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hints", b"hints", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "base_url", b"base_url", "label", b"label", "mode", b"mode", "pid", b"pid", "pid_start_ticks", b"pid_start_ticks", "producer", b"producer", "reattach", b"reattach", "rename_on_conflict", b"rename_on_conflict", "run", b"run", "run_dir", b"run_dir", "sdk_version", b"sdk_version", "spool_dir", b"spool_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "base_url", b"base_url", "hints", b"hints", "label", b"label", "mode", b"mode", "pid", b"pid", "pid_start_ticks", b"pid_start_ticks", "producer", b"producer", "reattach", b"reattach", "rename_on_conflict", b"rename_on_conflict", "run", b"run", "run_dir", b"run_dir", "sdk_version", b"sdk_version", "spool_dir", b"spool_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AttachRequest: _TypeAlias = AttachRequest  # noqa: Y015
+
+@_typing.final
+class MonitorHints(_message.Message):
+    """What the monitor has to know of a rank beside its settings; kept in memory only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EnvironmentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ScrapeHeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    SCRAPE_HEADERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Variables of the rank's process by which its launcher says which one it is (`LOCAL_RANK`, …)."""
+
+    @_builtins.property
+    def scrape_headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Headers of requests to endpoints of metrics (`x_stats_open_metrics_http_headers`)."""
+
+    def __init__(
+        self,
+        *,
+        environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        scrape_headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "scrape_headers", b"scrape_headers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MonitorHints: _TypeAlias = MonitorHints  # noqa: Y015
 
 @_typing.final
 class AttachResponse(_message.Message):
@@ -930,6 +1006,129 @@ class ReadSummaryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadSummaryResponse: _TypeAlias = ReadSummaryResponse  # noqa: Y015
+
+@_typing.final
+class PauseSamplingRequest(_message.Message):
+    """Stops or resumes sampling."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPABILITY_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    capability: _builtins.str
+    """Capability from AttachResponse."""
+    paused: _builtins.bool
+    """False: go on."""
+    def __init__(
+        self,
+        *,
+        capability: _builtins.str = ...,
+        paused: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "paused", b"paused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseSamplingRequest: _TypeAlias = PauseSamplingRequest  # noqa: Y015
+
+@_typing.final
+class PauseSamplingResponse(_message.Message):
+    """Answer to PauseSamplingRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseSamplingResponse: _TypeAlias = PauseSamplingResponse  # noqa: Y015
+
+@_typing.final
+class ReadSystemMetricsRequest(_message.Message):
+    """Asks for the last system metrics of a writer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPABILITY_FIELD_NUMBER: _builtins.int
+    capability: _builtins.str
+    """Capability from AttachResponse."""
+    def __init__(
+        self,
+        *,
+        capability: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadSystemMetricsRequest: _TypeAlias = ReadSystemMetricsRequest  # noqa: Y015
+
+@_typing.final
+class ReadSystemMetricsResponse(_message.Message):
+    """Answer to ReadSystemMetricsRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricSeries]:
+        """One entry a key, keys without `system.` and without the writer's label."""
+
+    def __init__(
+        self,
+        *,
+        series: _abc.Iterable[Global___MetricSeries] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadSystemMetricsResponse: _TypeAlias = ReadSystemMetricsResponse  # noqa: Y015
+
+@_typing.final
+class MetricSeries(_message.Message):
+    """Values of one system metric, oldest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    TIME_S_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Key, such as `cpu` or `gpu.0.temp`."""
+    @_builtins.property
+    def time_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """When each value was read, in seconds since 1970."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The values, all finite; as many as times."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        time_s: _abc.Iterable[_builtins.float] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "time_s", b"time_s", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricSeries: _TypeAlias = MetricSeries  # noqa: Y015
 
 @_typing.final
 class ReadDigestRequest(_message.Message):

@@ -81,6 +81,16 @@ class RunServiceStub:
                 request_serializer=trackd__proto_dot_v1_dot_run__pb2.ReadSummaryRequest.SerializeToString,
                 response_deserializer=trackd__proto_dot_v1_dot_run__pb2.ReadSummaryResponse.FromString,
                 _registered_method=True)
+        self.PauseSampling = channel.unary_unary(
+                '/trackd.v1.RunService/PauseSampling',
+                request_serializer=trackd__proto_dot_v1_dot_run__pb2.PauseSamplingRequest.SerializeToString,
+                response_deserializer=trackd__proto_dot_v1_dot_run__pb2.PauseSamplingResponse.FromString,
+                _registered_method=True)
+        self.ReadSystemMetrics = channel.unary_unary(
+                '/trackd.v1.RunService/ReadSystemMetrics',
+                request_serializer=trackd__proto_dot_v1_dot_run__pb2.ReadSystemMetricsRequest.SerializeToString,
+                response_deserializer=trackd__proto_dot_v1_dot_run__pb2.ReadSystemMetricsResponse.FromString,
+                _registered_method=True)
         self.ReadDigest = channel.unary_unary(
                 '/trackd.v1.RunService/ReadDigest',
                 request_serializer=trackd__proto_dot_v1_dot_run__pb2.ReadDigestRequest.SerializeToString,
@@ -157,6 +167,20 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseSampling(self, request, context):
+        """Stops the sampling of system metrics for a writer, or goes on with it (cells of notebooks).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadSystemMetrics(self, request, context):
+        """The last values of system metrics of a writer that asked for a buffer (`x_stats_buffer_size`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadDigest(self, request, context):
         """What a rank shows when it ends: the summary, and a sample of the history.
         """
@@ -206,6 +230,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ReadSummary,
                     request_deserializer=trackd__proto_dot_v1_dot_run__pb2.ReadSummaryRequest.FromString,
                     response_serializer=trackd__proto_dot_v1_dot_run__pb2.ReadSummaryResponse.SerializeToString,
+            ),
+            'PauseSampling': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseSampling,
+                    request_deserializer=trackd__proto_dot_v1_dot_run__pb2.PauseSamplingRequest.FromString,
+                    response_serializer=trackd__proto_dot_v1_dot_run__pb2.PauseSamplingResponse.SerializeToString,
+            ),
+            'ReadSystemMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadSystemMetrics,
+                    request_deserializer=trackd__proto_dot_v1_dot_run__pb2.ReadSystemMetricsRequest.FromString,
+                    response_serializer=trackd__proto_dot_v1_dot_run__pb2.ReadSystemMetricsResponse.SerializeToString,
             ),
             'ReadDigest': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadDigest,
@@ -436,6 +470,60 @@ class RunService:
             '/trackd.v1.RunService/ReadSummary',
             trackd__proto_dot_v1_dot_run__pb2.ReadSummaryRequest.SerializeToString,
             trackd__proto_dot_v1_dot_run__pb2.ReadSummaryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseSampling(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trackd.v1.RunService/PauseSampling',
+            trackd__proto_dot_v1_dot_run__pb2.PauseSamplingRequest.SerializeToString,
+            trackd__proto_dot_v1_dot_run__pb2.PauseSamplingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadSystemMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trackd.v1.RunService/ReadSystemMetrics',
+            trackd__proto_dot_v1_dot_run__pb2.ReadSystemMetricsRequest.SerializeToString,
+            trackd__proto_dot_v1_dot_run__pb2.ReadSystemMetricsResponse.FromString,
             options,
             channel_credentials,
             insecure,

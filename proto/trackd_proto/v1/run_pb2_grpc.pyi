@@ -61,6 +61,10 @@ class RunServiceStub:
     """State of one run and of each of its writers."""
     ReadSummary: _grpc.UnaryUnaryMultiCallable[_run_pb2.ReadSummaryRequest, _run_pb2.ReadSummaryResponse]
     """The summary as the rows journalled so far make it. Used by `run.summary[...]` reads."""
+    PauseSampling: _grpc.UnaryUnaryMultiCallable[_run_pb2.PauseSamplingRequest, _run_pb2.PauseSamplingResponse]
+    """Stops the sampling of system metrics for a writer, or goes on with it (cells of notebooks)."""
+    ReadSystemMetrics: _grpc.UnaryUnaryMultiCallable[_run_pb2.ReadSystemMetricsRequest, _run_pb2.ReadSystemMetricsResponse]
+    """The last values of system metrics of a writer that asked for a buffer (`x_stats_buffer_size`)."""
     ReadDigest: _grpc.UnaryUnaryMultiCallable[_run_pb2.ReadDigestRequest, _run_pb2.ReadDigestResponse]
     """What a rank shows when it ends: the summary, and a sample of the history."""
 
@@ -97,6 +101,10 @@ class RunServiceAsyncStub(RunServiceStub):
     """State of one run and of each of its writers."""
     ReadSummary: _aio.UnaryUnaryMultiCallable[_run_pb2.ReadSummaryRequest, _run_pb2.ReadSummaryResponse]  # type: ignore[assignment]
     """The summary as the rows journalled so far make it. Used by `run.summary[...]` reads."""
+    PauseSampling: _aio.UnaryUnaryMultiCallable[_run_pb2.PauseSamplingRequest, _run_pb2.PauseSamplingResponse]  # type: ignore[assignment]
+    """Stops the sampling of system metrics for a writer, or goes on with it (cells of notebooks)."""
+    ReadSystemMetrics: _aio.UnaryUnaryMultiCallable[_run_pb2.ReadSystemMetricsRequest, _run_pb2.ReadSystemMetricsResponse]  # type: ignore[assignment]
+    """The last values of system metrics of a writer that asked for a buffer (`x_stats_buffer_size`)."""
     ReadDigest: _aio.UnaryUnaryMultiCallable[_run_pb2.ReadDigestRequest, _run_pb2.ReadDigestResponse]  # type: ignore[assignment]
     """What a rank shows when it ends: the summary, and a sample of the history."""
 
@@ -178,6 +186,22 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_pb2.ReadSummaryResponse, _abc.Awaitable[_run_pb2.ReadSummaryResponse]]:
         """The summary as the rows journalled so far make it. Used by `run.summary[...]` reads."""
+
+    @_abc_1.abstractmethod
+    def PauseSampling(
+        self,
+        request: _run_pb2.PauseSamplingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.PauseSamplingResponse, _abc.Awaitable[_run_pb2.PauseSamplingResponse]]:
+        """Stops the sampling of system metrics for a writer, or goes on with it (cells of notebooks)."""
+
+    @_abc_1.abstractmethod
+    def ReadSystemMetrics(
+        self,
+        request: _run_pb2.ReadSystemMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_pb2.ReadSystemMetricsResponse, _abc.Awaitable[_run_pb2.ReadSystemMetricsResponse]]:
+        """The last values of system metrics of a writer that asked for a buffer (`x_stats_buffer_size`)."""
 
     @_abc_1.abstractmethod
     def ReadDigest(
