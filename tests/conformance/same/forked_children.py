@@ -1,4 +1,4 @@
-# Forked children, direct and of multiprocessing, log into the run of their parent.
+# Children made by fork, directly and by multiprocessing, use the run of their parent.
 import multiprocessing as mp
 import os
 
@@ -7,7 +7,9 @@ from confhelp import obs, sdk
 
 def work(run, n):
     run.log({"c": n})
-    obs("id", run.id)
+    run.config.update({f"c{n}": n}, allow_val_change=True)
+    run.summary[f"s{n}"] = n
+    obs(f"id_{n}", run.id)
 
 
 def pooled(n):
@@ -31,7 +33,7 @@ def main():
         process = mp.get_context("fork").Process(target=work, args=(run, n))
         process.start()
         process.join()
-        obs("code", process.exitcode)
+        obs(f"code_{n}", process.exitcode)
     with mp.get_context("fork").Pool(1) as pool:
         obs("pooled", pool.map(pooled, range(3)))
     run.log({"p": 4})
