@@ -15,14 +15,14 @@ import anyio
 import structlog
 from anyio import to_thread
 
-from trackd_agent.monitor.contract import Collector, NoDataError, Readings
+from trackd_agent.monitor.contract import Collector, Forgets, NoDataError, Readings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trackd_agent.monitor.contract import Registration
     from trackd_agent.monitor.readers import Readers
-    from trackd_agent.monitor.subject import Target
+    from trackd_agent.monitor.subject import Subject, Target
 
 _log = structlog.get_logger()
 #: Failures after the first are logged each time their number reaches a power of this.
@@ -132,6 +132,11 @@ class CollectorRunner:
             if self._collector is None:
                 self._collector = self._registration.make(self._readers)
             return self._collector
+
+    def forget(self, subject: Subject) -> None:
+        """Let the collector drop what it remembers for a subject that is gone."""
+        if isinstance(self._collector, Forgets):
+            self._collector.forget(subject)
 
     def _succeeded(self, readings: Readings) -> None:
         if self.state.no_data or not self.state.success or readings.is_described_anew:

@@ -142,6 +142,7 @@ class Monitor:
         def cancel() -> None:
             if watch in self._watches:
                 self._watches.remove(watch)
+                self._forget(subject)
 
         def hurry() -> None:
             watch.due_s = self._clock()
@@ -205,10 +206,16 @@ class Monitor:
             for runner in self._runners:
                 tasks.start_soon(self._collect, runner, targets, found)
         for watch in due:
-            if watch in self._watches:  # not cancelled meanwhile
+            if watch in self._watches:
                 self._deliver(watch, time_s, found.values())
+            else:  # cancelled meanwhile
+                self._forget(watch.subject)
         self._announce(time_s, [event for each in found.values() for event in each.events])
         self._describer.look_for_news()
+
+    def _forget(self, subject: Subject) -> None:
+        for runner in self._runners:
+            runner.forget(subject)
 
     async def _collect(
         self,

@@ -14,6 +14,7 @@ from trackd_agent.monitor.readers.amd import AmdReader
 from trackd_agent.monitor.readers.cgroup import CgroupReader
 from trackd_agent.monitor.readers.gpu_numbers import GpuNumbers
 from trackd_agent.monitor.readers.host import HostReader
+from trackd_agent.monitor.readers.http import HttpReader
 from trackd_agent.monitor.readers.ipu import ipu_probe
 from trackd_agent.monitor.readers.library import Libraries
 from trackd_agent.monitor.readers.probe import ProbeReader
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from trackd_agent.monitor.config import MonitorConfig
     from trackd_agent.monitor.subject import Subject
 
+#: How much of a tick's deadline endpoints have to answer; the rest is for reading the answers.
+_HTTP_SHARE = 0.6
+
 
 @dataclass(frozen=True, slots=True)
 class Readers:
@@ -32,6 +36,7 @@ class Readers:
     host: HostReader
     process: ProcessReader
     cgroup: CgroupReader
+    http: HttpReader
     gpu_numbers: GpuNumbers
     nvidia: ProbeReader
     amd: AmdReader
@@ -45,6 +50,7 @@ class Readers:
             host=HostReader(config.sys_root),
             process=ProcessReader(config.proc_root),
             cgroup=CgroupReader(config.proc_root),
+            http=HttpReader(wait_s=_HTTP_SHARE * config.deadline_s),
             gpu_numbers=GpuNumbers(nvidia_expected=config.collectors.get("nvidia", True)),
             nvidia=ProbeReader(
                 "nvidia",
@@ -60,8 +66,8 @@ class Readers:
         )
 
     def close(self) -> None:
-        """End every process that a reader keeps; the readers refuse to read from now on."""
-        for reader in (self.nvidia, self.amd, self.ipu):
+        """End every process and connection of the readers; they refuse to read from now on."""
+        for reader in (self.nvidia, self.amd, self.ipu, self.http):
             reader.close()
 
     def target(self, subject: Subject) -> Target:

@@ -1,0 +1,58 @@
+"""Which series is which: the index that a key ends in, and the labels it stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Metric → index → labels.
+LabelMap = dict[str, dict[str, dict[str, str]]]
+
+#: Series of one endpoint that get an index; a run with more keys than that helps nobody.
+MAX_SERIES = 20_000
+
+
+class SeriesNumbers:
+    """Numbers the label sets of each metric in the order of their first appearance.
+
+    A number is never given again, so that a key means one series as long as this object lives.
+    """
+
+    def __init__(self, max_series: int = MAX_SERIES) -> None:
+        self._numbers: dict[str, dict[frozenset[tuple[str, str]], int]] = {}
+        self._labels: LabelMap = {}
+        self._max_series = max_series
+        self.series = 0
+        #: Label sets that got no number, for there were too many.
+        self.left_out = 0
+
+    def number(self, name: str, labels: Mapping[str, str]) -> int | None:
+        """Return the number of a label set, whatever order it is in; None: too many series."""
+        known = self._numbers.setdefault(name, {})
+        label_set = frozenset(labels.items())
+        number = known.get(label_set)
+        if number is None:
+            if self.series >= self._max_series:
+                self.left_out += 1
+                return None
+            number = known[label_set] = len(known)
+            self._labels.setdefault(name, {})[str(number)] = dict(labels)
+            self.series += 1
+        return number
+
+    def label_map(self, max_characters: int) -> LabelMap:
+        """Return the labels of each index, as many as fit, the first ones first."""
+        found: LabelMap = {}
+        left = max_characters
+        # Copies of what is there: another thread may number new ones meanwhile.
+        for name, series in list(self._labels.items()):
+            for number, labels in list(series.items()):
+                if not labels:
+                    continue  # nothing to be told
+                left -= len(name) + sum(len(key) + len(value) + 8 for key, value in labels.items())
+                if left < 0:
+                    return found
+                found.setdefault(name, {})[number] = labels
+        return found

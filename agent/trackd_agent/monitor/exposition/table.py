@@ -1,0 +1,173 @@
+"""What an endpoint's series mean, remembered from scrape to scrape, and reading with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trackd_agent.monitor.exposition.heads import Heads
+from trackd_agent.monitor.exposition.lines import (
+    parse_labels,
+    parse_sample,
+    parse_type,
+    parse_value,
+)
+from trackd_agent.monitor.exposition.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    #: Returns the key of a metric with the labels that the function returns; None: not wanted.
+    KeyOf = Callable[[str, Callable[[], Mapping[str, str]]], str | None]
+
+#: Bytes that are read in one go: some three milliseconds where every line is new.
+CHUNK_BYTES = 32 * 1024
+#: Memory for heads of one table, in each of two generations.
+MAX_HEAD_BYTES = 16 * 1024**2
+_WANTED_TYPES = ("gauge", "counter")
+_END = b"# EOF"
+
+
+#: What a head stands for: name of the metric, and its key (None: not wanted). No class, for the
+#: garbage collector need not look at plain tuples of texts, and there may be many thousands.
+_Meaning = tuple[str, str | None]
+
+
+def chunks(body: bytes, chunk_bytes: int = CHUNK_BYTES) -> Iterator[list[bytes]]:
+    """Yield the lines of a body, some at a time, so that the reader can pause in between."""
+    start = 0
+    while start < len(body):
+        end = body.rfind(b"\n", start, start + chunk_bytes)
+        if end < 0:
+            end = body.find(b"\n", start)
+        if end < 0 or start + chunk_bytes >= len(body):
+            end = len(body)
+        yield body[start:end].split(b"\n")
+        start = end + 1
+
+
+def is_open_metrics(content_type: str, body: bytes) -> bool:
+    """Return whether a body is in OpenMetrics 1.0, as its type says or else its last line.
+
+    It matters for counters alone: `# TYPE a counter` is about `a_total` there, about `a` in text
+    format 0.0.4.
+    """
+    return "openmetrics" in content_type.lower() or body.rstrip().endswith(b"\n" + _END)
+
+
+class SampleTable:
+    """Keys of the series of one endpoint."""
+
+    def __init__(self, key_of: KeyOf, max_head_bytes: int = MAX_HEAD_BYTES) -> None:
+        """Start without knowing any series.
+
+        Args:
+            key_of: Asked once for each head; equal label sets may have several heads.
+            max_head_bytes: Memory for what was learnt, in each of two generations.
+        """
+        self._key_of = key_of
+        self.heads: Heads[_Meaning] = Heads(max_head_bytes)
+        #: Heads of metrics that no type made wanted when they were met: name alone.
+        self.unkeyed: Heads[str] = Heads(max_head_bytes)
+
+    def scan(self, *, is_open_metrics: bool) -> Scan:
+        """Begin to read a body."""
+        return Scan(self, is_open_metrics=is_open_metrics)
+
+    def learn(self, line: bytes, wanted: set[str]) -> tuple[str | None, float] | None:
+        """Return key and value of a line that is read in full.
+
+        None where the line is no sample, or one of a metric that is not wanted.
+        """
+        sample = parse_sample(line)
+        if sample is None:
+            return None
+        head, name = sample.head, sample.name
+        if name not in wanted:
+            if head not in self.unkeyed.young and self.unkeyed.recall(head) is None:
+                self.unkeyed.put(head, name)
+            return None
+        if (value := parse_value(sample.value)) is None:
+            return None
+        meaning = self.heads.young.get(head) or self.heads.recall(head)
+        if meaning is None:
+            key = self._key_of(name, lambda: parse_labels(sample.labels))
+            meaning = (name, key)
+            self.heads.put(head, meaning)
+        return meaning[1], value
+
+
+class Scan:
+    """One body being read."""
+
+    def __init__(self, table: SampleTable, *, is_open_metrics: bool) -> None:
+        self._table = table
+        self._is_open_metrics = is_open_metrics
+        #: Metrics that a line has declared wanted so far, by name of their samples.
+        self._wanted: set[str] = set()
+        self.values: dict[str, float] = {}
+
+    def feed(self, lines: list[bytes]) -> None:
+        """Read the next lines: hot, a few hundred nanoseconds for a line that is known."""
+        heads, unkeyed = self._table.heads.young, self._table.unkeyed.young
+        wanted, values = self._wanted, self.values
+        for line in lines:
+            head, _, text = line.rpartition(b" ")
+            meaning = heads.get(head)
+            if meaning is None:
+                name = unkeyed.get(head)
+                if name is None or name in wanted:
+                    self._feed_unknown(line)
+                continue
+            name, key = meaning
+            if key is None or name not in wanted or b"_" in text:
+                continue
+            try:  # as parse_value does, without a call
+                values[key] = float(text)
+            except ValueError:
+                continue
+
+    def _feed_unknown(self, line: bytes) -> None:
+        if line.startswith(b"#"):
+            if declared := parse_type(line):
+                self._declare(*declared)
+            return
+        found = self._beyond_value(line) or self._table.learn(line, self._wanted)
+        if found is not None and found[0] is not None:
+            self.values[found[0]] = found[1]
+
+    def _beyond_value(self, line: bytes) -> tuple[str | None, float] | None:
+        """Return key and value of a line with a known head and more than a value.
+
+        Nothing but a whole head is ever known: whatever follows one is value and timestamp.
+        """
+        if line.rpartition(b" ")[0].endswith(b"}") and b" # {" not in line:
+            return None  # value alone: a new series
+        for before in (line, line.partition(b" # {")[0]):
+            head, _, rest = before.rpartition(b" ")
+            for _ in range(2):  # the value alone; value and timestamp
+                meaning = self._table.heads.young.get(head)
+                if meaning is not None and meaning[0] in self._wanted:
+                    value = parse_value(rest)
+                    return None if value is None else (meaning[1], value)
+                head, _, rest = head.rpartition(b" ")
+        return None
+
+    def _declare(self, name: str, kind: str) -> None:
+        names = [name, f"{name}_total"] if kind == "counter" and self._is_open_metrics else [name]
+        if kind in _WANTED_TYPES:
+            self._wanted.update(names)
+        else:
+            self._wanted.difference_update(names)
+
+
+def read(table: SampleTable, body: bytes, content_type: str = "") -> dict[str, float]:
+    """Return the values of a whole body by key, NaN and infinities among them.
+
+    Lets other threads run every few milliseconds: a body may keep the processor for long.
+    """
+    scan = table.scan(is_open_metrics=is_open_metrics(content_type, body))
+    pace = Pace()
+    for lines in chunks(body):
+        scan.feed(lines)
+        pace.step()
+    return scan.values

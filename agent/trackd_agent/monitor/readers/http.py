@@ -1,0 +1,238 @@
+"""Fetching what HTTP endpoints say: many at once, each bounded in time and size.
+
+An endpoint that takes longer than a tick can wait is not given up: the exchange goes on in its
+thread, for five seconds, and what came then is the answer of the next tick. There is at most one
+exchange at a time for each request, so slow endpoints do not pile up threads.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+import zlib
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: How long an exchange may take, until it is cut off at the next bytes or the next silence.
+EXCHANGE_S = 5.0
+CONNECT_S = 2.0
+#: Largest body that is read, after decompression.
+MAX_BODY_BYTES = 16 * 1024**2
+MAX_REDIRECTS = 5
+#: Exchanges under way at a time, of all subjects together.
+MAX_EXCHANGES = 128
+_IDLE_S = 60.0
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_ENCODINGS = ("gzip", "x-gzip", "deflate")
+
+#: Text format 0.0.4 before OpenMetrics: only then are the keys those of the W&B client, for
+#: exporters name counters differently and leave out gauges (`_created`) in OpenMetrics.
+ACCEPT_TEXT = "text/plain; version=0.0.4; q=1, */*; q=0.1"
+#: For servers that have nothing else, and say so.
+ACCEPT_OPEN_METRICS = "application/openmetrics-text; version=1.0.0, */*; q=0.1"
+
+
+class HttpError(Exception):
+    """An endpoint gave no usable answer; the text says why, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What is asked of whom; headers are secrets."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    accept: str = ACCEPT_TEXT
+    max_bytes: int = MAX_BODY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A body of status 2xx, decompressed."""
+
+    content_type: str
+    body: bytes
+    is_framed: bool  # False: it ended with the connection, so that its end may be missing
+
+
+class _Exchange:
+    """One request under way in a thread of its own, and its outcome."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.outcome: HttpAnswer | HttpError = HttpError("no answer yet")
+
+
+class HttpReader:
+    """Fetches bodies; connections are kept between ticks."""
+
+    def __init__(self, wait_s: float, exchange_s: float = EXCHANGE_S) -> None:
+        """Prepare; nothing is opened before the first request.
+
+        Args:
+            wait_s: How long `get_all` waits for the answers.
+            exchange_s: How long one exchange may take.
+        """
+        self._wait_s = wait_s
+        self._exchange_s = exchange_s
+        self._exchanges: dict[HttpRequest, _Exchange] = {}
+        self._lock = threading.Lock()
+        self._clients: dict[str, httpx.Client] = {}
+
+    def get_all(
+        self, requests: Iterable[HttpRequest], wait_s: float | None = None
+    ) -> dict[HttpRequest, HttpAnswer | HttpError]:
+        """Return what each endpoint says now, or said since it was asked the last time.
+
+        Blocks until all have answered, and for the time to wait at most.
+        """
+        wait_s = self._wait_s if wait_s is None else wait_s
+        asked = {request: self._begin(request) for request in set(requests)}
+        until_s = time.monotonic() + wait_s
+        answers: dict[HttpRequest, HttpAnswer | HttpError] = {}
+        for request, (exchange, late) in asked.items():
+            if exchange.done.wait(max(0.0, until_s - time.monotonic())):
+                self._forget(request, exchange)
+                answers[request] = exchange.outcome
+            else:
+                answers[request] = late or HttpError(
+                    f"no answer within {wait_s:g} s; one within {self._exchange_s:g} s "
+                    "will count for the next sample"
+                )
+        return answers
+
+    def close(self) -> None:
+        """Close connections; exchanges under way fail."""
+        with self._lock:
+            clients = list(self._clients.values())
+            self._clients.clear()
+        for client in clients:
+            client.close()
+
+    def _begin(self, request: HttpRequest) -> tuple[_Exchange, HttpAnswer | HttpError | None]:
+        """Return the exchange under way, begun now if need be, and what came since last time."""
+        with self._lock:
+            last = self._exchanges.get(request)
+            if last is not None and not last.done.is_set():
+                return last, None
+            exchange = _Exchange()
+            if len(self._exchanges) >= MAX_EXCHANGES and last is None:
+                exchange.outcome = HttpError(f"more than {MAX_EXCHANGES} endpoints at a time")
+                exchange.done.set()
+                return exchange, None
+            self._exchanges[request] = exchange
+        # A daemon: an endpoint that dribbles its headers must not hold up the end of the agent.
+        threading.Thread(
+            target=self._run, args=(request, exchange), name="http-exchange", daemon=True
+        ).start()
+        return exchange, last.outcome if last else None
+
+    def _forget(self, request: HttpRequest, exchange: _Exchange) -> None:
+        with self._lock:
+            if self._exchanges.get(request) is exchange:
+                del self._exchanges[request]
+
+    def _run(self, request: HttpRequest, exchange: _Exchange) -> None:
+        try:
+            exchange.outcome = self._get(request)
+        except HttpError as error:
+            exchange.outcome = error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
+            exchange.outcome = HttpError(_reason(error, self._exchange_s))
+        finally:
+            exchange.done.set()
+
+    def _get(self, request: HttpRequest) -> HttpAnswer:
+        until_s = time.monotonic() + self._exchange_s
+        url, accept = _checked(request.url), request.accept
+        origin = _origin(url)
+        for _ in range(MAX_REDIRECTS + 1):
+            headers = [("accept", accept), ("accept-encoding", "gzip")]
+            if _origin(url) == origin:  # what authenticates us is for nobody else
+                headers += request.headers
+            with self._client(url.scheme).stream("GET", url, headers=headers) as response:
+                if response.has_redirect_location:
+                    url = _checked(str(url.join(response.headers["location"])))
+                    continue
+                status = response.status_code
+                if status == HTTPStatus.NOT_ACCEPTABLE and accept == ACCEPT_TEXT:
+                    accept = ACCEPT_OPEN_METRICS
+                    continue
+                if not response.is_success:
+                    raise HttpError(f"HTTP status {status} {response.reason_phrase}".rstrip())
+                return _read(response, request.max_bytes, until_s)
+        raise HttpError(f"more than {MAX_REDIRECTS} redirections")
+
+    def _client(self, scheme: str) -> httpx.Client:
+        with self._lock:
+            if scheme not in self._clients:
+                # Proxies of the environment are for the way out; endpoints are on the way in.
+                # Certificates are those of the system, or of SSL_CERT_FILE.
+                self._clients[scheme] = httpx.Client(
+                    timeout=httpx.Timeout(self._exchange_s, connect=CONNECT_S),
+                    limits=httpx.Limits(keepalive_expiry=_IDLE_S),
+                    trust_env=False,
+                    verify=ssl.create_default_context() if scheme == "https" else False,
+                )
+            return self._clients[scheme]
+
+
+def _read(response: httpx.Response, max_bytes: int, until_s: float) -> HttpAnswer:
+    """Read a body as it comes, and stop where it is too large or too slow."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", *_ENCODINGS):
+        raise HttpError(f"the body is encoded as {encoding!r}, which was not asked for")
+    inflater = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding in _ENCODINGS else None
+    body = bytearray()
+    for chunk in response.iter_raw():
+        left = max_bytes + 1 - len(body)
+        body += inflater.decompress(chunk, left) if inflater else chunk
+        if len(body) > max_bytes:
+            raise HttpError(f"the body is larger than {max_bytes // 1024**2} MiB")
+        if time.monotonic() > until_s:
+            raise HttpError("the body did not come in time")
+    if inflater and not inflater.eof and body:
+        raise HttpError("the compressed body has no end")
+    headers = response.headers
+    return HttpAnswer(
+        headers.get("content-type", ""),
+        bytes(body),
+        "content-length" in headers or "transfer-encoding" in headers,
+    )
+
+
+def _checked(text: str) -> httpx.URL:
+    url = httpx.URL(text)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise HttpError("the address does not begin with http:// or https:// and a host")
+    return url
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _reason(error: Exception, exchange_s: float) -> str:
+    """Return why an exchange failed, without what was sent."""
+    if isinstance(error, httpx.TimeoutException):
+        return f"no answer within {exchange_s:g} s"
+    if isinstance(error, httpx.LocalProtocolError | UnicodeError):
+        return "a header of x_stats_open_metrics_http_headers cannot be sent: check its characters"
+    if isinstance(error, zlib.error):
+        return "the body is not compressed as its header says"
+    return f"{type(error).__name__}: {error}"
+
+
+def shown(url: str) -> str:
+    """Return an address as it may be shown: without user, password and query."""
+    try:
+        return str(httpx.URL(url).copy_with(username=None, password=None, query=None))
+    except httpx.InvalidURL:
+        return "an address that cannot be read"
