@@ -6,7 +6,7 @@ import ast
 import inspect
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,9 +16,6 @@ from trackd_agent.monitor import collectors as collectors_package
 from trackd_agent.monitor.contract import NoDataError, Readings, Registration
 from trackd_agent.monitor.readers import Readers
 from trackd_agent.monitor.registry import REGISTRATIONS, choose
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: What every Linux machine has: it cannot be missing.
 ALWAYS_THERE = {"memory"}
@@ -72,7 +69,9 @@ def test_its_keys_and_subjects_are_those_of_the_targets(
     registration: Registration, tmp_path: Path
 ) -> None:
     machine = Machine(tmp_path)
-    real = Readers.of(machine.config.model_copy(update={"proc_root": "/proc", "sys_root": "/sys"}))
+    real = Readers.of(
+        machine.config.model_copy(update={"proc_root": Path("/proc"), "sys_root": Path("/sys")})
+    )
     target = machine.target(os.getpid(), disk_paths=("/",))
     try:
         found = registration.make(real).collect([target])
@@ -102,5 +101,5 @@ def test_switching_is_by_name_and_a_wrong_name_is_refused() -> None:
     names = [each.name for each in choose(REGISTRATIONS, {"disk": False})]
     assert "disk" not in names
     assert "memory" in names
-    with pytest.raises(ValueError, match=r"unknown collector disc; there are cgroup, disk"):
+    with pytest.raises(ValueError, match=r"unknown collector disc; there are .*cgroup"):
         choose(REGISTRATIONS, {"disc": False})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Profiling counters (GPM, Hopper and newer), by NVML's number (`nvmlGpmMetricId_t`).
 GPM_METRICS = (2, 3, 5, 7, 10, 11, 12, 13, 20, 21, 60, 61)
-#: Two samples that lie closer together say nothing: the driver counts in steps of this order.
+#: Reads that lie closer together get the same: a span so short says little about a GPU.
 GPM_MIN_S = 0.05
 
 
@@ -52,7 +52,7 @@ class Gpm:
             nvml.NVMLError: The driver failed.
         """
         age_s = None if self._newer_s is None else now_s - self._newer_s
-        if age_s is not None and age_s < GPM_MIN_S:
+        if age_s is not None and age_s < GPM_MIN_S and self._found:
             return self._found
         self._newer, self._older = self._older, self._newer
         self._take(self._newer)

@@ -17,6 +17,7 @@ from trackd_agent.monitor.readers.host import HostReader
 from trackd_agent.monitor.readers.http import HttpReader
 from trackd_agent.monitor.readers.ipu import ipu_probe
 from trackd_agent.monitor.readers.library import Libraries
+from trackd_agent.monitor.readers.pci import PciReader
 from trackd_agent.monitor.readers.probe import ProbeReader
 from trackd_agent.monitor.readers.process import ProcessReader
 from trackd_agent.monitor.subject import Target
@@ -39,6 +40,7 @@ class Readers:
     http: HttpReader
     gpu_numbers: GpuNumbers
     nvidia: ProbeReader
+    pci: PciReader
     amd: AmdReader
     ipu: ProbeReader
 
@@ -52,6 +54,7 @@ class Readers:
             cgroup=CgroupReader(config.proc_root),
             http=HttpReader(wait_s=_HTTP_SHARE * config.deadline_s),
             gpu_numbers=GpuNumbers(nvidia_expected=config.collectors.get("nvidia", True)),
+            pci=PciReader(config.sys_root),
             nvidia=ProbeReader(
                 "nvidia",
                 environment=libraries.environment,

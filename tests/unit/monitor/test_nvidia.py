@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.cases import Watcher, assert_sample, needs_gcc, read_case
+from tests.support.machine import SAMPLES, Machine, needs_samples
+
+from trackd_agent.monitor import Subject
+from trackd_agent.monitor.collectors.nvidia import event_of, values_of
+from trackd_agent.monitor.contract import Event, NoDataError
+from trackd_agent.monitor.subject import Target
+from trackd_agent.probes.nvidia_events import CALM_READS, CORRECTED_EVERY_S, Changes
+
+pytestmark = [needs_samples, needs_gcc]
+
+MORE = Path(__file__).resolve().parents[2] / "support" / "stubs" / "nvml_more.c"
+#: Named by the issue beside what the samples list, or facts sheet 8.
+EXTRA = {"graphicsClock", "encoderUtilization", "unCorrectedMemoryErrors"}
+LOST_KEYS = 16 + len(EXTRA)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in for NVML, with everything."""
+    folder = tmp_path_factory.mktemp("nvml")
+    sources = [SAMPLES / "stubs" / "nvml_stub.c", MORE]
+    options = ["-shared", "-fPIC", "-Wl,-Bsymbolic", "-o", folder / "libnvidia-ml.so.1"]
+    subprocess.run(["gcc", *options, *sources], check=True)
+    return folder
+
+
+class Gpus:
+    """A machine with the stand-in, whose state a test changes as it likes."""
+
+    def __init__(self, library: Path, folder: Path) -> None:
+        self.machine = Machine(folder / "machine")
+        self.state_file = folder / "state"
+        self.config = self.machine.config.model_copy(update={"library_path": str(library)})
+        self.set()
+
+    def set(self, **state: object) -> None:
+        lines = (f"STUB_NVML_{name}={value}\n" for name, value in state.items())
+        self.state_file.write_text("".join(lines))
+
+    def watch(self, *targets: Target) -> Watcher:
+        return Watcher(self.config, "nvidia", *(targets or (target(),)))
+
+
+@pytest.fixture
+def gpus(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gpus:
+    gpus = Gpus(library, tmp_path)
+    monkeypatch.setenv("STUB_NVML_STATE", str(gpus.state_file))
+    return gpus
+
+
+def target(
+    name: str = "rank", pids: tuple[int, ...] = (), gpu_ids: tuple[int, ...] | None = None
+) -> Target:
+    subject = Subject(name, os.getpid(), gpu_device_ids=gpu_ids)
+    return Target(subject, None, None, 1.0, lambda: pids)
+
+
+def of_reference(values: dict[str, float]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if key.split(".")[-1] not in EXTRA}
+
+
+@pytest.mark.parametrize("name", ["nvml_two_gpus", "nvml_gpm", "nvml_device_ids"])
+def test_every_sample_has_exactly_the_expected_keys_and_values(name: str, gpus: Gpus) -> None:
+    case = read_case(name)
+    pid = case["context"]["pid"]
+    environment: dict[str, str] = case["context"]["env"]
+    gpus.set(**{key.removeprefix("STUB_NVML_"): value for key, value in environment.items()})
+    ids = case.get("settings", {}).get("x_stats_gpu_device_ids")
+    with gpus.watch(target(pids=(pid,), gpu_ids=tuple(ids) if ids else None)) as watcher:
+        for sample in case["samples"]:
+            values = watcher.sample()
+            assert_sample(case, sample, of_reference(values))
+            gpu_ids = {key.split(".")[1] for key in values if not key.startswith("gpu.process")}
+            assert {f"gpu.{i}.{name}" for i in gpu_ids for name in EXTRA} <= values.keys()
+        if metadata := case.get("metadata"):
+            assert watcher.collector.describe() == metadata
+
+
+def test_the_numa_node_is_that_of_the_pci_device(gpus: Gpus) -> None:
+    devices = gpus.machine.sys / "bus" / "pci" / "devices"
+    for name, node in (("0000:1b:00.0", "0"), ("0000:1c:00.0", "-1")):
+        (devices / name).mkdir(parents=True)
+        (devices / name / "numa_node").write_text(f"{node}\n")
+    with gpus.watch() as watcher:
+        described: list[dict[str, Any]] = watcher.collector.describe()["gpu_nvidia"]
+    assert [gpu.get("numaNode") for gpu in described] == [0, None]
+
+
+@pytest.mark.parametrize(
+    ("call", "gone"),
+    [
+        ("nvmlDeviceGetMemoryInfo_v2", {"memoryAllocated", "memoryAllocatedBytes"}),
+        ("nvmlDeviceGetTemperature", {"temp"}),
+        ("nvmlDeviceGetUtilizationRates", {"gpu", "memory"}),
+        ("nvmlDeviceGetPowerUsage", {"powerWatts", "enforcedPowerLimitWatts", "powerPercent"}),
+        ("nvmlDeviceGetEnforcedPowerLimit", {"enforcedPowerLimitWatts", "powerPercent"}),
+        ("nvmlDeviceGetFanSpeed_v2", {"fanSpeed"}),
+        (
+            "nvmlDeviceGetMemoryErrorCounter",
+            {"correctedMemoryErrors", "uncorrectedMemoryErrors", "unCorrectedMemoryErrors"},
+        ),
+        ("nvmlDeviceGetPcieThroughput", {"pcieTxBytes", "pcieRxBytes"}),
+        ("nvmlDeviceGetClockInfo", {"smClock", "memoryClock", "graphicsClock"}),
+        ("nvmlDeviceGetTotalEnergyConsumption", {"energyJoules"}),
+        ("nvmlDeviceGetComputeRunningProcesses_v3", set[str]()),
+        ("nvmlDeviceGetEncoderUtilization", {"encoderUtilization"}),
+    ],
+)
+def test_a_call_that_is_not_supported_costs_its_own_keys_alone(
+    call: str, gone: set[str], gpus: Gpus
+) -> None:
+    """As measured with the reference client."""
+    gpus.set(COUNT=1)
+    with gpus.watch() as watcher:
+        everything = watcher.sample().keys()
+    gpus.set(COUNT=1, FAIL=call)
+    with gpus.watch() as watcher:
+        assert everything - watcher.sample().keys() == {f"gpu.0.{name}" for name in gone}
+
+
+def test_what_is_not_supported_is_asked_once(gpus: Gpus, tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    gpus.set(COUNT=1, LOG=log, FAIL="nvmlDeviceGetFanSpeed_v2")
+    with gpus.watch() as watcher:
+        for _ in range(3):
+            watcher.sample()
+    calls = log.read_text().split()
+    assert calls.count("nvmlDeviceGetFanSpeed_v2") == 1
+    assert calls.count("nvmlDeviceGetTemperature") == 3
+
+
+def test_64_ranks_cost_no_more_calls_than_one(gpus: Gpus, tmp_path: Path) -> None:
+    counts: list[int] = []
+    for ranks in (1, 64):
+        log = tmp_path / f"calls{ranks}"
+        gpus.set(LOG=log)
+        with gpus.watch(*(target(f"rank{i}", (i,)) for i in range(ranks))) as watcher:
+            watcher.sample()
+        counts.append(len(log.read_text().split()))
+    assert counts[0] == counts[1]
+
+
+def test_a_process_has_the_figures_of_the_gpus_it_computes_on(gpus: Gpus) -> None:
+    gpus.set(COUNT=3, PIDS="1:500,2:500,0:600")
+    here, elsewhere = target("here", (400, 500)), target("elsewhere", (600,))
+    with gpus.watch(here, elsewhere, target("nowhere", (700,))) as watcher:
+        values = watcher.sample()
+        of_processes = {key for key in values if key.startswith("gpu.process.")}
+        assert {key.split(".")[2] for key in of_processes} == {"1", "2"}
+        assert len(of_processes) == 2 * 8
+        for key in of_processes:
+            assert values[key] == values[key.replace(".process", "")]
+        assert "gpu.process.0.gpu" in watcher.sample(elsewhere)
+        assert not [key for key in watcher.sample(watcher.targets[2]) if "process" in key]
+
+
+def test_device_ids_hold_for_processes_too(gpus: Gpus) -> None:
+    gpus.set(PIDS="0:500,1:500")
+    with gpus.watch(target("a", (500,), (1,)), target("b")) as watcher:
+        assert {key.split(".")[-2] for key in watcher.sample()} == {"1"}
+        assert {key.split(".")[-2] for key in watcher.sample(watcher.targets[1])} == {"0", "1"}
+
+
+def test_a_gpu_that_is_lost_loses_its_keys_and_a_mark_says_so(gpus: Gpus) -> None:
+    with gpus.watch() as watcher:
+        assert len(watcher.sample()) == 2 * LOST_KEYS
+        gpus.set(LOST=0)
+        found = watcher.collector.collect(watcher.targets)
+    assert {reading.key.split(".")[1] for reading in found.shared} == {"1"}
+    event = Event("lost", "GPU 0 is lost to the driver", "gpu.0.lost", 1, 0)
+    assert found.events == [(None, event)]
+    assert found.problems == ["GPU 0 is lost: GPU is lost"]
+
+
+def test_a_gpu_that_was_lost_before_anybody_watched_is_a_problem_and_no_event(gpus: Gpus) -> None:
+    gpus.set(LOST=1)
+    with gpus.watch() as watcher:
+        found = watcher.collector.collect(watcher.targets)
+        assert len(watcher.collector.describe()["gpu_nvidia"]) == 2
+    assert {reading.key.split(".")[1] for reading in found.shared} == {"0"}
+    assert (found.events, found.problems) == ([], ["GPU 1 is lost: GPU is lost"])
+
+
+def test_a_machine_whose_only_gpu_is_lost_has_no_data_and_says_why(gpus: Gpus) -> None:
+    gpus.set(COUNT=1, LOST=0)
+    with gpus.watch() as watcher, pytest.raises(NoDataError, match="GPU 0 is lost"):
+        watcher.sample()
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({"INIT": 9}, "NVIDIA's driver does not answer: Driver Not Loaded"),
+        ({"COUNT": 0}, "knows no GPU"),
+        ({"FAIL": "nvmlDeviceGetCount_v2"}, "does not answer: Not Supported"),
+    ],
+)
+def test_a_driver_without_gpus_is_no_data_with_a_reason(
+    state: dict[str, Any], reason: str, gpus: Gpus
+) -> None:
+    gpus.set(**state)
+    with gpus.watch() as watcher:
+        for ask in (watcher.sample, watcher.collector.describe):
+            with pytest.raises(NoDataError, match=reason):
+                ask()
+
+
+def test_profiling_counters_that_fail_make_way_for_plain_ones(gpus: Gpus) -> None:
+    gpus.set(COUNT=1, GPM=1, FAIL="nvmlGpmSampleGet")
+    with gpus.watch() as watcher:
+        assert "gpu.0.pcieTxBytes" not in watcher.sample()
+        values = watcher.sample()
+    assert values["gpu.0.pcieTxBytes"] == 1024000
+    assert "gpu.0.smActive" not in values
+
+
+def test_links_without_profiling_counters_are_bytes_per_second(gpus: Gpus) -> None:
+    gpus.set(COUNT=1, LINKS=1)
+    with gpus.watch() as watcher:
+        assert "gpu.0.nvlinkTxBytes" not in watcher.sample()
+        values = watcher.sample()
+    assert values["gpu.0.nvlinkTxBytes"] > 0
+    assert values["gpu.0.nvlinkRxBytes"] == pytest.approx(2 * values["gpu.0.nvlinkTxBytes"])
+
+
+def test_mig_slices_are_devices_of_their_own(gpus: Gpus) -> None:
+    gpus.set(MIG="1:2", GPM=1)
+    with gpus.watch(target(), target("first", gpu_ids=(0,))) as watcher:
+        watcher.sample()
+        assert {key.split(".")[1] for key in watcher.sample()} == {"0", "1", "1:0", "1:1"}
+        values = watcher.sample()
+        assert values["gpu.1:1.memoryAllocatedBytes"] == 21474836480 + 201
+        assert values["gpu.1:0.smActive"] == 2.5
+        assert {key.split(".")[1] for key in watcher.sample(watcher.targets[1])} == {"0"}
+        assert watcher.collector.describe()["gpu_count"] == 2
+
+
+def test_xids_and_slowdowns_are_marks(gpus: Gpus) -> None:
+    gpus.set(REASONS="0:1")
+
+    def events() -> list[Event]:
+        return [event for _, event in watcher.collector.collect(watcher.targets).events]
+
+    with gpus.watch() as watcher:
+        assert events() == []
+        gpus.set(REASONS="1:72", XID="0:79:1")
+        assert events() == [
+            Event(
+                "xid", "GPU 0 reported Xid 79: the GPU has fallen off the bus", "gpu.0.xid", 79, 0
+            ),
+            Event(
+                "throttled",
+                "GPU 1 slowed down: too hot (hardware), hardware slowdown",
+                "gpu.1.throttled",
+                72,
+                1,
+            ),
+        ]
+        assert events() == []
+        gpus.set(REASONS="1:4", XID="0:79:1")
+        assert [event for _ in range(CALM_READS) for event in events()] == [
+            Event("throttled", "GPU 1 runs at full speed again", "gpu.1.throttled", 0, 1)
+        ]
+
+
+def test_memory_errors_are_marks_and_corrected_ones_once_a_minute() -> None:
+    changes = Changes(3)
+
+    def at(now_s: float, corrected: int, uncorrected: int = 0) -> list[tuple[str, int]]:
+        facts = {"corrected_errors": corrected, "uncorrected_errors": uncorrected}
+        events = changes.since_last(facts, now_s, max_age_s=100)
+        return [(event["kind"], event["amount"]) for event in events]
+
+    assert at(0, 5, 1) == []  # they were there before
+    assert at(1, 7) == [("corrected", 2)]
+    assert at(2, 20) == []
+    assert at(1 + CORRECTED_EVERY_S, 30) == [("corrected", 23)]
+    assert at(70, 30, 2) == [("uncorrected", 2)]
+    assert at(71, 3, 0) == []  # the driver was loaded anew
+    assert at(200, 90, 9) == []  # nobody watched: not known when
+    event = event_of({"kind": "uncorrected", "gpu": 3, "amount": 2})
+    assert event == Event(
+        "uncorrectedEcc", "GPU 3 had 2 uncorrected memory errors", "gpu.3.uncorrectedEcc", 2, 3
+    )
+
+
+def test_a_slowdown_that_flickers_is_one(gpus: Gpus) -> None:
+    changes = Changes(0)
+    masks = [0, 64, 0, 64, 0, 0, 64, 32, 0, 0, 0, 0, 8]
+    told = [
+        event["amount"]
+        for second, mask in enumerate(masks)
+        for event in changes.since_last({"slowdown_reasons": mask}, second, 10)
+    ]
+    assert told == [64, 96, 0, 8]
+
+
+def test_odd_facts_give_no_odd_values() -> None:
+    def of(**facts: object) -> dict[str, float]:
+        return {value.name: value.amount for value in values_of({"name": "0", **facts}, 1.0)}
+
+    assert of() == {}
+    assert of(memory={"used_bytes": 5, "total_bytes": 0}) == {"memoryAllocatedBytes": 5}
+    assert of(power_mw=5000, power_limit_mw=0) == {"powerWatts": 5, "enforcedPowerLimitWatts": 0}
+    assert of(power_limit_mw=7) == {}
+    assert math.isnan(of(gpm={"2": math.nan})["smActive"])  # the series drops it
+    assert of(energy_mj=2**63)["energyJoules"] == 2**63 / 1000
+    assert json.dumps(of(gpm={}, nvlink_kib={})) == "{}"
