@@ -18,6 +18,8 @@ from trackd_agent.monitor import Lookout, Monitor
 from trackd_agent.rpc.admin_service import AdminService, ProcessFacts
 from trackd_agent.rpc.doorman import Doorman
 from trackd_agent.rpc.failures import FailureCounts
+from trackd_agent.rpc.metrics.page import MetricsPage
+from trackd_agent.rpc.metrics.port import MetricsPort
 from trackd_agent.rpc.record_streams import RecordStreams
 from trackd_agent.rpc.run_service import RunService
 from trackd_agent.rpc.server import RpcServer
@@ -85,7 +87,9 @@ class Agent:
         )
         private_path = premises.socket.private_path()
         self._streams = RecordStreams(self._registry, config.rpc)
-        self._doorman = Doorman(premises.socket.listener, private_path, config.rpc)
+        page = MetricsPage(self._registry, self._monitor, self._lookout, self)
+        self._metrics_port = MetricsPort(page, config.rpc.metrics_port)
+        self._doorman = Doorman(premises.socket.listener, private_path, config.rpc, page)
         self._rpc = RpcServer(
             private_path,
             RunService(self._registry, self._streams, config.rpc),
@@ -115,6 +119,7 @@ class Agent:
             self._monitor,
             self._registry,
             self._streams,
+            self._metrics_port,
             self._doorman,
             self._rpc,
         )
@@ -154,7 +159,9 @@ class Agent:
             version=self._premises.version,
             epoch=self._epoch,
             uptime_s=time.monotonic() - self._started_s,
-            sockets=(self._premises.socket.address,),
+            sockets=tuple(
+                filter(None, (self._premises.socket.address, self._metrics_port.address))
+            ),
             data_dir=str(self._premises.data),
             connections=self._doorman.connections,
             rss_bytes=_rss_bytes(),

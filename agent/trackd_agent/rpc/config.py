@@ -42,3 +42,9 @@ class RpcConfig(BaseModel):
     allowed_uids: tuple[int, ...] = Field(
         default=(), description="Users besides the agent's own and root who may connect."
     )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port on 127.0.0.1 that serves /metrics. 0: only the agent's socket does.",
+    )

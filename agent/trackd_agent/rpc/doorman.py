@@ -1,7 +1,8 @@
 """The listener in front of gRPC: judges who connects, bounds how many, and joins the two ends.
 
 grpcio shows no peer uid and serves no inherited socket; both are done here. A connection gets
-through when its user is allowed, the limits leave room, and the HTTP/2 preface arrives in time.
+through when its user is allowed, the limits leave room, and the HTTP/2 preface arrives in time;
+one that begins like a request of HTTP/1.1 is answered with `/metrics`.
 From then on bytes are copied both ways; a full buffer on one side stops reading on the other,
 so that a connection holds at most one buffer each way.
 """
@@ -21,14 +22,17 @@ import anyio
 import structlog
 
 from trackd_agent.rpc.callers import abstract_name, peer_of
+from trackd_agent.rpc.metrics.page import METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     from anyio.abc import TaskGroup
 
     from trackd_agent.rpc.config import RpcConfig
+    from trackd_agent.rpc.metrics.page import MetricsPage
     from trackd_agent.runs.options import Caller
 
 log = structlog.get_logger()
@@ -105,9 +109,17 @@ class Doorman:
         listener: the public socket, listening; closed on leaving.
         private_path: grpcio's socket.
         config: limits.
+        page: what requests of HTTP/1.1 get.
     """
 
-    def __init__(self, listener: socket.socket, private_path: Path, config: RpcConfig) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        private_path: Path,
+        config: RpcConfig,
+        page: MetricsPage | None = None,
+    ) -> None:
+        self._page = page
         self.refused: Counter[str] = Counter()
         self._listener = listener
         self._private_path = str(private_path)
@@ -186,9 +198,12 @@ class Doorman:
         try:
             caller = self._judge(connection)
             with anyio.fail_after(self._config.handshake_timeout_s):
-                await _expect_preface(connection)
-                await self._join(connection, caller)
-            joined = True
+                begun = await _expect_preface(connection, METHODS if self._page else ())
+                if begun and self._page is not None:
+                    await self._page.serve(connection, begun)
+                else:
+                    await self._join(connection, caller)
+                    joined = True
         except TimeoutError:
             self._refuse("handshake_timeout", caller)
         except Refused as refusal:
@@ -271,8 +286,11 @@ class Doorman:
             )
 
 
-async def _expect_preface(connection: socket.socket) -> None:
-    """Read exactly the HTTP/2 preface; anything else is refused at its first wrong byte."""
+async def _expect_preface(connection: socket.socket, others: Sequence[bytes]) -> bytes:
+    """Read exactly the HTTP/2 preface, or return what begins like one of some others.
+
+    Anything else is refused at its first wrong byte.
+    """
     loop = asyncio.get_running_loop()
     seen = b""
     while len(seen) < len(PREFACE):
@@ -281,5 +299,8 @@ async def _expect_preface(connection: socket.socket) -> None:
         if not piece:
             # A probe (is somebody listening?) connects and leaves: nothing to complain about.
             raise Refused("closed_in_handshake" if seen else _PROBE)
-        if not PREFACE.startswith(seen):
+        if seen.startswith(tuple(others)):
+            return seen
+        if not any(known.startswith(seen) for known in (PREFACE, *others)):
             raise Refused("not_http2")
+    return b""

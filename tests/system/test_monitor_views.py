@@ -1,0 +1,137 @@
+"""What people and Prometheus see of a node, through a real agent."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import httpx
+import pytest
+from tests.support.agent import RunningAgent, running_agent
+
+from trackd_proto.v1 import admin_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+SCRIPTS = Path(sys.executable).parent
+RANK = """
+import sys, trackd
+settings = {"x_stats_sampling_interval": 0.2, "console": "off", "x_label": "r0"}
+run = trackd.init(project="p", id="watched", settings=settings, dir=sys.argv[1])
+run.log({"a": 1})
+print("logged", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.asynccontextmanager
+async def a_rank(agent: RunningAgent, folder: Path) -> AsyncGenerator[subprocess.Popen[bytes]]:
+    rank = subprocess.Popen(
+        [sys.executable, "-c", RANK, str(folder)],
+        env=agent.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert rank.stdout is not None and rank.stdin is not None
+    with rank, rank.stdin:
+        assert await anyio.to_thread.run_sync(rank.stdout.readline) == b"logged\n"
+        yield rank
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def over_socket(agent: RunningAgent) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(uds=str(agent.socket))
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+
+async def test_metrics_are_served_on_the_socket_and_on_the_port_asked_for(tmp_path: Path) -> None:
+    parser: Any = pytest.importorskip("prometheus_client.openmetrics.parser")
+    port = free_port()
+    env: dict[str, Any] = {"TRACKD_RPC__METRICS_PORT": str(port)}
+    async with (
+        running_agent(tmp_path, **env) as agent,
+        a_rank(agent, tmp_path) as rank,
+        over_socket(agent) as client,
+        httpx.AsyncClient() as web,
+    ):
+        accept = {"accept": "application/openmetrics-text; version=1.0.0"}
+        await client.get("/metrics")
+        await anyio.sleep(0.6)
+        page = await client.get("/metrics", headers=accept)
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("application/openmetrics-text; version=1")
+        found = {f.name: f for f in parser.text_string_to_metric_families(page.text)}
+        assert found["trackd_rank_cpu_percent"].samples[0].labels["run_id"] == "watched"
+        assert found["trackd_rank_proc_memory_rss_bytes"].samples[0].value > 10 * 2**20
+        assert 0 < found["trackd_node_memory_percent"].samples[0].value < 100
+        assert found["trackd_agent"].samples[0].labels["version"]
+        assert {s.labels["collector"] for s in found["trackd_collector_success"].samples} >= {
+            "disk",
+            "memory",
+            "process",
+        }
+        plain = await web.get(f"http://127.0.0.1:{port}/metrics")
+        assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert "trackd_writer_journalled_records_total{" in plain.text
+        status = await agent.status()
+        assert f"http://127.0.0.1:{port}/metrics" in status.sockets
+        head = await web.head(f"http://127.0.0.1:{port}/metrics")
+        assert head.status_code == 200 and not head.content
+        other = await web.get(f"http://127.0.0.1:{port}/secrets")
+        assert other.status_code == 404
+        stolen = await web.get(f"http://127.0.0.1:{port}/metrics", headers={"host": "evil.example"})
+        assert stolen.status_code == 403
+        assert (await web.post(f"http://127.0.0.1:{port}/metrics")).status_code == 405
+        for nonsense in (b"\0" * 9, b"GET /" + b"x" * 20_000, b"GET /metrics\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", port)) as rude:
+                rude.sendall(nonsense)
+        assert (await agent.status()).pid == agent.pid
+        rank.kill()
+
+
+async def test_a_look_at_the_node_shows_its_ranks_and_their_own_figures(tmp_path: Path) -> None:
+    async with (
+        running_agent(tmp_path, TRACKD_SERVER__START="never") as agent,
+        a_rank(agent, tmp_path) as rank,
+        agent.admin() as admin,
+    ):
+        view = await admin.ReadNode(admin_pb2.ReadNodeRequest(), timeout=10)
+        (reading,) = view.ranks
+        assert (reading.run.run_id, reading.label, reading.pid) == ("watched", "r0", rank.pid)
+        assert reading.values["proc.memory.rssMB"] > 10
+        assert view.values["proc.memory.rssMB"] != reading.values["proc.memory.rssMB"]
+        assert view.host == socket.gethostname()
+        states = {each.name: each for each in view.collectors}
+        assert states["memory"].state == "ok" and states["memory"].ticks >= 1
+        assert {each.state for each in view.collectors} <= {"ok", "no_data", "waiting"}
+        rank.kill()
+
+
+def verb(agent: RunningAgent, *words: str, status: int = 0) -> str:
+    ended = subprocess.run(
+        [SCRIPTS / "trackd", *words],
+        env={**agent.environment, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == status, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+async def run_verb(agent: RunningAgent, *words: str, status: int = 0) -> str:
+    return await anyio.to_thread.run_sync(lambda: verb(agent, *words, status=status))
