@@ -258,7 +258,7 @@ class Monitor:
     def _announce(self, time_s: float, events: list[tuple[str | None, Event]]) -> None:
         """Tell each subject what happened, also those that are not due: it is told only once."""
         for watch in list(self._watches) if events else ():
-            mine = [event for key, event in events if key in (None, watch.subject.key)]
+            mine = [event for key, event in events if _concerns(watch.subject, key, event)]
             if not mine or watch.happened is None:
                 continue
             try:
@@ -270,3 +270,8 @@ class Monitor:
         """Return the first point of the interval's grid at least half an interval from now."""
         since_epoch_s = self._clock() - self._epoch_s
         return self._epoch_s + math.ceil(since_epoch_s / interval_s + 0.5) * interval_s
+
+
+def _concerns(subject: Subject, key: str | None, event: Event) -> bool:
+    is_wanted = event.gpu is None or subject.wants_gpu(event.gpu)
+    return is_wanted and key in (None, subject.key)
