@@ -23,6 +23,7 @@ from trackd_agent.monitor.registry import REGISTRATIONS, choose
 from trackd_agent.monitor.runner import CollectorRunner, CollectorState
 from trackd_agent.monitor.series import Series
 from trackd_agent.monitor.subject import MIN_INTERVAL_S, Target
+from trackd_agent.monitor.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -101,7 +102,9 @@ class Monitor:
         self._off = [
             CollectorState(each.name, is_on=False) for each in registrations if each not in chosen
         ]
-        self._describer = Describer(self._runners)
+        self._describer = Describer(
+            [*self._runners, Surroundings(config)] if config.enabled else []
+        )
         self._watches: list[_Watch] = []
         self._changed = anyio.Event()
         self._tasks: TaskGroup | None = None
