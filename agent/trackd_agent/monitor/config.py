@@ -27,3 +27,11 @@ class MonitorConfig(BaseModel):
         description="Folders, separated by colons, that hold the libraries of device vendors; "
         "by default they are found as the system's loader does.",
     )
+    tpu_runtime_address: str = Field(
+        default="127.0.0.1:8431",
+        description="Where a program that uses TPUs serves the metrics of its runtime (gRPC).",
+    )
+    neuron_monitor: str = Field(
+        default="",
+        description="AWS's tool `neuron-monitor`. Default: on PATH, else in /opt/aws/neuron/bin.",
+    )

@@ -8,6 +8,7 @@ fixture trees. Only collectors and the sampler call this package.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trackd_agent.monitor.readers.amd import AmdReader
@@ -20,6 +21,7 @@ from trackd_agent.monitor.readers.library import Libraries
 from trackd_agent.monitor.readers.pci import PciReader
 from trackd_agent.monitor.readers.probe import ProbeReader
 from trackd_agent.monitor.readers.process import ProcessReader
+from trackd_agent.monitor.readers.tpu import TpuReader
 from trackd_agent.monitor.subject import Target
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Readers:
     pci: PciReader
     amd: AmdReader
     ipu: ProbeReader
+    tpu: TpuReader
 
     @classmethod
     def of(cls, config: MonitorConfig) -> Readers:
@@ -66,20 +69,23 @@ class Readers:
             ),
             amd=AmdReader.of(config, libraries),
             ipu=ipu_probe(),
+            tpu=TpuReader.of(config),
         )
 
     def close(self) -> None:
         """End every process and connection of the readers; they refuse to read from now on."""
-        for reader in (self.nvidia, self.amd, self.ipu, self.http):
+        for reader in (self.nvidia, self.amd, self.ipu, self.http, self.tpu):
             reader.close()
 
     def target(self, subject: Subject) -> Target:
         """Return the subject with the facts that hold until its end."""
         cgroup = self.cgroup.find(subject.pid) if subject.use_cgroup else None
         limits = [float(self.host.affinity(subject.pid) or 0), cgroup.cpu_limit if cgroup else 0.0]
+        process = self.process.identify(subject.pid)
         return Target(
             subject=subject,
-            process=self.process.identify(subject.pid),
+            process=process,
+            find_pids=partial(self.process.tree, process) if process else tuple,
             cgroup=cgroup,
             cpu_capacity=min(
                 (limit for limit in limits if limit > 0), default=float(self.host.physical_cpus)
