@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -17,7 +18,6 @@ from trackd_agent.monitor.series import Series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from trackd_agent.monitor import MonitorConfig
     from trackd_agent.monitor.subject import Target
@@ -58,6 +58,16 @@ def build_library(source: str, folder: Path, name: str) -> Path:
     folder.mkdir(exist_ok=True)
     stub = SAMPLES / "stubs" / source
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", folder / name, stub], check=True)
+    return folder
+
+
+def build_nvml(folder: Path) -> Path:
+    """Compile the samples' stand-in for NVML together with ours; returns the folder."""
+    folder.mkdir(exist_ok=True)
+    sources = [SAMPLES / "stubs" / "nvml_stub.c", Path(__file__).parent / "stubs" / "nvml_more.c"]
+    # -Bsymbolic: the samples' file calls the `getenv` of ours.
+    options = ["-shared", "-fPIC", "-Wl,-Bsymbolic", "-o", folder / "libnvidia-ml.so.1"]
+    subprocess.run(["gcc", *options, *sources], check=True)
     return folder
 
 

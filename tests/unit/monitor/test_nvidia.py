@@ -3,13 +3,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import subprocess
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.cases import Watcher, assert_sample, needs_gcc, read_case
-from tests.support.machine import SAMPLES, Machine, needs_samples
+from tests.support.cases import Watcher, assert_sample, build_nvml, needs_gcc, read_case
+from tests.support.machine import Machine, needs_samples
 
 from trackd_agent.monitor import Subject
 from trackd_agent.monitor.collectors.nvidia import event_of, values_of
@@ -17,9 +15,11 @@ from trackd_agent.monitor.contract import Event, NoDataError
 from trackd_agent.monitor.subject import Target
 from trackd_agent.probes.nvidia_events import CALM_READS, CORRECTED_EVERY_S, Changes
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytestmark = [needs_samples, needs_gcc]
 
-MORE = Path(__file__).resolve().parents[2] / "support" / "stubs" / "nvml_more.c"
 #: Named by the issue beside what the samples list, or facts sheet 8.
 EXTRA = {"graphicsClock", "encoderUtilization", "unCorrectedMemoryErrors"}
 LOST_KEYS = 16 + len(EXTRA)
@@ -28,11 +28,7 @@ LOST_KEYS = 16 + len(EXTRA)
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stand-in for NVML, with everything."""
-    folder = tmp_path_factory.mktemp("nvml")
-    sources = [SAMPLES / "stubs" / "nvml_stub.c", MORE]
-    options = ["-shared", "-fPIC", "-Wl,-Bsymbolic", "-o", folder / "libnvidia-ml.so.1"]
-    subprocess.run(["gcc", *options, *sources], check=True)
-    return folder
+    return build_nvml(tmp_path_factory.mktemp("nvml"))
 
 
 class Gpus:
