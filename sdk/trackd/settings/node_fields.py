@@ -182,7 +182,11 @@ class ProcessFields:
 
     __slots__ = ()
 
-    x_label: str | None = setting(None, rules.text, "Label of this process among those of its run.")
+    x_label: str | None = setting(
+        None,
+        rules.short_name,
+        "Label of this process among those of its run; at most 128 characters.",
+    )
     x_primary: bool = setting(
         True, rules.boolean, "This process writes the run's own files: config, metadata, code."
     )

@@ -21,7 +21,10 @@ _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 _FALSE = frozenset({"0", "false", "no", "off", "n", "f"})
 _PROJECT_FORBIDDEN = "/\\#?%:"
 _RUN_ID_FORBIDDEN = ":;,#?/'"
-_MAX_PROJECT_CHARACTERS = 128
+#: Of what stands in addresses.
+_MAX_NAME_CHARACTERS = 128
+#: An id is part of the name of the run's folder, which may have 255 bytes with mode and time.
+_MAX_RUN_ID_BYTES = 200
 _MAX_TAG_CHARACTERS = 64
 _SHORTEST_SAMPLING_S = 0.1
 _ENCODINGS = ("json", "typed")
@@ -171,14 +174,20 @@ def function(name: str, value: Any) -> Callable[[], None]:
     raise fault(name, value, "use a function without arguments")
 
 
+def short_name(name: str, value: Any) -> str:
+    """Accept text of at most 128 characters."""
+    found = text(name, value)
+    if len(found) > _MAX_NAME_CHARACTERS:
+        raise UsageError(
+            f"setting {name!r}: {found[:20]!r}… has {len(found)} characters: "
+            f"use at most {_MAX_NAME_CHARACTERS}"
+        )
+    return found
+
+
 def project(name: str, value: Any) -> str:
     """Accept a project name."""
-    found = text(name, value)
-    if len(found) > _MAX_PROJECT_CHARACTERS:
-        raise UsageError(
-            f"setting {name!r}: a project name of {len(found)} characters is too long: "
-            f"use at most {_MAX_PROJECT_CHARACTERS}"
-        )
+    found = short_name(name, value)
     _forbid(name, found, _PROJECT_FORBIDDEN)
     return found
 
@@ -195,8 +204,14 @@ def identifier(name: str, value: Any) -> str:
 
 
 def run_id(name: str, value: Any) -> str:
-    """Accept a run id."""
-    found = identifier(name, value)
+    """Accept a run id: at most 128 characters, and 200 bytes as UTF-8."""
+    found = short_name(name, identifier(name, value))
+    size = len(found.encode(errors="replace"))
+    if size > _MAX_RUN_ID_BYTES:
+        raise UsageError(
+            f"setting {name!r}: {found[:20]!r}… has {size} bytes: "
+            f"use at most {_MAX_RUN_ID_BYTES}, so that it can stand in the name of a folder"
+        )
     _forbid(name, found, _RUN_ID_FORBIDDEN)
     return found
 

@@ -39,9 +39,11 @@ class IdentityFields:
     project: str | None = setting(
         None, rules.project, "Project of the run; at most 128 characters, none of / \\ # ? % :."
     )
-    entity: str | None = setting(None, rules.text, "User or team that the run belongs to.")
+    entity: str | None = setting(
+        None, rules.short_name, "User or team that the run belongs to; at most 128 characters."
+    )
     run_id: str | None = setting(
-        None, rules.run_id, "Id of the run; not empty, none of : ; , # ? / '."
+        None, rules.run_id, "Id of the run; 1 to 128 characters, none of : ; , # ? / '."
     )
     run_name: str | None = setting(None, rules.text, "Name of the run, for people.", "NAME")
     run_notes: str | None = setting(None, rules.text, "Longer description of the run.", "NOTES")

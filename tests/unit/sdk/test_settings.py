@@ -70,6 +70,20 @@ def test_our_environment_wins_over_the_alias() -> None:
     [
         ("project", "a/b", UsageError, "'/'"),
         ("project", "p" * 129, UsageError, "at most 128"),
+        (
+            "entity",
+            "e" * 500,
+            UsageError,
+            "'eeeeeeeeeeeeeeeeeeee'… has 500 characters: use at most",
+        ),
+        ("x_label", "l" * 129, UsageError, "at most 128"),
+        (
+            "run_id",
+            "i" * 500,
+            UsageError,
+            "'iiiiiiiiiiiiiiiiiiii'… has 500 characters: use at most",
+        ),
+        ("run_id", "ü" * 101, UsageError, "202 bytes: use at most 200"),
         ("run_id", "a/b", UsageError, "'/'"),
         ("run_id", " a", UsageError, "blank"),
         ("run_id", "", UsageError, "empty"),
