@@ -24,7 +24,7 @@ class Page:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict[str, str])
     #: Sends the body itself, unframed: for what is slow, endless or broken.
-    send: Callable[[Callable[[bytes], object]], None] | None = None
+    send: Callable[[Callable[[bytes], object]], object] | None = None
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Request:
     """What somebody asked."""
 
     path: str
-    headers: dict[str, str]
+    headers: dict[str, str]  # names in lower case
 
 
 class Endpoints:
@@ -41,6 +41,7 @@ class Endpoints:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.pages: dict[str, Page] = {}
         self.requests: list[Request] = []
+        self.choose: Callable[[Request], Page | None] = self._find
         self.released = threading.Event()  # set at the end: nobody waits longer
         outer = self
 
@@ -48,8 +49,11 @@ class Endpoints:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                outer.requests.append(Request(self.path, dict(self.headers)))
-                outer._answer(self)
+                request = Request(
+                    self.path, {name.lower(): value for name, value in self.headers.items()}
+                )
+                outer.requests.append(request)
+                outer._answer(self, outer.choose(request) or Page(status=404))
 
             def log_message(self, format: str, *args: object) -> None:
                 del format, args
@@ -76,9 +80,12 @@ class Endpoints:
         self._thread.join()
         self._server.server_close()
 
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
-        page = self.pages.get(handler.path) or self.pages.get(handler.path.partition("?")[0])
-        page = page or self.pages.get("*") or Page(status=404)
+    def _find(self, request: Request) -> Page | None:
+        path = request.path
+        return self.pages.get(path) or self.pages.get(path.partition("?")[0]) or self.pages.get("*")
+
+    @staticmethod
+    def _answer(handler: BaseHTTPRequestHandler, page: Page) -> None:
         handler.send_response(page.status)
         handler.send_header("Content-Type", page.content_type)
         for name, value in page.headers.items():

@@ -146,10 +146,26 @@ def filters(name: str, value: Any) -> dict[str, dict[str, str]] | tuple[str, ...
     found: Any = _from_json(name, value) if isinstance(value, str) else value
     if isinstance(found, Mapping):
         pairs = cast("Mapping[Any, Any]", found).items()
-        return {text(name, pattern): text_map(name, labels) for pattern, labels in pairs}
+        mapping = {text(name, pattern): text_map(name, labels) for pattern, labels in pairs}
+        for pattern, labels in mapping.items():
+            _check_patterns(name, (pattern, *labels.values()))
+        return mapping
     if isinstance(found, str):
         raise fault(name, value, "use a list of patterns")
-    return texts(name, found)
+    patterns = texts(name, found)
+    _check_patterns(name, patterns)
+    return patterns
+
+
+def _check_patterns(name: str, patterns: Iterable[str]) -> None:
+    import re  # few runs have any
+
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            remedy = f"it is no regular expression ({error}); correct the pattern"
+            raise fault(name, pattern, remedy) from None
 
 
 def _from_json(name: str, value: str) -> Any:
