@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import pty
 import socket
 import subprocess
 import sys
@@ -135,3 +138,69 @@ def verb(agent: RunningAgent, *words: str, status: int = 0) -> str:
 
 async def run_verb(agent: RunningAgent, *words: str, status: int = 0) -> str:
     return await anyio.to_thread.run_sync(lambda: verb(agent, *words, status=status))
+
+
+async def test_top_shows_the_ranks_once_or_as_json_or_says_that_no_agent_runs(
+    tmp_path: Path,
+) -> None:
+    async with running_agent(tmp_path, started=False) as agent:
+        agent.environment["TRACKD_SERVER__START"] = "never"
+        assert await run_verb(agent, "top", "--once", status=3) == ""
+        await agent.start()
+        assert "no ranks" in await run_verb(agent, "top", "--once")
+        async with a_rank(agent, tmp_path) as rank:
+            text = await run_verb(agent, "top", "--once")
+            (line,) = [line.split() for line in text.splitlines() if "watched" in line]
+            assert line[:3] == ["p/watched", "r0", str(rank.pid)]
+            assert "%" in line, "a second reading gives the rate"
+            assert "memory" in text and "disk / " in text
+            node = json.loads(await run_verb(agent, "top", "--once", "--json"))
+            assert node["ranks"][0]["run"]["run_id"] == "watched"
+            assert node["values"]["memory_percent"] > 0
+            rank.kill()
+
+
+async def test_top_draws_on_a_terminal_until_q(tmp_path: Path) -> None:
+    async with running_agent(tmp_path, TRACKD_SERVER__START="never") as agent:
+        text = await anyio.to_thread.run_sync(pressing_q_in_top, agent)
+    assert socket.gethostname() in text and "memory" in text and "no ranks" in text
+    assert "\x1b[?1049l" in text, "the screen is as it was"
+
+
+def pressing_q_in_top(agent: RunningAgent) -> str:
+    """Run `trackd top` on a terminal of its own, press q when it has drawn; return the output."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [SCRIPTS / "trackd", "top", "--interval", "0.2"],
+        env={**agent.environment, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as top:
+        os.close(theirs)
+        text = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while piece := os.read(ours, 65536):
+                text += piece
+                if text.count(b"no ranks") == 2:
+                    os.write(ours, b"q")
+        assert top.wait(10) == 0
+    os.close(ours)
+    return text.decode()
+
+
+async def test_doctor_says_what_each_collector_found_or_why_it_is_not_used(tmp_path: Path) -> None:
+    off = '{"network": false}'
+    async with running_agent(
+        tmp_path, TRACKD_SERVER__START="never", TRACKD_MONITOR__COLLECTORS=off
+    ) as agent:
+        report = json.loads(await run_verb(agent, "doctor", "--json"))
+        texts = [each["text"] for each in report["findings"] if each["subject"] == "monitor"]
+        assert any(text.startswith("memory: found, read in ") for text in texts)
+        assert "network: not used: switched off by the agent's settings" in texts
+        assert any(text.startswith("nvidia: ") for text in texts)
+        assert report["well"]
+        agent.signal(19)  # stopped: it cannot answer
+        silent = await run_verb(agent, "doctor", status=1)
+        agent.signal(18)
+        assert "does not answer" in silent

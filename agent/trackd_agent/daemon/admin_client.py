@@ -40,6 +40,11 @@ class AdminClient:
         """Return the settings in force."""
         return self._stub.GetConfig(admin_pb2.GetConfigRequest(), timeout=_TIMEOUT_S)
 
+    def read_node(self, max_age_s: float = 0.0) -> admin_pb2.ReadNodeResponse:
+        """Return what the node does now, or did at most so many seconds ago."""
+        request = admin_pb2.ReadNodeRequest(max_age_s=max_age_s)
+        return self._stub.ReadNode(request, timeout=_TIMEOUT_S)
+
     def flush(self, run_id: str = "", timeout_s: float = 60.0) -> bool:
         """Wait until everything (of one run) is uploaded; return whether it is."""
         request = admin_pb2.FlushRequest(timeout_s=timeout_s)

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import RenderableType
+
+    from trackd_agent.daemon.node_tables import Section
 
 #: Wide enough for every table: what reads a pipe must not find words cut.
 _PIPE_WIDTH = 10_000
@@ -45,6 +49,24 @@ def show(where: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*(Text(row[index]) for index in kept))
     where.print(table)
+
+
+def drawn(lines: Sequence[str], sections: Iterable[Section]) -> Group:
+    """Return lines and tables as one picture; each table as wide as the screen at most."""
+    parts: list[RenderableType] = [Text(line, no_wrap=True, overflow="ellipsis") for line in lines]
+    for section in sections:
+        parts.append(Text())
+        if not section.rows:
+            parts.append(Text(f"no {section.title}", style="dim"))
+            continue
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+        for heading in section.headings:
+            side = "right" if heading.startswith(">") else "left"
+            table.add_column(Text(heading.lstrip(">")), justify=side, overflow="ellipsis")
+        for row in section.rows:
+            table.add_row(*map(Text, row))
+        parts.append(table)
+    return Group(*parts)
 
 
 def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:

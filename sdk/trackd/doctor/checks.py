@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from trackd.account import keys
 from trackd.recording.spool_place import network_file_system
@@ -13,17 +13,20 @@ from trackd.sending import quiet_grpc
 from trackd_proto import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from trackd.sending.discovery import Discovery
     from trackd.settings import Loaded
-    from trackd_proto.v1 import admin_pb2
+    from trackd_proto.v1 import admin_pb2, admin_pb2_grpc
 
 #: Less than this is a problem: journals and spools need room.
 _LEAST_FREE_BYTES = 1 << 30
 _CALL_TIMEOUT_S = 5.0
-_SERVER_STATES = ("ready", "starting")
+_SERVER_STATES = ("ready", "starting", "not_started")
+#: States of collectors that need no reason of their own.
+_STATES = {"off": "switched off by the agent's settings", "waiting": "not read so far"}
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,11 @@ def _agent(discovery: Discovery) -> Iterator[Finding]:
             yield Finding("agent", f"none at {where}", "start it, or unset TRACKD_SERVICE")
         else:
             yield Finding("agent", f"none at {where}; `init` starts one")
+        yield Finding(
+            "monitor", "what devices are here an agent tells: `trackd up`, then ask again"
+        )
         return
-    status = _status(discovery.target)
+    status = _ask(discovery.target, _get_status)
     if status is None:
         remedy = f"see {discovery.data_dir / 'agent' / 'agent.log'}; `trackd down`, `trackd up`"
         yield Finding("agent", f"at {discovery.target}: it does not answer", remedy)
@@ -101,6 +107,33 @@ def _agent(discovery: Discovery) -> Iterator[Finding]:
         well = upstream.state in _SERVER_STATES
         remedy = "" if well else f"{upstream.problem or 'see `trackd status`'}"
         yield Finding("server", text, remedy)
+    yield from _monitor(discovery)
+
+
+def _monitor(discovery: Discovery) -> Iterator[Finding]:
+    """Yield what each collector of system metrics found here, or why it did not."""
+    node = _ask(discovery.target, _read_node)
+    if node is None:
+        yield Finding("monitor", "the agent cannot say what it measures", "see `trackd status`")
+        return
+    for each in node.collectors:
+        parts = "".join(f"; not read: {problem}" for problem in each.problems)
+        if each.state == "ok":
+            yield Finding(
+                "monitor", f"{each.name}: found, read in {each.duration_ms:.1f} ms{parts}"
+            )
+        elif each.state == "failing":
+            often = f"{each.failures} of {each.ticks} readings failed"
+            log, name = discovery.data_dir / "agent" / "agent.log", each.name
+            yield Finding(
+                "monitor",
+                f"{name}: {often}: {each.reason}",
+                f"see {log}; TRACKD_MONITOR__COLLECTORS='{{\"{name}\": false}}' for the agent "
+                "switches it off",
+            )
+        else:
+            reason = _STATES.get(each.state, each.reason)
+            yield Finding("monitor", f"{each.name}: not used: {reason}{parts}")
 
 
 def _server(loaded: Loaded) -> Iterator[Finding]:
@@ -116,17 +149,28 @@ def _server(loaded: Loaded) -> Iterator[Finding]:
         yield Finding("server", f"{address}, no API key", "run `trackd login`")
 
 
-def _status(target: str) -> admin_pb2.GetStatusResponse | None:
-    """Return what the agent says of itself; None: it does not answer."""
+def _get_status(admin: admin_pb2_grpc.AdminServiceStub) -> admin_pb2.GetStatusResponse:
+    from trackd_proto.v1 import admin_pb2
+
+    return admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=_CALL_TIMEOUT_S)
+
+
+def _read_node(admin: admin_pb2_grpc.AdminServiceStub) -> admin_pb2.ReadNodeResponse:
+    from trackd_proto.v1 import admin_pb2
+
+    return admin.ReadNode(admin_pb2.ReadNodeRequest(), timeout=_CALL_TIMEOUT_S)
+
+
+def _ask(target: str, call: Callable[[admin_pb2_grpc.AdminServiceStub], Answer]) -> Answer | None:
+    """Return what the agent answers; None: it does not."""
     quiet_grpc.load()
     import grpc
 
-    from trackd_proto.v1 import admin_pb2, admin_pb2_grpc
+    from trackd_proto.v1 import admin_pb2_grpc
 
     with grpc.insecure_channel(target) as channel:
-        stub = admin_pb2_grpc.AdminServiceStub(channel)
         try:
-            return stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=_CALL_TIMEOUT_S)
+            return call(admin_pb2_grpc.AdminServiceStub(channel))
         except grpc.RpcError:
             return None
 
