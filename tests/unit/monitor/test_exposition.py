@@ -156,10 +156,11 @@ def test_the_index_is_that_of_the_label_set() -> None:
     assert endpoint.scrape(gauge('a{x="1",y="2"} 1', 'a{x="2"} 2')) == {"a.0": 1, "a.1": 2}
     assert endpoint.scrape(gauge('a{x="3"} 3', 'a{y="2",x="1"} 4')) == {"a.2": 3, "a.0": 4}
     assert endpoint.scrape(gauge('a{x="2"} 5', 'a{x="2"} 6')) == {"a.1": 6}  # the last one counts
-    assert endpoint.numbers.label_map(1000) == {
-        "a": {"0": {"x": "1", "y": "2"}, "1": {"x": "2"}, "2": {"x": "3"}}
-    }
-    assert endpoint.numbers.label_map(30) == {"a": {"0": {"x": "1", "y": "2"}}}
+    assert endpoint.numbers.label_map(1000) == (
+        {"a": {"0": {"x": "1", "y": "2"}, "1": {"x": "2"}, "2": {"x": "3"}}},
+        43,
+    )
+    assert endpoint.numbers.label_map(30) == ({"a": {"0": {"x": "1", "y": "2"}}}, 21)
 
 
 def test_series_beyond_the_limit_are_left_out_and_counted() -> None:

@@ -11,7 +11,7 @@ from trackd import Settings
 
 @pytest.mark.parametrize("given", [["fine", "(bad"], {"(bad": {"x": "y"}}, {"fine": {"x": "(bad"}}])
 def test_a_pattern_that_is_no_regular_expression_is_refused_by_name(given: Any) -> None:
-    with pytest.raises(Exception, match="x_stats_open_metrics_filters.*'\\(bad'.*unterminated"):
+    with pytest.raises(Exception, match=r"x_stats_open_metrics_filters.*'\(bad'.*unterminated"):
         Settings(x_stats_open_metrics_filters=given)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trackd_agent.monitor.contract import Meaning, NoDataError, Reading, Readings, Registration
 from trackd_agent.monitor.exposition import (
+    MAX_SERIES,
     FilterRules,
     MetricFilter,
     SampleTable,
@@ -73,13 +74,7 @@ class OpenMetricsCollector:
         answers = self._http.get_all(wish.request for wish in wanting)
         found = Readings()
         for wish, watchers in wanting.items():
-            endpoint = self._endpoints.get(wish, (target.key for target in watchers))
-            found.problems.extend(endpoint.metrics.problems)
-            answer = answers[wish.request]
-            if isinstance(answer, HttpError):
-                found.problem(f"endpoint {wish.name} ({shown(wish.request.url)}): {answer}")
-            else:
-                self._report(endpoint, answer, watchers, found)
+            self._report(wish, answers[wish.request], watchers, found)
         if not found.by_subject and found.problems:
             raise SourceError("; ".join(found.problems))
         return found
@@ -91,10 +86,13 @@ class OpenMetricsCollector:
             NoDataError: The subject wants no endpoints, or nothing was seen yet.
         """
         maps: dict[str, LabelMap] = {}
+        left = MAX_LABEL_CHARACTERS
         for wish in _wishes(subject.open_metrics):
-            endpoint = self._endpoints.peek(wish)
-            if endpoint and (labels := endpoint.numbers.label_map(MAX_LABEL_CHARACTERS)):
-                maps[wish.name] = labels
+            if endpoint := self._endpoints.peek(wish):
+                labels, used = endpoint.numbers.label_map(left)
+                left -= used
+                if labels:
+                    maps[wish.name] = labels
         if not maps:
             raise NoDataError("no endpoint has told series with labels")
         return {"openmetrics": maps}
@@ -104,23 +102,36 @@ class OpenMetricsCollector:
         self._endpoints.forget(subject.key)
 
     def _report(
-        self, endpoint: _Endpoint, answer: HttpAnswer, watchers: Sequence[Target], found: Readings
+        self,
+        wish: _Wish,
+        answer: HttpAnswer | HttpError,
+        watchers: Sequence[Target],
+        found: Readings,
     ) -> None:
+        endpoint = self._endpoints.get(wish, (target.key for target in watchers))
+        for problem in endpoint.metrics.problems:
+            found.problem(problem)
+        if isinstance(answer, HttpError):
+            found.problem(f"endpoint {wish.name} ({shown(wish.request.url)}): {answer}")
+            return
         known = endpoint.numbers.series
-        body = answer.body
-        if not answer.is_framed:  # the connection may have broken in the middle of a number
-            body = body[: body.rfind(b"\n") + 1]
-        values = read(endpoint.table, body, answer.content_type)
+        values = read(endpoint.table, _whole_lines(answer), answer.content_type)
         readings = [Reading(key, Meaning.NOW, value) for key, value in values.items()]
         for target in watchers:
             found.by_subject.setdefault(target.key, []).extend(readings)
         if endpoint.numbers.left_out:
             found.problem(
-                f"an endpoint has more than {known} series that the filters let through: "
-                "the others are left out; narrow x_stats_open_metrics_filters"
+                f"endpoint {wish.name} has more than {MAX_SERIES} series that the filters let "
+                "through: the others are left out; narrow x_stats_open_metrics_filters"
             )
         if endpoint.numbers.series != known:
             found.describe_again()
+
+
+def _whole_lines(answer: HttpAnswer) -> bytes:
+    """Return a body without a last line of which the end may be missing, and so half a number."""
+    body = answer.body
+    return body if answer.is_framed else body[: body.rfind(b"\n") + 1]
 
 
 def _new_endpoint(wish: _Wish) -> _Endpoint:

@@ -13,12 +13,13 @@ text before a value (the *head*) is the same from scrape to scrape, and what it 
 """
 
 from trackd_agent.monitor.exposition.filters import FilterRules, MetricFilter, filter_rules
-from trackd_agent.monitor.exposition.labels import LabelMap, SeriesNumbers
+from trackd_agent.monitor.exposition.labels import MAX_SERIES, LabelMap, SeriesNumbers
 from trackd_agent.monitor.exposition.lines import parse_value
 from trackd_agent.monitor.exposition.pace import Pace
 from trackd_agent.monitor.exposition.table import SampleTable, read
 
 __all__ = [
+    "MAX_SERIES",
     "FilterRules",
     "LabelMap",
     "MetricFilter",

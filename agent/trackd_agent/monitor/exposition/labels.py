@@ -42,17 +42,18 @@ class SeriesNumbers:
             self.series += 1
         return number
 
-    def label_map(self, max_characters: int) -> LabelMap:
-        """Return the labels of each index, as many as fit, the first ones first."""
+    def label_map(self, max_characters: int) -> tuple[LabelMap, int]:
+        """Return the labels of each index, as many as fit, the first ones first; and their size."""
         found: LabelMap = {}
-        left = max_characters
+        used = 0
         # Copies of what is there: another thread may number new ones meanwhile.
         for name, series in list(self._labels.items()):
             for number, labels in list(series.items()):
                 if not labels:
                     continue  # nothing to be told
-                left -= len(name) + sum(len(key) + len(value) + 8 for key, value in labels.items())
-                if left < 0:
-                    return found
+                size = len(name) + sum(len(key) + len(value) + 8 for key, value in labels.items())
+                if used + size > max_characters:
+                    return found, used
+                used += size
                 found.setdefault(name, {})[number] = labels
-        return found
+        return found, used
