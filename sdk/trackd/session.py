@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from trackd.errors import Error
@@ -54,6 +54,9 @@ class Session:
         #: Not 0 in a process that was forked after gRPC was in use.
         self._forked_from = 0
         self._global: Run | None = None
+        #: Held while `init` is at work: threads that call it at once come one after the other.
+        #: A signal handler may call it in the middle of a call.
+        self.starting = threading.RLock()
         self._hooks = ExitHooks(self._at_exit, self._complain)
         self._fork_hook_installed = False
 
@@ -199,6 +202,7 @@ class Session:
         self.store.complain(text)
 
     def _in_child(self) -> None:
+        self.starting = threading.RLock()  # the thread that held it is not in this process
         for run in [*self._runs, *self._inherited]:
             run.backend.in_child(run.use)
         self._inherited += self._runs
@@ -210,10 +214,12 @@ class Session:
             self._bind(self._global)
 
 
-@functools.cache
+_session = Session()
+
+
 def session() -> Session:
     """Return the session of this process."""
-    return Session()
+    return _session
 
 
 def setup(settings: Settings | Mapping[str, Any] | None = None) -> Session:
@@ -316,29 +322,31 @@ def init(  # noqa: PLR0913 - the signature of the reference
         ConfigError: a configuration file is missing or cannot be read.
         CommError: the agent refuses this process, or nothing can be written anywhere.
     """
-    merged = session().store.for_run(
-        settings,
-        {
-            "entity": entity,
-            "project": project,
-            "root_dir": dir,
-            "run_id": id,
-            "run_name": name,
-            "run_notes": notes,
-            "run_tags": tags,
-            "run_group": group,
-            "run_job_type": job_type,
-            "mode": mode,
-            "force": force,
-            "reinit": reinit,
-            "resume": resume,
-            "resume_from": resume_from,
-            "fork_from": fork_from,
-            "save_code": save_code,
-            "sync_tensorboard": tensorboard if sync_tensorboard is None else sync_tensorboard,
-            "anonymous": anonymous,
-        },
-    )
     del allow_val_change, monitor_gym  # `init` may always set values
-    first = session().store.first_config(config, merged, config_exclude_keys, config_include_keys)
-    return session().init(merged, first)
+    this = session()
+    with this.starting:
+        merged = this.store.for_run(
+            settings,
+            {
+                "entity": entity,
+                "project": project,
+                "root_dir": dir,
+                "run_id": id,
+                "run_name": name,
+                "run_notes": notes,
+                "run_tags": tags,
+                "run_group": group,
+                "run_job_type": job_type,
+                "mode": mode,
+                "force": force,
+                "reinit": reinit,
+                "resume": resume,
+                "resume_from": resume_from,
+                "fork_from": fork_from,
+                "save_code": save_code,
+                "sync_tensorboard": tensorboard if sync_tensorboard is None else sync_tensorboard,
+                "anonymous": anonymous,
+            },
+        )
+        first = this.store.first_config(config, merged, config_exclude_keys, config_include_keys)
+        return this.init(merged, first)

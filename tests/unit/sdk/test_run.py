@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import TypeVar
 
 import pytest
@@ -165,6 +166,53 @@ def test_facts_of_the_run(agent: SmallAgent, capsys: pytest.CaptureFixture[str])
         RunUpdate(name="second"),
         RunUpdate(tags=["one", "two", "three"]),
     ]
+
+
+def test_threads_that_call_init_at_once_get_one_run(agent: SmallAgent, script: Script) -> None:
+    done = script(
+        dedent("""
+        import os, trackd
+        import threading
+        runs, gate = [], threading.Barrier(4)
+        def work():
+            gate.wait()
+            runs.append(trackd.init(project="p", id="same"))
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        print([run is runs[0] for run in runs])
+        """)
+    )
+    assert done.stdout == "[True, True, True, True]\n"
+    assert len(of_kind(agent, Start)) == 1
+
+
+def test_a_child_that_is_forked_during_init_may_call_it(agent: SmallAgent, script: Script) -> None:
+    done = script(
+        dedent("""
+        import os, trackd
+        from trackd.session import session
+        import threading
+        trackd.init(project="p", id="parent").finish()
+        held, done = threading.Event(), threading.Event()
+        def hold():
+            with session().starting:
+                held.set()
+                done.wait()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        if pid := os.fork():
+            status = os.waitpid(pid, 0)[1]
+            done.set()
+            thread.join()
+            print(status)
+        else:
+            trackd.init(project="p", id="child", mode="disabled")
+            os._exit(0)
+        """)
+    )
+    assert done.stdout == "0\n"
 
 
 def test_a_second_init(agent: SmallAgent, capsys: pytest.CaptureFixture[str]) -> None:
