@@ -112,7 +112,7 @@ class AmdCollector:
             gpus = [gpu_of_library(each) for each in self._amd.library.describe()["devices"]]
         except (NoDataError, ProbeError) as no_library:
             gpus = self._gpus_of_tool(no_library)
-        return environment(gpus)
+        return environment(gpus, self._numbers.first_amd())
 
     def _gpus(self, found: Readings) -> list[AmdGpu]:
         try:
@@ -189,11 +189,11 @@ def values(gpu: AmdGpu) -> dict[str, float]:
     return {key: value for key, value in found.items() if math.isfinite(value)}
 
 
-def environment(gpus: Sequence[AmdGpu]) -> dict[str, Any]:
-    """Return the part of the run environment that is about these GPUs."""
+def environment(gpus: Sequence[AmdGpu], first: int = 0) -> dict[str, Any]:
+    """Return the part of the run environment that is about these GPUs; `id` as in the keys."""
     found: dict[str, Any] = {
         "gpu_count": len(gpus),
-        "gpu_amd": [{"id": str(gpu.index), **gpu.texts} for gpu in gpus],
+        "gpu_amd": [{"id": str(first + gpu.index), **gpu.texts} for gpu in gpus],
     }
     if name := next((gpu.texts["series"] for gpu in gpus if "series" in gpu.texts), ""):
         found["gpu"] = name

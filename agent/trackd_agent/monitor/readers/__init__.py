@@ -7,6 +7,7 @@ fixture trees. Only collectors and the sampler call this package.
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ class Readers:
     pci: PciReader
     amd: AmdReader
     ipu: ProbeReader
+    apple: ProbeReader
     tpu: TpuReader
 
     @classmethod
@@ -69,12 +71,13 @@ class Readers:
             ),
             amd=AmdReader.of(config, libraries),
             ipu=ipu_probe(),
+            apple=ProbeReader("apple", missing=_no_mac),
             tpu=TpuReader.of(config),
         )
 
     def close(self) -> None:
         """End every process and connection of the readers; they refuse to read from now on."""
-        for reader in (self.nvidia, self.amd, self.ipu, self.http, self.tpu):
+        for reader in (self.nvidia, self.amd, self.ipu, self.apple, self.http, self.tpu):
             reader.close()
 
     def target(self, subject: Subject) -> Target:
@@ -91,3 +94,7 @@ class Readers:
                 (limit for limit in limits if limit > 0), default=float(self.host.physical_cpus)
             ),
         )
+
+
+def _no_mac() -> str:
+    return "" if platform.system() == "Darwin" else "this is no Mac"
