@@ -41,10 +41,24 @@ class Shared(Generic[K, T]):
             known = self._values.get(key)
             return known[0] if known else None
 
-    def forget(self, subject: str) -> None:
-        """Drop what only this subject wanted."""
+    def values(self) -> list[T]:
+        """Return all values that somebody wants."""
         with self._lock:
-            for key, (_, subjects) in list(self._values.items()):
+            return [value for value, _ in self._values.values()]
+
+    def forget(self, subject: str) -> list[T]:
+        """Drop what only this subject wanted, and return it."""
+        dropped: list[T] = []
+        with self._lock:
+            for key, (value, subjects) in list(self._values.items()):
                 subjects.discard(subject)
                 if not subjects:
                     del self._values[key]
+                    dropped.append(value)
+        return dropped
+
+    def clear(self) -> list[T]:
+        """Drop everything, and return it."""
+        with self._lock:
+            values, self._values = self._values, {}
+        return [value for value, _ in values.values()]

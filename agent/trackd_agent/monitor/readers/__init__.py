@@ -19,6 +19,7 @@ from trackd_agent.monitor.readers.host import HostReader
 from trackd_agent.monitor.readers.http import HttpReader
 from trackd_agent.monitor.readers.ipu import ipu_probe
 from trackd_agent.monitor.readers.library import Libraries
+from trackd_agent.monitor.readers.neuron import NeuronReader
 from trackd_agent.monitor.readers.pci import PciReader
 from trackd_agent.monitor.readers.probe import ProbeReader
 from trackd_agent.monitor.readers.process import ProcessReader
@@ -48,6 +49,7 @@ class Readers:
     ipu: ProbeReader
     apple: ProbeReader
     tpu: TpuReader
+    neuron: NeuronReader
 
     @classmethod
     def of(cls, config: MonitorConfig) -> Readers:
@@ -73,11 +75,20 @@ class Readers:
             ipu=ipu_probe(),
             apple=ProbeReader("apple", missing=_no_mac),
             tpu=TpuReader.of(config),
+            neuron=NeuronReader(config.neuron_monitor),
         )
 
     def close(self) -> None:
         """End every process and connection of the readers; they refuse to read from now on."""
-        for reader in (self.nvidia, self.amd, self.ipu, self.apple, self.http, self.tpu):
+        for reader in (
+            self.nvidia,
+            self.amd,
+            self.ipu,
+            self.apple,
+            self.http,
+            self.tpu,
+            self.neuron,
+        ):
             reader.close()
 
     def target(self, subject: Subject) -> Target:

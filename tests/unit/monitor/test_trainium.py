@@ -1,0 +1,467 @@
+"""Trainium through its real boundary: an executable called neuron-monitor, in all its moods."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.machine import SAMPLES, Machine, needs_samples
+
+from trackd_agent.monitor import Subject
+from trackd_agent.monitor.collectors.trainium import COLLECTOR, TrainiumCollector, values_of
+from trackd_agent.monitor.contract import NoDataError
+from trackd_agent.monitor.readers import Readers, neuron
+from trackd_agent.monitor.readers.process import ProcessId, ProcessReader, ProcessStat, parse_stat
+from trackd_agent.monitor.series import Series
+from trackd_agent.probes import neuron as probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trackd_agent.monitor.contract import Readings
+
+REPEAT = 'while :; do cat "$REPORT"; sleep 0.1; done'
+#: As long as a machine under load may take for what takes 0.2 s.
+WAIT_S = 20.0
+
+
+def runtime(pid: int, *cores: str, **memory: Any) -> dict[str, Any]:
+    usage = {
+        "host": {"tensors": 3},
+        "neuroncore_memory_usage": {c: {"constants": 1} for c in cores},
+    }
+    in_use = {core: {"neuroncore_utilization": 10.0 + int(core), "flops": 5} for core in cores}
+    used = {"host": pid, "neuron_device": 2, "usage_breakdown": usage} | memory
+    return {
+        "pid": pid,
+        "report": {
+            "neuroncore_counters": {"neuroncores_in_use": in_use},
+            "memory_used": {"neuron_runtime_used_bytes": used},
+        },
+    }
+
+
+def line(*runtimes: Any, **more: Any) -> str:
+    return json.dumps({"neuron_runtime_data": runtimes} | more)
+
+
+def keys(host: int, *cores: str) -> dict[str, float]:
+    values: dict[str, float] = {
+        "trn.host_total_memory_usage": host,
+        "trn.neuron_device_total_memory_usage": 2,
+        "trn.host_memory_usage.tensors": 3,
+    }
+    for core in cores:
+        values[f"trn.{core}.neuroncore_utilization"] = 10 + int(core)
+        values[f"trn.{core}.neuroncore_memory_usage.constants"] = 1
+    return values
+
+
+class Node:
+    """A machine with a tool on PATH, and the collector on it."""
+
+    def __init__(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.machine = machine
+        self.folder = machine.root / "bin"
+        self.folder.mkdir()
+        self.text = machine.root / "report.jsonl"
+        self.subjects: list[Subject] = []
+        monkeypatch.setenv("REPORT", str(self.text))
+        monkeypatch.setenv("PATH", str(self.folder), prepend=os.pathsep)
+        monkeypatch.setattr(neuron, "USUAL_PLACE", "/not/there")
+        self.readers = Readers.of(machine.config)
+        self.collector = COLLECTOR.make(self.readers)
+
+    def tool(self, script: str, report: str = "") -> None:
+        self.text.write_text(report + "\n" if report else "")
+        path = self.folder / "neuron-monitor"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    def rank(self, pid: int, config: str = "", **environment: str) -> Subject:
+        subject = Subject(f"rank-{pid}", pid, neuron_config_path=config, environment=environment)
+        self.subjects.append(subject)
+        return subject
+
+    def collect(self) -> Readings:
+        targets = [self.readers.target(subject) for subject in self.subjects]
+        return self.collector.collect(targets)
+
+    def sample(self) -> list[dict[str, float]]:
+        """Sample once there is a report; the values of each rank."""
+        deadline_s = time.monotonic() + WAIT_S
+        while True:
+            try:
+                found = self.collect()
+            except (NoDataError, neuron.NeuronMonitorError) as reason:
+                assert time.monotonic() < deadline_s, reason
+                time.sleep(0.02)
+            else:
+                return [Series().values(found.by_subject.get(s.key, ())) for s in self.subjects]
+
+    def failure(self) -> str:
+        """Return with what the collector fails."""
+        deadline_s = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline_s:
+            try:
+                with suppress(NoDataError):
+                    self.collect()
+            except neuron.NeuronMonitorError as error:
+                return str(error)
+            time.sleep(0.02)
+        raise AssertionError("the collector never failed")
+
+    def tools(self) -> list[int]:
+        """Return the processes of the tools that run: children of probes, which are ours."""
+        return [tool for parent in _children(os.getpid()) for tool in _children(parent)]
+
+    def wait_for_tools(self, count: int) -> None:
+        deadline_s = time.monotonic() + WAIT_S
+        while len(self.tools()) != count:
+            assert time.monotonic() < deadline_s, f"not {count} tools: {self.tools()}"
+            time.sleep(0.02)
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of a real process; psutil looks at the machine on paper here."""
+    reader = ProcessReader(Path("/proc"))
+    children: list[int] = []
+    for child in reader.tree(reader.identify(pid) or ProcessId(0, 0))[1:]:
+        with suppress(OSError):
+            if _parent(child) == pid:
+                children.append(child)
+    return children
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def figures(pid: int) -> ProcessStat:
+    return parse_stat(Path(f"/proc/{pid}/stat").read_text())[1]
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def node(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+    made = Node(machine, monkeypatch)
+    with closing(made.readers):
+        yield made
+
+
+@needs_samples
+@pytest.mark.parametrize(
+    "case", sorted(path.parent.name for path in SAMPLES.glob("neuron*/case.json"))
+)
+def test_a_recorded_report_gives_exactly_the_expected_keys(node: Node, case: str) -> None:
+    facts = json.loads((SAMPLES / case / "case.json").read_text())
+    context = facts["context"]
+    node.machine.set_process(context["pid"])
+    node.rank(context["pid"], **context.get("env", {}))
+    for sample in facts["samples"]:
+        node.tool(REPEAT, (SAMPLES / case / sample["input"]).read_text())
+        assert node.sample() == [pytest.approx(sample["expect"], rel=1e-9)]
+    if "metadata" in facts:
+        assert isinstance(node.collector, TrainiumCollector)
+        assert node.collector.describe() == facts["metadata"]
+
+
+def test_each_rank_gets_what_belongs_to_its_processes(node: Node) -> None:
+    """Ranks of one node, each with a runtime: in itself, in a child, in nobody we watch."""
+    node.machine.set_process(10)
+    node.machine.set_process(20, children=(21,))
+    node.machine.set_process(21)
+    node.machine.set_process(30)
+    node.rank(10)
+    node.rank(20)
+    node.rank(30)
+    node.tool(REPEAT, line(runtime(99, "9"), runtime(21, "2", "3"), runtime(10, "0")))
+    assert node.sample() == [keys(10, "0"), keys(21, "2", "3"), {}]
+    assert len(node.tools()) == 1  # one for all of them
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "expected"),
+    [
+        ("1", keys(5, "1")),
+        ("7", keys(5)),
+        ("", {}),
+        ("abc", keys(5)),
+        ("01", keys(5)),
+    ],
+)
+def test_local_rank_picks_a_core_of_the_first_runtime(
+    local_rank: str, expected: dict[str, float]
+) -> None:
+    """As the W&B client 0.31 does where no runtime is that of the process."""
+    report = probe.extract(line(runtime(5, "0", "1", "2"), runtime(6, "1")).encode())
+    assert values_of(report["runtimes"], [4242], local_rank) == expected
+
+
+def test_a_runtime_of_its_own_counts_more_than_the_first_one() -> None:
+    report = probe.extract(line(runtime(5, "0", "1"), runtime(6, "1", "2")).encode())
+    assert values_of(report["runtimes"], [6], "1") == keys(6, "1")
+    # Two cores a rank: those of rank 3 are 6 and 7, say, and all its own.
+    assert values_of(report["runtimes"], [6], "3") == keys(6, "1", "2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "garbage",
+        '{"neuron_runtime_data": [',
+        "[1, 2]",
+        "7",
+        "{}",
+        "null",
+        '{"neuron_runtime_data": [{"pid": NaN}]}',
+        "[" * 100_000,
+        '{"neuron_runtime_data": ' + "9" * 5000 + "}",
+        line(*(runtime(i, *map(str, range(50))) for i in range(400))),
+    ],
+)
+def test_what_is_no_report_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        probe.extract(text.encode())
+
+
+def test_odd_values_cost_only_themselves() -> None:
+    """Keys and values are those that the W&B client 0.31 gave for the same report."""
+    report = runtime(7, "0", "1")
+    used = report["report"]["memory_used"]["neuron_runtime_used_bytes"]
+    cores = report["report"]["neuroncore_counters"]["neuroncores_in_use"]
+    cores |= {
+        "2": {"neuroncore_utilization": None},
+        "3": {"neuroncore_utilization": "5"},
+        "4": 5,
+        "5": {"flops": 3},
+        "6": {"neuroncore_utilization": True},
+        "-1": {"neuroncore_utilization": -7.5},
+        "x": {"neuroncore_utilization": 123456789012345678901234567890},
+    }
+    used |= {"host": 2**70, "neuron_device": None}
+    used["usage_breakdown"]["host"] = {"tensors": "x", "constants": 1.5, "new": 5, "flag": True}
+    used["usage_breakdown"]["neuroncore_memory_usage"] |= {
+        "20": {"constants": 3, "nested": {"a": 1}, "nothing": None},
+        "21": 3,
+    }
+    extract = probe.extract(line(5, None, {"pid": "7"}, {"pid": True}, report).encode())
+    assert values_of(json.loads(json.dumps(extract))["runtimes"], [7], "") == pytest.approx(
+        {
+            "trn.host_total_memory_usage": 2**70,
+            "trn.host_memory_usage.constants": 1.5,
+            "trn.host_memory_usage.new": 5,
+            "trn.0.neuroncore_utilization": 10,
+            "trn.1.neuroncore_utilization": 11,
+            "trn.-1.neuroncore_utilization": -7.5,
+            "trn.x.neuroncore_utilization": 123456789012345678901234567890,
+            "trn.0.neuroncore_memory_usage.constants": 1,
+            "trn.1.neuroncore_memory_usage.constants": 1,
+            "trn.20.neuroncore_memory_usage.constants": 3,
+        }
+    )
+
+
+@pytest.mark.parametrize("data", [{"neuron_runtime_data": None}, {"neuron_runtime_data": {}}])
+def test_a_report_without_runtimes_has_no_keys(data: dict[str, Any]) -> None:
+    assert probe.extract(json.dumps(data).encode()) == {"runtimes": [], "hardware": {}}
+    assert values_of([], [1], "0") == {}
+
+
+def test_the_newest_good_line_counts_whatever_is_around_it(node: Node) -> None:
+    """Half lines, broken ones, one of 5 MB, a flood on standard error."""
+    node.machine.set_process(10)
+    node.rank(10)
+    script = """
+    printf 'half a li'; echo; echo '{"neuron_runtime_data": [{]}'
+    head -c 5000000 /dev/zero | tr '\\\\0' x; echo
+    head -c 300000 /dev/zero | tr '\\\\0' e >&2
+    cat "$REPORT"
+    echo garbage
+    sleep 60
+    """
+    node.tool(script.replace("\\\\", "\\"), line(runtime(10, "0")))
+    assert node.sample() == [keys(10, "0")]
+
+
+def test_a_line_far_above_64_kib_is_read(node: Node) -> None:
+    node.machine.set_process(10)
+    node.rank(10)
+    others = [runtime(i, *map(str, range(64))) for i in range(1000, 1020)]
+    text = line(*others, runtime(10, "0"), padding="x" * 1_000_000)
+    node.tool(REPEAT, text)
+    assert node.sample() == [keys(10, "0")]
+
+
+def test_without_the_tool_there_is_no_data_and_no_process(node: Node) -> None:
+    node.rank(10)
+    with pytest.raises(NoDataError, match="there is no neuron-monitor on the agent's PATH"):
+        node.collect()
+    assert node.tools() == []
+
+
+def test_our_own_configuration_is_a_file_nobody_else_sees(node: Node) -> None:
+    node.rank(10)
+    node.machine.set_process(10)
+    node.tool(
+        f'cat "$2" > "{node.machine.root}/config"; echo "$@" > "$REPORT.args"; {REPEAT}', line()
+    )
+    node.sample()
+    assert json.loads((node.machine.root / "config").read_text()) == probe.CONFIG
+    arguments = (node.machine.root / "report.jsonl.args").read_text().split()
+    assert arguments[0] == "-c"
+    assert arguments[1].startswith("/dev/fd/")  # of the tool alone: there is no name for it
+
+
+def test_a_configuration_of_the_user_is_given_to_the_tool(node: Node) -> None:
+    config = node.machine.root / "my config.json"
+    config.write_text('{"period": "2s"}')
+    node.rank(10, config=str(config))
+    node.rank(11)
+    node.tool(f'echo "$2" >> "{node.machine.root}/args"; {REPEAT}', line(runtime(1)))
+    node.sample()
+    node.wait_for_tools(2)
+    assert str(config) in (node.machine.root / "args").read_text().splitlines()
+
+
+def test_a_configuration_that_is_not_there_is_named(node: Node) -> None:
+    node.rank(10, config="/not/there.json")
+    node.tool(REPEAT, line())
+    text = node.failure()
+    assert "x_stats_neuron_monitor_config_path" in text
+    assert "'/not/there.json'" in text
+    node.rank(11)  # others get theirs
+    assert node.sample() == [{}, {}]
+
+
+def test_more_configurations_than_a_node_can_have_are_refused(node: Node, tmp_path: Path) -> None:
+    node.tool(REPEAT, line())
+    for number in range(neuron.MAX_TOOLS + 1):
+        path = tmp_path / f"{number}.json"
+        path.write_text("{}")
+        node.rank(number, config=str(path))
+    node.sample()
+    found = node.collect()
+    assert any("one configuration more than the 4" in problem for problem in found.problems)
+    assert len(node.tools()) == neuron.MAX_TOOLS
+
+
+@pytest.mark.parametrize(
+    ("config", "seconds"),
+    [
+        ('{"period": "1s"}', 15),
+        ('{"period": "1m30s"}', 270),
+        ('{"period": "500ms"}', 15),
+        ('{"period": 7}', 15),
+        ("broken", 15),
+        ("[]", 15),
+    ],
+)
+def test_how_long_a_report_is_believed(tmp_path: Path, config: str, seconds: float) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(config)
+    assert probe.patience_s(str(path)) == seconds
+    assert probe.patience_s("/not/there") == probe.patience_s("") == 15
+
+
+def test_a_tool_that_ends_is_named_with_its_last_words(node: Node) -> None:
+    node.rank(10)
+    node.tool("echo 'no Neuron driver' >&2; exit 3")
+    assert "neuron-monitor" in (text := node.failure())
+    assert "ended with status 3: no Neuron driver" in text
+
+
+def test_a_tool_that_ends_now_and_then_costs_nothing_but_time(node: Node) -> None:
+    node.machine.set_process(10)
+    node.rank(10)
+    node.tool('cat "$REPORT"; exit 1', line(runtime(10, "0")))
+    assert node.sample() == [keys(10, "0")]
+    deadline_s = time.monotonic() + 3
+    problems: set[str] = set()
+    while time.monotonic() < deadline_s:
+        found = node.collect()
+        problems.update(found.problems)
+        assert Series().values(found.by_subject["rank-10"]) == keys(10, "0")
+        time.sleep(0.05)
+    assert len(problems) == 1, "each text is logged once"
+    assert "ended with status 1" in problems.pop()
+
+
+def test_a_tool_that_falls_silent_is_started_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = node.machine.root / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'neuron' in sys.orig_argv:\n"
+        "    from trackd_agent.probes import neuron\n"
+        "    neuron.MIN_PATIENCE_S, neuron.PATIENCE_PERIODS = 0.5, 0\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    node.machine.set_process(10)
+    node.rank(10)
+    node.tool('echo start >> "$REPORT.starts"; cat "$REPORT"; sleep 60', line(runtime(10, "0")))
+    assert node.sample() == [keys(10, "0")]
+    assert "no report for" in node.failure()
+    assert node.sample() == [keys(10, "0")]
+    starts = node.machine.root / "report.jsonl.starts"
+    assert starts.read_text().count("start") == 2
+
+
+def test_a_flood_costs_a_tenth_of_a_core(node: Node) -> None:
+    node.machine.set_process(10)
+    node.rank(10)
+    node.tool('cat "$REPORT"; yes "$(head -c 20000 /dev/zero | tr "\\0" "{")"', line(runtime(10)))
+    node.sample()
+    (tool,) = node.tools()
+    reader = figures(_parent(tool))
+    before_s = reader.cpu_s
+    time.sleep(1)
+    assert figures(_parent(tool)).cpu_s - before_s < 0.4  # on a machine under load
+    assert reader.rss_bytes < 60 * 1024**2
+
+
+def test_the_tool_runs_as_long_as_a_rank_wants_it(node: Node) -> None:
+    node.machine.set_process(10)
+    first, second = node.rank(10), node.rank(11)
+    node.tool(REPEAT, line(runtime(10)))
+    node.sample()
+    assert isinstance(node.collector, TrainiumCollector)
+    started_s = time.monotonic()
+    node.collector.forget(first)
+    assert time.monotonic() - started_s < 0.1
+    time.sleep(0.3)
+    assert len(node.tools()) == 1
+    node.collector.forget(second)
+    node.wait_for_tools(0)
+    assert node.sample() == [keys(10), {}]  # and again
+    node.readers.close()
+    node.wait_for_tools(0)
+
+
+def test_the_tool_ends_with_the_probe_however_that_ends(node: Node) -> None:
+    node.rank(10)
+    node.tool("exec sleep 60")
+    with suppress(NoDataError):
+        node.collect()
+    (tool,) = node.tools()
+    os.kill(_parent(tool), signal.SIGKILL)
+    deadline_s = time.monotonic() + WAIT_S
+    while not _has_ended(tool):
+        assert time.monotonic() < deadline_s, "the tool runs on without anybody to read it"
+        time.sleep(0.02)
