@@ -9,7 +9,8 @@ A module here has `open(options) -> Probe` and knows no key, no subject and no t
 raw facts as the library gives them. Wire format (JSON, one line each way): requests are
 `{"ask": "read", "request": {…}}` and `{"ask": "describe"}`; answers are `{"ok": {…}}`,
 `{"absent": "reason"}` (this machine has no such device, or lacks the library) and
-`{"error": "reason"}`. The agent ends a probe after the latter two and starts another one later.
+`{"error": "reason"}`. The agent ends a probe after the latter two and starts another one later; a
+probe that nobody asks leaves by itself.
 """
 
 from __future__ import annotations

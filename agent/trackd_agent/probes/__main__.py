@@ -6,6 +6,7 @@ import faulthandler
 import importlib
 import json
 import os
+import select
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 #: A call into a vendor's library that takes longer ends the process. The agent gives up sooner;
 #: this is for the case that it was killed meanwhile and nobody is there to end us.
 STUCK_S = 60.0
+#: Without a question for so long the process leaves, with status 0: one that has a library loaded
+#: keeps a driver from being reset, unloaded or configured anew.
+IDLE_S = 300.0
 
 
 def main() -> None:
@@ -26,7 +30,9 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     probe: Probe | None = None
-    for line in sys.stdin.buffer:
+    while select.select([0], [], [], IDLE_S)[0]:  # nothing is in the buffer: one line at a time
+        if not (line := sys.stdin.buffer.readline()):
+            break
         # A thread in C that needs no interpreter lock, which a stuck library may hold.
         faulthandler.dump_traceback_later(STUCK_S, exit=True)
         try:

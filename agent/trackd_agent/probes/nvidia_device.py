@@ -8,8 +8,8 @@ from trackd_agent.probes.nvml_calls import (
     Calls,
     DeviceLostError,
     facts_of_devices,
-    pcie_throughput,
     process_lists,
+    traffic,
 )
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Device:
         self._calls = Calls(nvml)
         self._gpm = gpm
         self._facts = facts_of_devices(nvml)
-        self._pcie = pcie_throughput(nvml)
+        self._traffic = traffic(nvml)
         self._processes = process_lists(nvml)
 
     def read(self, now_s: float, max_age_s: float) -> dict[str, Any]:
@@ -104,15 +104,11 @@ class Device:
         """
         found: dict[str, Any] = {"name": self._name}
         ask = self._calls.ask
-        for name, ways in self._facts.items():
+        questions = self._facts if self._gpm else self._facts | self._traffic
+        for name, ways in questions.items():
             if (fact := ask(name, ways, self._handle)) is not None:
                 found[name] = fact
-        if self._gpm is None:
-            for name, ways in self._pcie.items():
-                if (fact := ask(name, ways, self._handle)) is not None:
-                    found[name] = fact
-        else:
-            found.pop("nvlink_kib", None)  # the counters below have it as well
+        if self._gpm is not None:
             found["gpm"] = self._read_gpm(self._gpm, now_s, max_age_s)
         lists = [ask(name, ways, self._handle) for name, ways in self._processes.items()]
         found["pids"] = sorted({pid for each in lists if each for pid in each})

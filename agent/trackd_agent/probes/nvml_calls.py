@@ -108,16 +108,16 @@ def facts_of_devices(nvml: Any) -> dict[str, Ways]:
             nvml.nvmlDeviceGetCurrentClocksEventReasons,
             nvml.nvmlDeviceGetCurrentClocksThrottleReasons,
         ),
-        "nvlink_kib": (lambda handle: _nvlink(nvml, handle),),
     }
 
 
-def pcie_throughput(nvml: Any) -> dict[str, Ways]:
+def traffic(nvml: Any) -> dict[str, Ways]:
     """Return how to ask for traffic where there are no profiling counters.
 
-    Each of the two calls blocks for about 20 ms in the driver.
+    The calls for PCIe block for about 20 ms each in the driver.
     """
     return {
+        "nvlink_kib": (lambda handle: _nvlink(nvml, handle),),
         "pcie_tx_kib_s": (lambda handle: nvml.nvmlDeviceGetPcieThroughput(handle, 0),),
         "pcie_rx_kib_s": (lambda handle: nvml.nvmlDeviceGetPcieThroughput(handle, 1),),
     }

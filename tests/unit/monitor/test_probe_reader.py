@@ -28,6 +28,7 @@ class Probe:
     def read(self, request):
         print("noise of a library")
         act = request.get("act")
+        if request.get("idle_s"): sys.modules["__main__"].IDLE_S = request["idle_s"]
         if act == "die": os._exit(7)
         if act == "hang": time.sleep(60)
         if act == "fail": raise ValueError("register 7 is on fire")
@@ -127,6 +128,17 @@ def test_absence_is_believed_for_ten_minutes(made: Callable[..., ProbeReader]) -
 def test_a_probe_that_finds_nothing_says_why(made: Callable[..., ProbeReader]) -> None:
     with pytest.raises(NoDataError, match="no driver loaded"):
         made(options={"absent": "no driver loaded"}).ask()
+
+
+def test_a_probe_that_left_for_lack_of_questions_is_no_failure(
+    made: Callable[..., ProbeReader],
+) -> None:
+    reader = made()
+    first = psutil.Process(reader.ask({"idle_s": 0.05})["pid"])
+    deadline_s = time.monotonic() + 10
+    while first.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert reader.ask()["pid"] != first.pid
 
 
 def test_closing_ends_a_question_under_way(made: Callable[..., ProbeReader]) -> None:

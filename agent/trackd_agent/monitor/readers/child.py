@@ -88,6 +88,11 @@ class Child:
         """The end of what it wrote to standard error, in one line."""
         return " ".join(self._stderr.decode(errors="replace").split())
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it ended by itself and all was well."""
+        return self._process.poll() == 0
+
     def send(self, line: bytes) -> None:
         """Write a line (shorter than a pipe, so that this never waits) to its standard input.
 

@@ -1,8 +1,9 @@
 """Asking a probe: a worker process that calls a vendor's library (`trackd_agent.probes`).
 
 Started when first asked, ended with the agent (its input ends) and whenever it fails; then
-started again with growing pauses. Where it finds no device, that is believed for ten minutes:
-a driver may be loaded later, and looking at every tick would cost a process each.
+started again with growing pauses. One that is not asked for minutes leaves by itself. Where it
+finds no device, that is believed for ten minutes: a driver may be loaded later, and looking at
+every tick would cost a process each.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class ProbeReader:
             self._asking.release()
 
     def _exchange(self, line: dict[str, Any]) -> dict[str, Any]:
-        if not self._asking.acquire(timeout=self._answer_s):
+        if not self._asking.acquire(timeout=self._answer_s if self._child else FIRST_ANSWER_S):
             raise ProbeError(f"probe {self._name} is busy with an earlier question")
         try:
             self._check()
@@ -113,6 +114,8 @@ class ProbeReader:
         """Refuse what is known to fail."""
         if self._closed:
             raise ProbeError(f"probe {self._name} is closed")
+        if self._child is not None and self._child.has_left:  # nobody had asked it for long
+            self._end()
         if self._child is not None:
             return
         if self._clock() < self._absent_until_s:
