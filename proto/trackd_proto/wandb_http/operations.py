@@ -25,6 +25,13 @@ SERVER_FEATURES = Operation(
     "query ServerFeaturesQuery { serverInfo { features { name isEnabled } } }",
 )
 
+COREWEAVE_ORGANIZATION = Operation(
+    "OrganizationCoreWeaveOrganizationID",
+    """query OrganizationCoreWeaveOrganizationID($entityName: String!) {
+  entity(name: $entityName) { organization { coreWeaveOrganizationId } }
+}""",
+)
+
 UPSERT_BUCKET = Operation(
     "UpsertBucket",
     """mutation UpsertBucket($id: String, $name: String, $project: String, $entity: String,

@@ -244,9 +244,12 @@ class ProcessFields:
     x_stats_buffer_size: int = inert_setting(
         0, rules.integer, "samples are on disk; nothing keeps them in memory"
     )
-    x_stats_coreweave_metadata_base_url: str = inert_setting(
-        "http://169.254.169.254", rules.url, _NO_READER
+    x_stats_coreweave_metadata_base_url: str = agent_setting(
+        "http://169.254.169.254",
+        rules.url,
+        "Where CoreWeave's machines ask what cluster they are in; only if the server names an "
+        "organization there.",
     )
-    x_stats_coreweave_metadata_endpoint: str = inert_setting(
-        "/api/v2/cloud-init/meta-data", rules.text, _NO_READER
+    x_stats_coreweave_metadata_endpoint: str = agent_setting(
+        "/api/v2/cloud-init/meta-data", rules.text, "Path of that question."
     )

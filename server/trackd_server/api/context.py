@@ -42,6 +42,8 @@ class Services:
     files: Files
     #: Names under which browsers may reach the pages, beside loopback ones.
     hosts: frozenset[str] = frozenset()
+    #: What CoreWeave calls whom this server belongs to; empty: it is no customer.
+    coreweave_organization_id: str = ""
     _workers: dict[str, anyio.CapacityLimiter] = field(
         default_factory=dict[str, anyio.CapacityLimiter], repr=False
     )

@@ -17,6 +17,8 @@ class ServerConfig:
     port: int = 8087
     host: str = "127.0.0.1"
     exit_on_stdin_close: bool = False
+    #: What CoreWeave calls whom this server belongs to; empty: it is no customer.
+    coreweave_organization_id: str = ""
 
     @property
     def database(self) -> Path:

@@ -117,6 +117,7 @@ def open_services(config: ServerConfig) -> Services:
         Streams(database),
         Files(database, blobs),
         hosts,
+        config.coreweave_organization_id,
     )
 
 

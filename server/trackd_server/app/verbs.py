@@ -37,6 +37,11 @@ CANNOT_START = 2
 @click.option(
     "--exit-on-stdin-close", is_flag=True, help="Stop when standard input ends (for supervisors)."
 )
+@click.option(
+    "--coreweave-organization",
+    default="",
+    help="Your organization's id at CoreWeave: runs there then name their cluster and region.",
+)
 def server(
     directory: Path | None,
     port: int,
@@ -44,6 +49,7 @@ def server(
     *,
     as_json: bool,
     exit_on_stdin_close: bool,
+    coreweave_organization: str,
 ) -> None:
     """Serve the W&B protocol from one directory, in the foreground.
 
@@ -54,7 +60,7 @@ def server(
     from trackd_server.app import lifecycle  # heavy: not for --help
 
     chosen = (directory or layout.server_dir(layout.data_dir())).absolute()
-    config = ServerConfig(chosen, port, host, exit_on_stdin_close)
+    config = ServerConfig(chosen, port, host, exit_on_stdin_close, coreweave_organization)
 
     def announce(address: str) -> None:
         _announce(config, address, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import structlog
 from trackd_agent.core.errors import AgentError
 from trackd_agent.journal import Checkpoints
 from trackd_agent.runs.console import LogPosition  # noqa: TC001 - msgspec resolves it
+from trackd_proto.layout import safe_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +57,8 @@ class Memory:
     """
 
     def __init__(self, folder: Path, name: str, interval_s: float) -> None:
-        self._checkpoints = Checkpoints(folder, name)
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        self._checkpoints = Checkpoints(folder, f"{safe_name(name, 40)}-{digest}")
         self._interval_s = interval_s
         self._stored_at = float("-inf")
         self._cost_s = 0.0

@@ -55,7 +55,7 @@ class Pump:
         self._context = context
         self._wake = Wake()
         self._memory = Memory(
-            writer.folder, uplink.checkpoint_name, context.config.checkpoint_interval_s
+            writer.folder, uplink.upstream.name, context.config.checkpoint_interval_s
         )
         self._feed: Feed | None = None
         self._files: dict[str, str] = {}
@@ -278,7 +278,7 @@ class Pump:
         if updates.config_changed or updates.facts_changed:
             self._uplink.upsert.mark()
         if updates.environment_changed:
-            await self._uplink.bring_metadata()
+            await self._uplink.metadata.bring()
         if updates.console:
             self.console_lines = max(self.console_lines, max(updates.console) + 1)
         for saved in updates.files:

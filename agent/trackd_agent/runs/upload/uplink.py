@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -11,12 +10,12 @@ import structlog
 from trackd_agent.filestream import Offsets
 from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.alerts import AlertSender
+from trackd_agent.runs.upload.metadata import Metadata
 from trackd_agent.runs.upload.pump import Pump
 from trackd_agent.runs.upload.run_settings import ignored_globs, manners_of, transfer_limits
 from trackd_agent.runs.upload.upsert import Upsert
 from trackd_agent.transfer import FileUploader
 from trackd_agent.upstream import Courier, RunPath, Wake
-from trackd_proto.layout import producer_name, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,12 +54,11 @@ class Uplink:
         self.is_first = is_first
         self.files_dir = run_dir / "files"
         self.upstream = upstream
-        digest = hashlib.sha256(upstream.name.encode()).hexdigest()[:8]
-        self.checkpoint_name = f"{safe_name(upstream.name, 40)}-{digest}"
         self._upsert_courier = Courier(upstream)
         self.upsert = Upsert(
             self._upsert_courier, run, self._states, context.config.upsert_interval_s
         )
+        self.metadata = self._new_metadata()
         self.is_running = False
         self._files_courier = Courier(upstream)
         self._context = context
@@ -68,8 +66,6 @@ class Uplink:
         self._joined: list[Pump] = []
         self._completed: set[int] = set()
         self._uploader: FileUploader | None = None
-        #: The run's metadata file as it was last written.
-        self._metadata: dict[str, bytes] = {}
         #: Passes on alerts, best effort.
         self.alerts = AlertSender(self._upsert_courier)
         #: Settings of the writer that joined first.
@@ -87,7 +83,7 @@ class Uplink:
         if not writer.facts.is_plain and not self.upsert.headers:
             self.upsert.headers = {
                 "X-WANDB-USE-ASYNC-FILESTREAM": "true",
-                "X-WANDB-CLIENT-ID": producer_name(writer.producer),
+                "X-WANDB-CLIENT-ID": writer.facts.writer_id,
             }
         if self._tasks is not None:
             self._tasks.start_soon(self._carry, writer)
@@ -145,6 +141,8 @@ class Uplink:
             self._files_courier.manner = manners.files
         if pump not in self._joined:
             self._joined.append(pump)
+        if self._tasks and pump.state and pump.writer.facts.mode != "offline":
+            self.metadata.joined(pump.state, self._tasks)  # a sync may be on another machine
         self.upsert.mark()
 
     async def first_offsets(self, pump: Pump) -> Offsets:
@@ -174,7 +172,7 @@ class Uplink:
         """Carry all writers; return when they have ended and everything is at the server."""
         self.is_running = True
         self._uploader = None  # what an earlier one had in hand the checkpoints announce again
-        self._metadata = {}
+        self.metadata = self._new_metadata()
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
@@ -229,15 +227,14 @@ class Uplink:
 
     async def _serve_files(self) -> None:
         await self.upsert.ready.wait()
-        await self.bring_metadata()
+        await self.metadata.bring()
         await self.uploader.run()
 
-    async def bring_metadata(self) -> None:
-        """Write `wandb-metadata.json` as it is now and have it uploaded, if that is news."""
-        metadata = ending.metadata_content(self._states())
-        if metadata != self._metadata:
-            self._metadata = metadata
-            await ending.bring_own_files(metadata, self.files_dir, self.uploader)
+    def _new_metadata(self) -> Metadata:
+        return Metadata(self._upsert_courier, self.upsert, self._states, self._bring_own_files)
+
+    async def _bring_own_files(self, contents: Mapping[str, bytes]) -> None:
+        await ending.bring_own_files(contents, self.files_dir, self.uploader)
 
     async def _serve_alerts(self) -> None:
         await self.upsert.ready.wait()
@@ -248,7 +245,7 @@ class Uplink:
     def _states(self) -> dict[str, WriterState]:
         """Return the states of the writers by writer id, in order of joining."""
         return {
-            producer_name(pump.writer.producer): pump.state
+            pump.writer.facts.writer_id: pump.state
             for pump in self._joined
             if pump.state is not None
         }
@@ -258,9 +255,9 @@ class Uplink:
         carried = set(self._pumps)
         pumps = [pump for pump in self._joined if pump.stream is not None]
         if pumps:
+            await self.metadata.settled()
             await self.upsert.settle()
-            contents = ending.own_contents(self._states())
-            await ending.bring_own_files(contents, self.files_dir, self.uploader)
+            await self._bring_own_files(ending.own_contents(self._states()))
             await ending.end_run(pumps, self.uploader, self._context.config.files_grace_s)
             if ending.is_crashed(pumps):
                 await self.upsert.tell_crashed()

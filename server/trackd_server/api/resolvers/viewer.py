@@ -52,7 +52,6 @@ def entity(name: str) -> dict[str, Any]:
         "entityType": "user",
         "available": False,
         "readOnly": False,
-        "organization": None,
         "user": None,
     }
 
@@ -76,6 +75,19 @@ def resolve_entity(_: object, info: Info, name: str | None = None) -> dict[str, 
     """Return an entity by name."""
     del info
     return entity(names.entity(name))
+
+
+@entity_type.field("organization")
+def resolve_organization_of_entity(_: object, info: Info) -> dict[str, Any] | None:
+    """Return the organization of an entity: there is one only as a customer of CoreWeave."""
+    id_ = info.context.services.coreweave_organization_id
+    if not id_:
+        return None
+    return {
+        "id": names.storage_id("Organization", 1),
+        "name": names.DEFAULT_ENTITY,
+        "coreWeaveOrganizationId": id_,
+    }
 
 
 @query.field("organization")
