@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,15 @@ from trackd_agent.monitor.contract import Collector, Forgets, NoDataError, Readi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trackd_agent.monitor.contract import Registration
+    from trackd_agent.monitor.contract import Event, Registration
     from trackd_agent.monitor.readers import Readers
     from trackd_agent.monitor.subject import Subject, Target
 
 _log = structlog.get_logger()
 #: Failures after the first are logged each time their number reaches a power of this.
 _LOG_BASE = 10
+#: Events of one collector that wait for its next tick; of more the oldest are dropped.
+_MAX_EVENTS = 256
 #: Distinct problems that are remembered (and so logged) for one collector.
 _MAX_PROBLEMS = 100
 #: How many of the last tick's problems its state shows, and how much of each.
@@ -78,6 +81,8 @@ class CollectorRunner:
         #: Grows whenever what the collector says about the machine may have changed.
         self.news = 0
         self._problems: set[str] = set()
+        #: What happened, until it is told: a device that is lost makes the tick late that says so.
+        self._events: deque[tuple[str | None, Event]] = deque(maxlen=_MAX_EVENTS)
 
     @property
     def name(self) -> str:
@@ -111,6 +116,7 @@ class CollectorRunner:
             problems=tuple(text[:_SHOWN_CHARS] for text in readings.problems[:_SHOWN_PROBLEMS]),
         )
         self._log_problems(readings)
+        readings.events = [self._events.popleft() for _ in range(len(self._events))]
         return readings
 
     async def _in_thread(self, targets: Sequence[Target], deadline_s: float) -> Readings:
@@ -122,7 +128,9 @@ class CollectorRunner:
 
     def _collect(self, targets: Sequence[Target]) -> Readings:
         try:
-            return self.collector().collect(targets)
+            readings = self.collector().collect(targets)
+            self._events.extend(readings.events)
+            return readings
         finally:
             self._running = False  # also when nobody waits any more
 

@@ -166,6 +166,32 @@ async def test_a_hanging_collector_costs_one_deadline_and_one_thread() -> None:
         release.set()
 
 
+async def test_what_happened_is_told_even_if_the_tick_that_found_it_came_too_late() -> None:
+    release = threading.Event()
+
+    def hang(tick: int, found: Readings) -> None:
+        if tick == 1:
+            release.wait(20)
+            found.event("lost", "GPU 0 is lost", "gpu.0.lost", 1)
+
+    inbox, told = Inbox(), list[str]()
+    registrations = [Scripted(hang).registration("gpu"), counting().registration("good")]
+    async with Monitor(MonitorConfig(deadline_s=0.1), registrations) as monitor:
+        monitor.subscribe(
+            subject("a"),
+            inbox.sink("a"),
+            lambda time_s, events: told.extend(event.text for event in events),
+        )
+        await inbox.wait("a", 3)
+        assert told == []
+        release.set()
+        with anyio.fail_after(10):
+            while not told:
+                await anyio.sleep(0.02)
+        await inbox.wait("a", len(inbox.samples["a"]) + 2)
+    assert told == ["GPU 0 is lost"]
+
+
 async def test_a_subscriber_that_fails_does_not_stop_the_others() -> None:
     def refuse(time_s: float, values: Values) -> None:
         raise OSError("no space left on device")
