@@ -10,10 +10,18 @@ from urllib.parse import parse_qs, quote
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from trackd_server.api import access, ansi, exhibits
+from trackd_server.api import access, ansi, exhibits, system_charts
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import Services, services_of
-from trackd_server.domain import console, files, history, merge, run_records, runs
+from trackd_server.domain import (
+    console,
+    files,
+    happenings,
+    history,
+    merge,
+    run_records,
+    runs,
+)
 from trackd_server.domain.errors import NotAuthenticated
 from trackd_server.domain.run_records import LIVE_STATES, RunPath
 
@@ -31,6 +39,8 @@ MAX_ROWS = 20
 MAX_COLUMNS = 12
 MAX_CONSOLE_LINES = 200
 MAX_FILES = 300
+MAX_SYSTEM_ROWS = 1_200
+MAX_EVENTS = 50
 #: A page of a living run loads itself again so often.
 REFRESH_S = 5
 
@@ -175,7 +185,9 @@ def _render_run(services: Services, path: RunPath) -> str:
         number = run.row.id
         rows = [dict(_flat(row)) for row in history.last_rows(connection, number, MAX_ROWS)]
         summary = merge.plain_summary(run.summary)
-        shown = {
+        happened = happenings.latest(connection, number, system_charts.MAX_MARKS)
+        system_rows = history.sampled_system_metrics(connection, number, MAX_SYSTEM_ROWS)
+        shown: dict[str, Any] = {
             "run": RunFacts.of(run, now),
             "row": run.row,
             "tags": run.tags,
@@ -198,9 +210,13 @@ def _render_run(services: Services, path: RunPath) -> str:
             ],
             "file_count": files.count(connection, number),
             "system": _system(history.latest_system_metrics(connection, number)),
+            "board": system_charts.board(system_rows, happened),
+            "happened": [(_span(each.runtime), each) for each in happened[-MAX_EVENTS:][::-1]],
             "alerts": runs.alerts_of(connection, number),
             "refresh_s": REFRESH_S if run.state in LIVE_STATES else 0,
         }
+    board = shown["board"]
+    shown["board_span"] = f"From {_span(board.first_s)} to {_span(board.last_s)} of the run"
     return _templates().get_template("run.html").render(shown)
 
 

@@ -8,11 +8,12 @@ give each chunk its range for reading by step.
 
 from __future__ import annotations
 
+import bisect
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from trackd_server.store.tables import chunks
 
@@ -113,6 +114,59 @@ def last_lines(connection: Connection, stream_id: int, count: int) -> Chunk:
             break
     skip = max(0, len(lines) - count)
     return Chunk(first + skip, lines[skip:])
+
+
+def sampled_lines(
+    connection: Connection, stream_id: int, next_line: int, count: int
+) -> list[bytes]:
+    """Return about `count` lines, evenly spread over a stream that ends before `next_line`.
+
+    Costs what it returns: only the chunks that hold these lines are read.
+    """
+    wanted = sorted({(next_line - 1) * at // max(1, count - 1) for at in range(count)})
+    starts = list(
+        connection.execute(
+            select(chunks.c.first_line)
+            .where(chunks.c.stream_id == stream_id)
+            .order_by(chunks.c.first_line)
+        ).scalars()
+    )
+    places: dict[int, list[int]] = {}
+    for line in wanted:
+        if at := bisect.bisect_right(starts, line):
+            places.setdefault(starts[at - 1], []).append(line)
+    content_of = select(chunks.c.content).where(
+        chunks.c.stream_id == stream_id, chunks.c.first_line == bindparam("first")
+    )
+    found: list[bytes] = []
+    for first, lines in places.items():
+        content = connection.execute(content_of, {"first": first}).scalar_one()
+        held = bytes(content).split(b"\n")
+        found += [held[line - first] for line in lines if line - first < len(held)]
+    return found
+
+
+def newest_chunks(
+    connection: Connection, stream_id: int, least_bytes: int, needle: bytes
+) -> list[Chunk]:
+    """Return those of the last chunks that hold a text, in order.
+
+    Looks at the end of the stream, chunk by chunk, until `least_bytes` were seen.
+    """
+    query = (
+        select(chunks.c.first_line, chunks.c.content)
+        .where(chunks.c.stream_id == stream_id)
+        .order_by(chunks.c.first_line.desc())
+    )
+    found: list[Chunk] = []
+    seen = 0
+    for start, content in connection.execution_options(yield_per=4).execute(query):
+        if needle in content:
+            found.append(Chunk(start, bytes(content).split(b"\n")))
+        seen += len(content)
+        if seen >= least_bytes:
+            break
+    return found[::-1]
 
 
 def step_range(connection: Connection, stream_id: int) -> tuple[int, int] | None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+#: How much of the metrics of all writers is looked through for the last events.
+MAX_SEEN_BYTES = 32 * 1024 * 1024
 #: Found in every line of an event and, escaped, in no other.
 _MARK = f'"{EVENT_NAME}"'.encode()
 
@@ -37,6 +39,22 @@ def of_run(connection: Connection, run_id: int) -> Iterator[Happening]:
             for line in chunk.lines:
                 if found := of_line(line):
                     yield found
+
+
+def latest(connection: Connection, run_id: int, count: int) -> list[Happening]:
+    """Return a run's last events, oldest first, as far as they are found without long reading."""
+    streams = run_records.streams_of(connection, run_id, EVENTS_FILE)
+    found = [
+        event
+        for stream in streams
+        for chunk in chunks.newest_chunks(
+            connection, stream.id, MAX_SEEN_BYTES // len(streams), _MARK
+        )
+        for line in chunk.lines
+        if (event := of_line(line))
+    ]
+    found.sort(key=lambda event: event.timestamp)
+    return found[-count:]
 
 
 def of_line(line: bytes) -> Happening | None:

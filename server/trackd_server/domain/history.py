@@ -22,6 +22,9 @@ DEFAULT_SAMPLES = 500
 MAX_SAMPLES = 1_000_000
 #: What one answer with all rows between two steps may hold.
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
+#: Writers of which system metrics are sampled, and samples of one.
+MAX_CHARTED_WRITERS = 64
+MAX_LINES_CHARTED = 240
 #: Beyond every step.
 MAX_STEP = 1 << 60
 
@@ -147,6 +150,17 @@ def latest_system_metrics(connection: Connection, run_id: int) -> dict[str, Any]
         for line in chunks.last_lines(connection, stream.id, 20).lines:
             values |= merge.loads(line)
     return values
+
+
+def sampled_system_metrics(
+    connection: Connection, run_id: int, lines: int
+) -> Iterator[dict[str, Any]]:
+    """Yield samples of system metrics, about `lines` of all writers together, evenly spread."""
+    streams = run_records.streams_of(connection, run_id, EVENTS_FILE)[:MAX_CHARTED_WRITERS]
+    of_each = max(2, min(MAX_LINES_CHARTED, lines // max(1, len(streams))))
+    for stream in streams:
+        for line in chunks.sampled_lines(connection, stream.id, stream.next_line, of_each):
+            yield merge.loads(line)
 
 
 def last_rows(connection: Connection, run_id: int, count: int) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NO_RUN_STATUS = 3
 _MAX_ROWS_SHOWN = 10
+_MAX_EVENTS_SHOWN = 20
 _MAX_LINES_SHOWN = 10
 #: Columns that tell a person little; they are in the JSON.
 _TIMES = ("_timestamp", "_runtime")
@@ -95,6 +96,12 @@ def _as_text(document: dict[str, Any]) -> Iterator[str]:
         yield _table(rows[-_MAX_ROWS_SHOWN:])
     if system := document.get("system"):  # only a server's document has it
         yield f"\nsystem   {_counted(len(system), 'row')}"
+    if events := document.get("events"):
+        yield f"\nevents   {_counted(len(events), 'event', _MAX_EVENTS_SHOWN)}"
+        yield from (
+            f"  {event['runtime']:.0f} s  {event['name']}: {event['text']}"
+            for event in events[-_MAX_EVENTS_SHOWN:]
+        )
     if document["files"]:
         yield "\nfiles"
         yield from (f"  {f['name']}  {f['size']}" for f in document["files"])
