@@ -99,14 +99,15 @@ class Journal:
         first_seq: int,
         count: int,
         frames: bytes | memoryview,
-        crc32: int,
+        crc32: int | None,
         *,
         accept_gap: bool = False,
     ) -> Receipt:
         """Take over `count` consecutive frames that start with `first_seq`, by one write.
 
         What the journal already holds is dropped by number. With `accept_gap` a blob that
-        leaves a gap is taken all the same (the missing records exist nowhere any more).
+        leaves a gap is taken all the same (the missing records exist nowhere any more). Without a
+        `crc32` the blob did not travel: it was read from a file.
 
         Raises:
             InvalidRequest: the blob does not match its CRC, or is no row of frames.
@@ -115,7 +116,7 @@ class Journal:
         last = self.last_seq
         if not count:
             return Receipt(last, first_seq > last + 1)
-        if zlib.crc32(frames) != crc32:
+        if crc32 is not None and zlib.crc32(frames) != crc32:
             raise InvalidRequest(
                 "FRAMES_DAMAGED", f"frames from {first_seq} do not match their CRC; send them again"
             )

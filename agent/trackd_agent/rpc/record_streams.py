@@ -167,13 +167,30 @@ class RecordStreams:
         if self._stopping:
             raise Stopping("STOPPING", "the agent is on its way out", retry_after_s=0.1)
         rewind = False
-        if request.count or request.frames:
-            if not request.count or not request.frames or not request.first_seq:
-                raise InvalidRequest(
-                    "INVALID_BATCH", "count, frames and first_seq must be set together"
-                )
+        if request.count or request.frames or request.HasField("slice"):
             receipt = writer.receive(
-                request.first_seq, request.count, request.frames, request.crc32
+                request.first_seq, request.count, *self._frames_of(writer, request)
             )
             rewind = receipt.rewind
         voice.answer(rewind=rewind)
+
+    def _frames_of(
+        self, writer: Writer, request: run_pb2.RecordsRequest
+    ) -> tuple[bytes, int | None]:
+        """Return the frames of a batch, and their CRC where they travelled."""
+        is_slice = request.HasField("slice")
+        if not request.count or not request.first_seq or is_slice == bool(request.frames):
+            raise InvalidRequest(
+                "INVALID_BATCH",
+                "count, first_seq and either frames or slice must be set together",
+            )
+        if not is_slice:
+            return request.frames, request.crc32
+        where = request.slice
+        if not 0 < where.length <= self._config.max_message_bytes:
+            raise InvalidRequest(
+                "INVALID_BATCH",
+                f"slice.length={where.length}: 1 to {self._config.max_message_bytes} bytes "
+                "(Limits.max_message_bytes) go into one batch",
+            )
+        return writer.window.read(where.segment_seq, where.offset, where.length), None

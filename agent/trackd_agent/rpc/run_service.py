@@ -53,6 +53,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             url=attachment.url,
             limits=self._limits,
             capability=attachment.capability,
+            reads_spool=attachment.reads_spool,
         )
 
     # A coroutine that writes to the context: grpcio takes it as well as a generator.
@@ -112,6 +113,26 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             conversion.run_ref(request.run), request.label, all_writers=request.all_writers
         )
         return run_pb2.ReadSummaryResponse(summary_json=text, step=step)
+
+    async def PauseSampling(
+        self, request: run_pb2.PauseSamplingRequest, context: Any
+    ) -> run_pb2.PauseSamplingResponse:
+        """Stop or resume the sampling of system metrics."""
+        del context
+        self._registry.writer(request.capability).sampling.pause(paused=request.paused)
+        return run_pb2.PauseSamplingResponse()
+
+    async def ReadSystemMetrics(
+        self, request: run_pb2.ReadSystemMetricsRequest, context: Any
+    ) -> run_pb2.ReadSystemMetricsResponse:
+        """Read what the buffer of a writer holds."""
+        del context
+        found = self._registry.writer(request.capability).sampling.buffered()
+        series = [
+            run_pb2.MetricSeries(key=key, time_s=times, values=values)
+            for key, (times, values) in found.items()
+        ]
+        return run_pb2.ReadSystemMetricsResponse(series=series)
 
     async def ReadDigest(
         self, request: run_pb2.ReadDigestRequest, context: Any

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -29,6 +30,14 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class MonitorHints:
+    """What the monitor has to know of a rank (fields as in `trackd.v1.MonitorHints`)."""
+
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    scrape_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AttachOptions:
     """One writer asks to join a run (fields as in `trackd.v1.AttachRequest`)."""
 
@@ -47,6 +56,7 @@ class AttachOptions:
     reattach: bool = False
     base_url: str = ""
     api_key: str = field(default="", repr=False)
+    hints: MonitorHints = field(default_factory=MonitorHints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,7 @@ class Attachment:
     label: str
     run_dir: Path
     url: str
+    reads_spool: bool
     capability: str = field(repr=False)
 
 

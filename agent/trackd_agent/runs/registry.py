@@ -158,6 +158,7 @@ class RunRegistry:
         self._writers.pop(writer.capability, None)
         pid = caller.pid or options.pid
         seen = bool(caller.pid)
+        writer.sampling.learn(options.hints, options.pid)
         writer.attach(pid, options.pid_start_ticks, options.spool_dir, seen=seen)
         self._writers[writer.capability] = writer
         log.info("writer_attached", run_id=run.run_id, label=writer.label, pid=pid)
@@ -167,6 +168,7 @@ class RunRegistry:
             label=writer.label,
             run_dir=run.run_dir,
             url=run.url,
+            reads_spool=writer.window.is_usable(),
             capability=writer.capability,
         )
 

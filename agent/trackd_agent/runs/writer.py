@@ -18,6 +18,7 @@ from trackd_agent.runs import liveness, sampling, spool
 from trackd_agent.runs.carriers import Carriers
 from trackd_agent.runs.noted.event_files import EventFiles, folders_in
 from trackd_agent.runs.noted.guests import Guests
+from trackd_agent.runs.spool_window import SpoolWindow
 from trackd_proto import records
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Writer:
         pumps: what carries it to the servers.
         event_files: its TensorBoard files.
         guests: other processes that record into its sequence.
+        sampling: its place in the monitor.
         notices: messages for the rank's terminal; the oldest go when there are too many.
         url: address of the run, once known.
     """
@@ -65,8 +67,10 @@ class Writer:
         self.problem = ""
         #: Not 0: the rank is gone, and its spool holds what the journal lacks up to this number.
         self.leaving_seq = 0
+        #: Where frames may be read that a living rank only names.
+        self.window = SpoolWindow(facts.producer)
         self._context = context
-        self._sampling = sampling.of(context, self.record, facts.label)
+        self.sampling = sampling.of(context, self.record, facts.label)
         config = context.rooms.journal
         self.journal = Journal.open(folder, facts.producer, facts.run_hash, config)
         own_folder = folder.with_name(folder.name + AGENT_SUFFIX)
@@ -109,7 +113,7 @@ class Writer:
     # -- the hot path ----------------------------------------------------------------------
 
     def receive(
-        self, first_seq: int, count: int, frames: bytes | memoryview, crc32: int
+        self, first_seq: int, count: int, frames: bytes | memoryview, crc32: int | None
     ) -> Receipt:
         """Journal a blob of frames and say how far the journal reaches now.
 
@@ -173,6 +177,7 @@ class Writer:
         facts.store(self.folder)
         self.capability = secrets.token_hex(32)
         self.leaving_seq = 0
+        self.window.look_at(Path(facts.spool_dir) if facts.spool_dir else None)
         self.state = "attached"
         self._subscribe()
 
@@ -227,13 +232,14 @@ class Writer:
         except Exception:  # what nobody foresaw in a file must not keep a run from ending
             log.exception("event_files_failed", label=self.label)
             is_read = True
-        await self._sampling.described()
+        await self.sampling.described()
         if is_read and self.is_alive:
             self.end(state)
 
     def end(self, state: str) -> None:
         """Nothing more will come from the rank: `exited` or `crashed`."""
-        self._sampling.end()
+        self.sampling.end()
+        self.window.close()
         self.state = state
         self.capability = ""
         self.ended_s = time.time()
@@ -259,13 +265,13 @@ class Writer:
 
     def _subscribe(self) -> None:
         if self.state == "attached" and self.start is not None:
-            self._sampling.begin(self.producer, self.facts.pid, self.start)
+            self.sampling.begin(self.producer, self.facts.pid, self.start)
 
     # -- the end ---------------------------------------------------------------------------
 
     def close(self) -> None:
         """Let go of everything; the journals stay."""
-        self._sampling.end()
+        self.sampling.end()
         self.journal.close()
         self.agent_journal.close()
 

@@ -339,6 +339,7 @@ class AttachResponse(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     CAPABILITY_FIELD_NUMBER: _builtins.int
+    READS_SPOOL_FIELD_NUMBER: _builtins.int
     last_seq: _builtins.int
     """Highest sequence number of this producer that the journal holds; the rank continues with the next."""
     agent_epoch: _builtins.int
@@ -351,6 +352,8 @@ class AttachResponse(_message.Message):
     """Address of the run for a browser. Empty when offline or not known yet."""
     capability: _builtins.str
     """Proof for Records and Detach of this writer: 32 random bytes in hex."""
+    reads_spool: _builtins.bool
+    """True when the agent can read the writer's spool: large batches may come as `SpoolSlice`."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """Limits that the agent enforces; the rank enforces them first."""
@@ -365,10 +368,11 @@ class AttachResponse(_message.Message):
         url: _builtins.str = ...,
         limits: Global___Limits | None = ...,
         capability: _builtins.str = ...,
+        reads_spool: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_epoch", b"agent_epoch", "capability", b"capability", "label", b"label", "last_seq", b"last_seq", "limits", b"limits", "run_dir", b"run_dir", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_epoch", b"agent_epoch", "capability", b"capability", "label", b"label", "last_seq", b"last_seq", "limits", b"limits", "reads_spool", b"reads_spool", "run_dir", b"run_dir", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -419,6 +423,7 @@ class RecordsRequest(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
     CRC32_FIELD_NUMBER: _builtins.int
+    SLICE_FIELD_NUMBER: _builtins.int
     capability: _builtins.str
     """Capability from AttachResponse. Set in the first message of a stream, empty in the rest."""
     first_seq: _builtins.int
@@ -429,6 +434,10 @@ class RecordsRequest(_message.Message):
     """The frames (`trackd_proto.frames`), one after another, exactly as they lie in the spool."""
     crc32: _builtins.int
     """CRC-32 (zlib) of `frames`."""
+    @_builtins.property
+    def slice(self) -> Global___SpoolSlice:
+        """Where the frames lie in the writer's spool, instead of `frames` and `crc32`."""
+
     def __init__(
         self,
         *,
@@ -437,14 +446,45 @@ class RecordsRequest(_message.Message):
         count: _builtins.int = ...,
         frames: _builtins.bytes = ...,
         crc32: _builtins.int = ...,
+        slice: Global___SpoolSlice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["slice", b"slice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "count", b"count", "crc32", b"crc32", "first_seq", b"first_seq", "frames", b"frames"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "count", b"count", "crc32", b"crc32", "first_seq", b"first_seq", "frames", b"frames", "slice", b"slice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordsRequest: _TypeAlias = RecordsRequest  # noqa: Y015
+
+@_typing.final
+class SpoolSlice(_message.Message):
+    """Whole frames in one segment file of a spool, which the agent reads from there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_SEQ_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    segment_seq: _builtins.int
+    """Number that names the segment file: that of its first frame."""
+    offset: _builtins.int
+    """Place of the first of the frames in the file, in bytes."""
+    length: _builtins.int
+    """Length of all of them in bytes, at most `Limits.max_message_bytes`."""
+    def __init__(
+        self,
+        *,
+        segment_seq: _builtins.int = ...,
+        offset: _builtins.int = ...,
+        length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["length", b"length", "offset", b"offset", "segment_seq", b"segment_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpoolSlice: _TypeAlias = SpoolSlice  # noqa: Y015
 
 @_typing.final
 class RecordsResponse(_message.Message):

@@ -1,9 +1,10 @@
 """What this process writes to `sys.stdout` and `sys.stderr`, in order, for every run that listens.
 
 `write` of the two streams is wrapped once per process. The wrapper writes to the terminal as
-before and puts the text into a queue; that is all while much is printed, and a tick (of the
-runs' senders, every few milliseconds) passes the queue on in one piece. While little is printed
-every line is passed on before `print` returns, so that it outlives a kill.
+before and puts the text into a queue; that is all while much is printed (by a wrapper that does
+next to nothing else), and a tick (of the runs' senders, every few milliseconds) passes the queue
+on in one piece. While little is printed every line is passed on before `print` returns, so that
+it outlives a kill.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import io
 import itertools
+import operator
 import sys
 import threading
 import time
@@ -33,6 +35,10 @@ _PROMPT_LINES = 16
 _FEW_WRITES = 64
 #: Writes that may wait; the next one passes them on.
 _MAX_WAITING = 4096
+#: Writes that are joined into one text where much is printed: few enough to be in the cache still.
+_PACK_WRITES = 512
+#: How `print` ends a line: a write of its own, always of this one object.
+_LINE_END = "\n"
 _STREAMS = ((STDOUT, "stdout"), (STDERR, "stderr"))
 #: Longest wait of the end of a run for another thread that is passing text on, in seconds.
 _LAST_WORD_S = 1.0
@@ -41,11 +47,15 @@ _LAST_WORD_S = 1.0
 class Feed:
     """The output of this process and who listens to it."""
 
-    __slots__ = ("_listeners", "_lock", "_prompt_lines", "_queue", "_taps", "max_waiting")
+    __slots__ = (
+        "_listeners", "_lock", "_packed", "_prompt_lines", "_queue", "_taps", "max_waiting",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         #: Texts of stdout, and 1-tuples of texts of stderr.
         self._queue: list[Any] = []
+        #: What was before that: pairs of stream and text.
+        self._packed: list[tuple[int, str]] = []
         #: Queue length above which a write settles; 0: every write does.
         self.max_waiting = 0
         self._prompt_lines = _PROMPT_LINES
@@ -63,7 +73,7 @@ class Feed:
         if self._listeners:
             self.drain()
         else:
-            self._queue.clear()
+            self._forget()
             refused = self._tap()
         self._listeners += (listener,)
         return refused
@@ -101,37 +111,60 @@ class Feed:
             self._prompt_lines -= 1
             if self._prompt_lines <= 0:
                 self.max_waiting = _MAX_WAITING
+                if text is _LINE_END:
+                    for tap in self._taps:
+                        tap.hurry()
         self.drain()
 
     def tick(self) -> None:
         """Pass on what waits; called every few milliseconds by a thread of each run."""
-        waiting = len(self._queue)
+        waiting = len(self._queue) + _PACK_WRITES * len(self._packed)
         if waiting:
             self.drain()
-        if waiting <= _FEW_WRITES:  # otherwise much is printed still: on in large pieces
+        is_calm = waiting <= _FEW_WRITES  # otherwise much is printed still: on in large pieces
+        if is_calm:
             self._prompt_lines = _PROMPT_LINES
             self.max_waiting = 0
+        if is_calm or waiting > 2 * _MAX_WAITING:  # by something that ends lines unlike `print`
+            for tap in self._taps:
+                tap.calm()
 
     def drain(self) -> None:
         """Pass on what waits, unless a thread, perhaps this one, is at it already."""
         queue, lock = self._queue, self._lock
-        while queue and lock.acquire(blocking=False):
+        while (queue or self._packed) and lock.acquire(blocking=False):
             try:
-                items = queue[:]
-                del queue[: len(items)]
-                self._deliver(items)
+                self._pack()
+                packed, self._packed = self._packed, []
+                self._deliver(packed)
             except Exception:  # noqa: BLE001 - `print` must not fail because we do
                 LOGGER.exception("console output could not be recorded")
                 return
             finally:
                 lock.release()
 
-    def _deliver(self, items: list[Any]) -> None:
+    def pack(self) -> None:
+        """Join what waits, and pass it on once it is much."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._pack()
+            finally:
+                self._lock.release()
+            if len(self._packed) >= _MAX_WAITING // _PACK_WRITES:
+                self.drain()
+
+    def _pack(self) -> None:
+        items = self._queue[:]
+        del self._queue[: len(items)]
+        self._packed += _joined(items)
+
+    def _deliver(self, packed: list[tuple[int, str]]) -> None:
         listeners = self._listeners
         if not listeners:
             return
         now_s = time.time()
-        for stream, text in _joined(items):
+        for stream, pieces in itertools.groupby(packed, operator.itemgetter(0)):
+            text = "".join(piece for _, piece in pieces)
             for start in range(0, len(text), MAX_RECORD_CHARACTERS):
                 piece = text[start : start + MAX_RECORD_CHARACTERS]
                 for listener in listeners:
@@ -149,7 +182,7 @@ class Feed:
                 if one is None:
                     continue
                 try:
-                    self._taps.append(_Tap(one, self._make_write(one, number)))
+                    self._taps.append(_Tap(one, *self._make_writes(one, number)))
                 except (AttributeError, TypeError):
                     if one is stream:
                         refused.append(f"sys.{name} ({type(one).__name__})")
@@ -159,35 +192,62 @@ class Feed:
         for tap in self._taps:
             tap.remove()
         self._taps = []
-        self._queue.clear()
+        self._forget()
         self.max_waiting = 0
 
-    def _make_write(self, stream: Any, number: int) -> Callable[[Any], Any]:
+    def _forget(self) -> None:
+        self._queue.clear()
+        self._packed = []
+
+    def _make_writes(self, stream: Any, number: int) -> tuple[Callable[..., Any], ...]:
+        """Return the wrapper of a stream, and the one for when much is printed if it differs."""
         is_original = stream is getattr(sys, _STREAMS[number - 1][1])
         if type(stream) is not io.TextIOWrapper or not is_original:
-            return self._make_careful_write(stream.write, number)
-        return self._make_fast_write(stream.write, number)
+            return (self._make_careful_write(stream.write, number),)
+        # Python's own streams take text only, and all of it.
+        if number == STDOUT:
+            return self._make_write(stream.write), self._make_hurried_write(stream.write)
+        return (self._make_error_write(stream.write),)
 
-    def _make_fast_write(self, original: Callable[[str], int], number: int) -> Callable[..., Any]:
-        """Return the wrapper for Python's own streams: they take text only, and all of it."""
+    def _make_write(self, original: Callable[[str], int]) -> Callable[..., Any]:
         feed, queue = self, self._queue
         append = queue.append
-        if number == STDOUT:
 
-            def write(text: str, /) -> int:
-                written = original(text)
-                append(text)
-                if len(queue) > feed.max_waiting:
-                    feed.settle(text)
-                return written
-        else:
+        def write(text: str, /) -> int:
+            written = original(text)
+            append(text)
+            if len(queue) > feed.max_waiting:
+                feed.settle(text)
+            return written
 
-            def write(text: str, /) -> int:
-                written = original(text)
-                append((text,))
-                if len(queue) > feed.max_waiting:
-                    feed.settle(text)
-                return written
+        return write
+
+    def _make_hurried_write(self, original: Callable[[str], int]) -> Callable[..., Any]:
+        """Return a wrapper that looks at the queue at the ends of lines only, as `print` does.
+
+        Looking costs more than all the rest: a fifth of what `print` itself takes.
+        """
+        feed, queue, line_end, max_waiting = self, self._queue, _LINE_END, _PACK_WRITES
+        append = queue.append
+
+        def write(text: str, /) -> int:
+            append(text)
+            if text is line_end and len(queue) > max_waiting:
+                feed.pack()
+            return original(text)
+
+        return write
+
+    def _make_error_write(self, original: Callable[[str], int]) -> Callable[..., Any]:
+        feed, queue = self, self._queue
+        append = queue.append
+
+        def write(text: str, /) -> int:
+            written = original(text)
+            append((text,))
+            if len(queue) > feed.max_waiting:
+                feed.settle(text)
+            return written
 
         return write
 
@@ -216,13 +276,32 @@ class Feed:
 class _Tap:
     """One wrapped stream."""
 
-    def __init__(self, stream: Any, write: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        stream: Any,
+        write: Callable[..., Any],
+        hurried_write: Callable[..., Any] | None = None,
+    ) -> None:
         self._stream = stream
-        self._write = write
+        self._write = self._calm_write = write
+        self._hurried_write = hurried_write or write
         attributes: dict[str, Any] = getattr(stream, "__dict__", {})
         #: What somebody else had put there before.
         self._before = attributes.get("write")
         stream.write = write
+
+    def hurry(self) -> None:
+        """Much is printed: use the wrapper that costs least."""
+        self._use(self._hurried_write)
+
+    def calm(self) -> None:
+        """Little is printed: use the wrapper that passes lines on at once."""
+        self._use(self._calm_write)
+
+    def _use(self, write: Callable[..., Any]) -> None:
+        # One that somebody wrapped, or kept, goes on as it is: every wrapper loses nothing.
+        if write is not self._write and self._stream.__dict__.get("write") is self._write:
+            self._stream.write = self._write = write
 
     def remove(self) -> None:
         """Take the wrapper off. One that somebody wrapped stays where it is, and harmless."""
@@ -263,16 +342,23 @@ def _text_of(data: Any, written: Any) -> str:
     return ""
 
 
-def _joined(items: list[Any]) -> Iterator[tuple[int, str]]:
-    """Yield the texts of each stream, as long as possible, in order."""
+def _joined(items: list[Any]) -> list[tuple[int, str]]:
+    """Return the texts of each stream, as long as possible, in order."""
     try:
-        yield STDOUT, "".join(items)
-    except TypeError:  # there is something of stderr
-        for is_stderr, texts in itertools.groupby(items, lambda item: type(item) is tuple):
-            if is_stderr:
-                yield STDERR, "".join(text for (text,) in texts)
-            else:
-                yield STDOUT, "".join(texts)
+        return [(STDOUT, "".join(items))]
+    except TypeError:  # there is something of stderr, or what a stream is about to refuse
+        return [
+            (stream, "".join(text for _, text in texts))
+            for stream, texts in itertools.groupby(_labelled(items), operator.itemgetter(0))
+        ]
+
+
+def _labelled(items: list[Any]) -> Iterator[tuple[int, str]]:
+    for item in items:
+        if isinstance(item, str):
+            yield STDOUT, item
+        elif isinstance(item, tuple):
+            yield STDERR, cast("tuple[str]", item)[0]
 
 
 @functools.cache

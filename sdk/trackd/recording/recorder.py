@@ -86,6 +86,8 @@ class Recorder:
         self._encode = _RUNTIME_ENCODER.encode
         self._keys = RunKeys()
         self._known_keys = self._keys.top
+        #: As many as threads record console output at once.
+        self._buffers: list[bytearray] = []
 
     def skip(self, pause_s: float) -> None:
         """Leave a time out of the runtime, such as that between two cells of a notebook."""
@@ -142,11 +144,14 @@ class Recorder:
 
     def console(self, time_s: float, stream: int, text: str) -> None:
         """Record terminal output."""
+        # One buffer for all records: memory that is new each time costs more than the encoding.
+        payload = self._buffers.pop() if self._buffers else bytearray()
         try:
-            payload = self._encode((time_s, stream, text))
+            _RUNTIME_ENCODER.encode_into((time_s, stream, text), payload)
         except UnicodeEncodeError:  # undecodable bytes, kept by Python as lone surrogates
-            payload = self._encode((time_s, stream, clean_text(text)))
+            _RUNTIME_ENCODER.encode_into((time_s, stream, clean_text(text)), payload)
         self._append(_CONSOLE, payload)
+        self._buffers.append(payload)
 
     def _advance(self, step: int | None, commit: bool | None) -> tuple[int | None, bool | None]:
         """Follow the step rules as far as possible without the agent."""

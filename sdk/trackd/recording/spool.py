@@ -22,7 +22,7 @@ import time
 import zlib
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trackd_proto import layout
 from trackd_proto.frames import (
@@ -49,6 +49,11 @@ _RETRY_S = 0.1
 _FULL_POLL_S = 0.005
 #: Room kept for one GAP record, so that the end of a loss can always be written.
 _GAP_BYTES = 128
+#: From this size on a record is written by a system call, which copies it three times as fast as
+#: a store into pages of the mapping that were never touched.
+_LARGE_BYTES = 16 * 1024
+#: Full segments that stay mapped. A mapping holds a descriptor, and a process has few of these.
+_MAPPED_SEGMENTS = 4
 #: Room that a segment keeps for the end of the run: a GAP and an EXIT record, whatever the disk.
 _END_BYTES = 2 * _GAP_BYTES
 
@@ -66,7 +71,7 @@ class SpoolLimits:
 class Segment:
     """One mapped segment file."""
 
-    __slots__ = ("capacity", "first_seq", "map", "next", "path", "tail")
+    __slots__ = ("capacity", "descriptor", "first_seq", "map", "next", "path", "tail")
 
     def __init__(self, path: Path, capacity: int) -> None:
         self.path = path
@@ -75,20 +80,50 @@ class Segment:
         self.next: Segment | None = None
         #: Offset behind the last whole frame, and its sequence number.
         self.tail: tuple[int, int] = (SEGMENT_HEADER_BYTES, 0)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        #: Open while it is written.
+        self.descriptor = os.open(path, flags, 0o600)
         try:
             # Reserving the blocks now makes a full disk an error here, and never a SIGBUS later.
-            os.posix_fallocate(descriptor, 0, capacity)
-            self.map = mmap.mmap(descriptor, capacity)
+            os.posix_fallocate(self.descriptor, 0, capacity)
+            self.map = mmap.mmap(self.descriptor, capacity)
         except OSError:
+            self.seal()
             path.unlink(missing_ok=True)
             raise
-        finally:
+
+    def write(self, at: int, head: bytes, payload: bytes | bytearray) -> bool:
+        """Write a large frame; False where that does not work, and the mapping has to do."""
+        try:
+            return os.pwritev(self.descriptor, (head, payload), at) == len(head) + len(payload)
+        except OSError:
+            return False
+
+    def seal(self) -> None:
+        """Nothing more is written."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
             os.close(descriptor)
+
+    def unmap(self) -> None:
+        """Give up the mapping and its descriptor until somebody reads."""
+        self.seal()
+        self.map.close()
+
+    def content(self) -> mmap.mmap:
+        """Return the mapping, made anew where it was given up.
+
+        Raises:
+            OSError: the file is gone, or the process has no descriptor left.
+        """
+        if self.map.closed:
+            with self.path.open("rb") as file:
+                self.map = mmap.mmap(file.fileno(), self.capacity, access=mmap.ACCESS_READ)
+        return self.map
 
     def discard(self) -> None:
         """Unmap and delete the file."""
-        self.map.close()
+        self.unmap()
         self.path.unlink(missing_ok=True)
 
 
@@ -133,6 +168,7 @@ class Spool:
         self._closed = False
         self._maintenance = threading.Lock()
         self._prepared: deque[Segment] = deque()  # at most one; popping it is atomic
+        self._full: deque[Segment] = deque()  # mapped still
         self._size_lock = threading.Lock()
         self._size_bytes = 0
         layout.make_private(folder.parent)
@@ -146,12 +182,15 @@ class Spool:
 
     # --- writers -----------------------------------------------------------------------------
 
-    def append(self, kind: int, payload: bytes) -> bool:
-        """Store one record; return False when there was no room and it was dropped."""
+    def append(self, kind: int, payload: bytes | bytearray) -> bool:
+        """Store one record; return False when there was no room and it was dropped.
+
+        The payload belongs to the caller again afterwards.
+        """
         with self._lock:
             if self._appending:
                 # A signal handler or finaliser interrupted this very thread inside `append`.
-                self._deferred.append((kind, payload))
+                self._deferred.append((kind, bytes(payload)))
                 return True
             self._appending = True
             try:
@@ -165,7 +204,7 @@ class Spool:
                 finally:
                     self._appending = False
 
-    def _store(self, kind: int, payload: bytes) -> bool:
+    def _store(self, kind: int, payload: bytes | bytearray) -> bool:
         length = len(payload)
         at = self._at
         end = (at + FRAME_HEADER_BYTES + length + 7) & ~7
@@ -176,7 +215,9 @@ class Spool:
         seq = self.last_seq + 1
         head = _PACK_HEAD(FRAME_MAGIC, kind, 0, length, self.producer, seq)
         crc = zlib.crc32(payload, zlib.crc32(head))
-        self._map[at : at + FRAME_HEADER_BYTES + length] = head + _PACK_CRC(crc) + payload
+        head += _PACK_CRC(crc)
+        if length < _LARGE_BYTES or not self._tail.write(at, head, payload):
+            self._map[at : at + FRAME_HEADER_BYTES + length] = head + payload
         # Published only now: a signal that raises above this line leaves nothing half-visible.
         self._tail.tail = (end, seq)
         self._at = end
@@ -244,6 +285,8 @@ class Spool:
             self._tail.path = self._tail.path.rename(self._tail.path.with_suffix(".empty"))
         self._install(prepared, self.last_seq + 1)
         self._tail.next = prepared
+        self._tail.seal()
+        self._full.append(self._tail)
         self._tail = prepared
         self._map = prepared.map
         self._at = SEGMENT_HEADER_BYTES
@@ -318,6 +361,8 @@ class Spool:
         with self._maintenance:
             if self._closed:
                 return
+            while len(self._full) > _MAPPED_SEGMENTS:
+                self._full.popleft().unmap()
             segment_bytes = self._limits.segment_bytes
             half_full = self._at * 2 > self._tail.capacity
             room = self._size_bytes + segment_bytes <= self._limits.max_bytes
@@ -351,8 +396,7 @@ class Spool:
                 self._forget(self._prepared.popleft())
             segment: Segment | None = self._head
             while segment is not None:
-                if delete:
-                    segment.discard()
+                segment.discard() if delete else segment.unmap()
                 segment = segment.next
             if delete:
                 (self.folder / layout.SPOOL_LOCK).unlink(missing_ok=True)
@@ -367,6 +411,7 @@ class Spool:
         descriptor would keep the lock when the parent dies.
         """
         os.close(self._lock_fd)
+        self._tail.seal()
 
 
 class _Nowhere:
@@ -384,8 +429,27 @@ def _hold_lock(path: Path) -> int:
     return descriptor
 
 
+class Piece(NamedTuple):
+    """Consecutive whole frames of one segment."""
+
+    first_seq: int
+    frame_count: int
+    segment: Segment
+    start: int
+    end: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the frames together."""
+        return self.end - self.start
+
+    def frames(self) -> bytes:
+        """Return the frames."""
+        return self.segment.content()[self.start : self.end]
+
+
 class SpoolReader:
-    """The sender's position in a spool: hands out consecutive frames as byte slices."""
+    """The sender's position in a spool: hands out consecutive frames in pieces."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -408,8 +472,8 @@ class SpoolReader:
             self.next_seq += 1
         return found
 
-    def read(self, max_bytes: int, max_frames: int) -> tuple[int, int, bytes] | None:
-        """Return (first sequence number, count, frames), or None when caught up.
+    def read(self, max_bytes: int, max_frames: int) -> Piece | None:
+        """Return the next frames, or None when caught up.
 
         At least one frame is returned where there is one, however large it is.
         """
@@ -429,7 +493,7 @@ class SpoolReader:
             end, last = self._cut(segment, max_bytes, max_frames)
         self._offset = end
         self.next_seq = last + 1
-        return first, last - first + 1, segment.map[start:end]
+        return Piece(first, last - first + 1, segment, start, end)
 
     def _cut(self, segment: Segment, max_bytes: int, max_frames: int) -> tuple[int, int]:
         at, seq = self._offset, self.next_seq
@@ -447,5 +511,5 @@ class SpoolReader:
 
     @staticmethod
     def _frame_bytes(segment: Segment, offset: int) -> int:
-        (length,) = _UNPACK_LENGTH(segment.map, offset + _LENGTH_OFFSET)
+        (length,) = _UNPACK_LENGTH(segment.content(), offset + _LENGTH_OFFSET)
         return frame_size(length)

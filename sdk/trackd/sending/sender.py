@@ -23,7 +23,7 @@ from trackd_proto.v1 import run_pb2
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trackd.recording.spool import Spool
+    from trackd.recording.spool import Piece, Spool
     from trackd.sending.agent_link import RecordsCall
     from trackd.sending.discovery import Discovery
     from trackd.terminal import Terminal
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 _log = LOGGER
 
 _SLICE_BYTES = 256 * 1024
+#: Where the agent reads the spool: larger, since a message costs more than what it names.
+_NAMED_SLICE_BYTES = 1024 * 1024
 _SLICE_FRAMES = 4_096
+#: From this size on a piece of the spool is named rather than sent, where the agent can read it.
+_LEAST_NAMED_BYTES = 16 * 1024
 _WINDOW_BYTES = 4 * 1024 * 1024
 _WINDOW_FRAMES = 10_000
 _BUSY_POLL_S = 0.01
@@ -204,6 +208,12 @@ class Sender:
         self._drop_link()
 
     @property
+    def connection(self) -> tuple[AgentLink, str] | None:
+        """The way to the agent, and the proof of who calls; None where there is none now."""
+        link, attached = self._link, self._attached
+        return None if link is None or attached is None else (link, attached.capability)
+
+    @property
     def is_streaming(self) -> bool:
         """True while an agent takes records."""
         return self._streaming
@@ -307,7 +317,7 @@ class Sender:
         self._acknowledge(attached.last_seq)
         self._heard_s = time.monotonic()
         self._ended = ended = threading.Event()
-        call = link.records(self._requests(reader, attached.capability, ended))
+        call = link.records(self._requests(reader, attached, ended))
         receiver = threading.Thread(
             target=self._receive, args=(call, ended), name="trackd-acks", daemon=True
         )
@@ -340,14 +350,15 @@ class Sender:
     # --- gRPC's request thread ---------------------------------------------------------------
 
     def _requests(
-        self, reader: SpoolReader, capability: str, ended: threading.Event
+        self, reader: SpoolReader, attached: run_pb2.AttachResponse, ended: threading.Event
     ) -> Iterator[run_pb2.RecordsRequest]:
         in_flight: deque[tuple[int, int]] = deque()
         in_flight_bytes = 0
         first_seq = reader.next_seq
         sent_s = time.monotonic()
         idle_polls = 0
-        yield run_pb2.RecordsRequest(capability=capability, first_seq=first_seq)
+        slice_bytes = _NAMED_SLICE_BYTES if attached.reads_spool else _SLICE_BYTES
+        yield run_pb2.RecordsRequest(capability=attached.capability, first_seq=first_seq)
         while not ended.is_set():
             self._keep_house()
             while in_flight and in_flight[0][0] <= self.acked_seq:
@@ -357,17 +368,14 @@ class Sender:
                 and reader.next_seq - self.acked_seq <= _WINDOW_FRAMES
             )
             self._window_full = not window_open
-            piece = reader.read(_SLICE_BYTES, _SLICE_FRAMES) if window_open else None
+            piece = reader.read(slice_bytes, _SLICE_FRAMES) if window_open else None
             if piece is not None:
-                first, count, frames = piece
-                in_flight.append((first + count - 1, len(frames)))
-                in_flight_bytes += len(frames)
+                in_flight.append((piece.first_seq + piece.frame_count - 1, piece.size_bytes))
+                in_flight_bytes += piece.size_bytes
                 sent_s = time.monotonic()
                 idle_polls = 0
-                yield run_pb2.RecordsRequest(
-                    first_seq=first, count=count, frames=frames, crc32=zlib.crc32(frames)
-                )
-                if len(frames) >= _SLICE_BYTES // 2:
+                yield _batch(piece, by_name=attached.reads_spool)
+                if piece.size_bytes >= slice_bytes // 2:
                     continue  # there is more
             elif time.monotonic() - sent_s >= _PING_S:
                 sent_s = time.monotonic()
@@ -426,6 +434,24 @@ class Sender:
         if url and url != self.url:
             self.url = url
             self.on_url(url)
+
+
+def _batch(piece: Piece, *, by_name: bool) -> run_pb2.RecordsRequest:
+    """Return the message that brings frames to the agent: themselves, or where they are.
+
+    The second costs this process next to nothing, however much it logs and prints.
+    """
+    if by_name and piece.size_bytes >= _LEAST_NAMED_BYTES:
+        where = run_pb2.SpoolSlice(
+            segment_seq=piece.segment.first_seq, offset=piece.start, length=piece.size_bytes
+        )
+        return run_pb2.RecordsRequest(
+            first_seq=piece.first_seq, count=piece.frame_count, slice=where
+        )
+    frames = piece.frames()
+    return run_pb2.RecordsRequest(
+        first_seq=piece.first_seq, count=piece.frame_count, frames=frames, crc32=zlib.crc32(frames)
+    )
 
 
 def _show(notice: run_pb2.Notice, terminal: Terminal) -> None:

@@ -68,7 +68,8 @@ class SpoolMachine(RuleBasedStateMachine):
         if piece is None:
             assert self.read_seq == len(self.model)
             return
-        first, count, data = piece
+        first, count, data = piece.first_seq, piece.frame_count, piece.frames()
+        assert piece.size_bytes == len(data)
         assert first == self.read_seq + 1
         assert 1 <= count <= max_frames
         assert count == 1 or len(data) <= max_bytes
