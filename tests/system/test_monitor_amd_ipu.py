@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,9 @@ def rows_of(server: FakeServer) -> list[dict[str, Any]]:
 
 def metadata_of(server: FakeServer) -> dict[str, Any]:
     names = [name for name in server.files if name.endswith("wandb-metadata.json")]
-    return json.loads(server.files[names[0]]) if names else {}
+    with contextlib.suppress(ValueError):  # a file that is coming in just now
+        return json.loads(server.files[names[0]]) if names else {}
+    return {}
 
 
 async def recorded(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
+import re
+import subprocess
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from tests.support.cases import (
     Watcher,
@@ -27,7 +33,6 @@ from trackd_agent.monitor.readers.tool import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from trackd_agent.monitor.subject import Target
 
@@ -161,6 +166,24 @@ def rocm_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_library("rsmi_stub.c", tmp_path_factory.mktemp("rocm"), "librocm_smi64.so")
 
 
+@pytest.fixture(scope="session")
+def amd_smi_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a stand-in for `libamd_smi.so`: the same two GPUs."""
+    package = importlib.util.find_spec("amdsmi")
+    if package is None or package.origin is None:
+        pytest.skip("the Python package amdsmi is not installed")
+    folder = tmp_path_factory.mktemp("amdsmi")
+    stub = Path(__file__).parents[2] / "support" / "stubs" / "amdsmi_stub.c"
+    wrapper = Path(package.origin).with_name("amdsmi_wrapper.py").read_text()
+    bound = set(re.findall(r"_libraries\['libamd_smi.so'\]\.(\w+)", wrapper))
+    missing = bound - set(re.findall(r"\bint (amdsmi_\w+)\(", stub.read_text()))
+    rest = folder / "rest.c"
+    rest.write_text("".join(f"int {name}(void) {{ return 2; }}\n" for name in sorted(missing)))
+    command = ["gcc", "-shared", "-fPIC", "-o", folder / "libamd_smi.so", stub, rest]
+    subprocess.run(command, check=True)
+    return folder
+
+
 def watch(machine: Machine, *targets: Target, **config: Any) -> Watcher:
     changes = {"collectors": {"nvidia": False}} | config  # nobody counts GPUs of NVIDIA
     return Watcher(
@@ -234,11 +257,35 @@ def test_a_slow_tool_counts_for_the_next_sample(box: Machine, tmp_path: Path) ->
     watcher = watch(box, deadline_s=0.2)
     with pytest.raises(ToolError, match="still at work"):
         watcher.sample()
+    with pytest.raises(ToolError, match="still at work"):  # at once: nobody waits twice
+        watcher.sample()
     for _ in range(50):
+        time.sleep(0.05)
         with contextlib.suppress(ToolError):
             assert watcher.sample() == {"gpu.0.gpu": 5}
-            return
-    pytest.fail("the output of the first run never counted")
+            break
+    assert watcher.problems == ["rocm-smi is slow: its figures are those of one sample before"]
+
+
+def test_a_tool_that_hangs_holds_nobody_up_and_ends_with_its_children(
+    box: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackd_agent.monitor.readers.tool.RUN_S", 0.3)
+    install_tool(tmp_path / "bin", "rocm-smi", f"sleep 60 & echo $! > {tmp_path}/sleeper; wait")
+    watcher = watch(box, deadline_s=0.1)
+    with pytest.raises(ToolError, match="still at work"):
+        watcher.sample()
+    reason = ""
+    for _ in range(100):
+        time.sleep(0.02)
+        with pytest.raises(ToolError) as raised:
+            watcher.sample()
+        reason = str(raised.value)
+        if "still at work" not in reason:
+            break
+    assert reason == "rocm-smi gave no answer in time; next try in 1 s"
+    sleeper = int((tmp_path / "sleeper").read_text())
+    assert not psutil.pid_exists(sleeper) or psutil.Process(sleeper).status() == "zombie"
 
 
 @needs_samples
@@ -290,6 +337,48 @@ def test_where_the_library_fails_the_tool_stands_in(
     install_tool(tmp_path / "bin", "rocm-smi", """echo '{"card0": {"GPU use (%)": "5"}}'""")
     with watch(box, library_path=str(rocm_library)) as watcher:
         assert watcher.sample() == {"gpu.0.gpu": 5}
+
+
+@needs_samples
+@needs_gcc
+def test_where_only_amd_smi_is_there_it_gives_the_same_keys(
+    box: Machine, amd_smi_library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real Python package on a stand-in of its library, which tells whole watts and degrees."""
+    expected = read_case("rsmi_library")["samples"][0]["expect"]
+    with watch(box, library_path=str(amd_smi_library)) as watcher:
+        seen = watcher.sample()
+        assert seen.keys() == expected.keys()
+        exact = {"gpu", "memoryAllocated", "memoryReadWriteActivity", "memoryOverDrive"}
+        for key in (f"gpu.{i}.{name}" for i in (0, 1) for name in exact):
+            assert seen[key] == pytest.approx(expected[key], rel=1e-9)
+        assert (seen["gpu.0.temp"], seen["gpu.1.temp"]) == (60, 61)
+        assert (seen["gpu.0.powerWatts"], seen["gpu.1.powerWatts"]) == (300, 290)
+        assert seen["gpu.0.powerPercent"] == 40
+        assert seen["gpu.0.energyJoules"] == pytest.approx(15.300000190734863)
+        first, second = watcher.collector.describe()["gpu_amd"]
+        assert first == {
+            "id": "0",
+            "uniqueId": "0x000000ABCDEF0000",
+            "vbiosVersion": "113-STUB-001",
+            "performanceLevel": "auto",
+            "gpuOverdrive": "4",
+            "gpuMemoryOverdrive": "3",
+            "maxPower": "750.0",
+            "series": "AMD Instinct Stub 0",
+            "model": "0x74a1",
+            "vendor": "Advanced Micro Devices Inc. [AMD/ATI]",
+            "sku": "STUB",
+            "sclkRange": "500Mhz - 2100Mhz",
+            "mclkRange": "900Mhz - 1300Mhz",
+        }
+        assert "sclkRange" not in second
+    monkeypatch.setenv("STUB_AMDSMI_INIT", "34")  # no driver
+    with (
+        watch(box, library_path=str(amd_smi_library)) as watcher,
+        pytest.raises(NoDataError, match="amdsmi does not initialise"),
+    ):
+        watcher.sample()
 
 
 def test_amd_gpus_are_numbered_after_those_of_nvidia() -> None:

@@ -121,6 +121,8 @@ class AmdCollector:
             gpus = self._gpus_of_tool(no_library)
             if isinstance(no_library, ProbeError):
                 found.problem(f"{no_library}; rocm-smi is asked instead")
+            if self._amd.tool.is_slow:
+                found.problem("rocm-smi is slow: its figures are those of one sample before")
             return gpus
 
     def _gpus_of_tool(self, no_library: NoDataError | ProbeError) -> list[AmdGpu]:

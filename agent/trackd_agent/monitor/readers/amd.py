@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from trackd_agent.monitor.readers.library import Libraries
 
 #: As `probes.amd` looks for it.
-_LIBRARY_NAMES = ("librocm_smi64.so", "librocm_smi64.so.1")
-_ROCM_LIBRARY = Path("/opt/rocm/lib/librocm_smi64.so")
+_ROCM_SMI = ("librocm_smi64.so", "librocm_smi64.so.1")
+#: As the package `amdsmi` looks for it, which prints a page of text where it is missing.
+_AMD_SMI = "libamd_smi.so"
+_ROCM = Path("/opt/rocm/lib")
+_ROCM_VARIABLES = ("ROCM_HOME", "ROCM_PATH")
 _TOOLS = ("rocm-smi", "/usr/bin/rocm-smi", "/opt/rocm/bin/rocm-smi")
 #: How much of a tick a tool may wait; the rest is for what follows.
 _SHARE_OF_DEADLINE = 0.75
@@ -105,8 +109,16 @@ def _fields(fields: dict[str, Any]) -> dict[str, str]:
 
 
 def _missing_library(libraries: Libraries) -> str:
-    if libraries.find(*_LIBRARY_NAMES) or _ROCM_LIBRARY.exists():
+    """Return why neither of the libraries of `probes.amd` can be there, nothing if one may be."""
+    if libraries.find(*_ROCM_SMI) or any((_ROCM / name).exists() for name in _ROCM_SMI):
         return ""
-    if importlib.util.find_spec("amdsmi") is not None:
+    package = importlib.util.find_spec("amdsmi")
+    if package is None:
+        return "neither librocm_smi64.so nor the Python package amdsmi is installed"
+    own = [Path(package.origin).parent] if package.origin else []
+    chosen = [Path(os.environ[name], "lib") for name in _ROCM_VARIABLES if os.environ.get(name)]
+    if libraries.find(_AMD_SMI) or any(
+        (each / _AMD_SMI).exists() for each in [*own, *chosen, _ROCM]
+    ):
         return ""
-    return "neither librocm_smi64.so nor the Python package amdsmi is installed"
+    return f"there is neither librocm_smi64.so nor {_AMD_SMI}"

@@ -1,7 +1,8 @@
 """Vendors' tools that print one answer and end (`rocm-smi -a --json`): their newest output.
 
-Such a tool may take longer than a tick waits. It then runs on in a thread, and what it printed
-counts for the next sample. Seldom enough started that it is at work a fifth of the time at most.
+Such a tool may take longer than a tick waits. It then runs on in a thread, what it printed counts
+for the next sample, and from then on nobody waits for it: a tick is for all collectors. It is
+started so seldom that it is at work a fifth of the time at most.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class ToolReader:
         self._output: _Output | None = None
         self._next_start_s = float("-inf")
         self._closed = False
+        #: Whether what is read is what the run before has printed.
+        self.is_slow = False
 
     def read(self) -> str:
         """Return what the tool printed last; blocks for `wait_s` at most.
@@ -75,11 +78,11 @@ class ToolReader:
         """
         program = self._find()
         with self._starting:
-            if self._run is None or not self._run.is_alive():
-                self._start(program)
+            self._start(program)
             run = self._run
-        if run is not None:
+        if run is not None and not self.is_slow:
             run.join(self._wait_s)
+            self.is_slow = run.is_alive()
         if self._backoff.reason:
             raise ToolError(f"{self._backoff.reason}; next try in {self._backoff.wait_s:.0f} s")
         output = self._output
@@ -102,7 +105,10 @@ class ToolReader:
         raise NoDataError(f"there is no program {self._programs[0]}")
 
     def _start(self, program: str) -> None:
-        if self._closed or self._backoff.wait_s or self._clock() < self._next_start_s:
+        """Start a run if one is due."""
+        is_running = self._run is not None and self._run.is_alive()
+        is_due = self._clock() >= self._next_start_s and not self._backoff.wait_s
+        if is_running or not is_due or self._closed:
             return
         self._run = threading.Thread(
             target=self._keep_output, args=(program,), name=f"tool {program}", daemon=True
@@ -123,4 +129,6 @@ class ToolReader:
             self._backoff.succeeded()
         finally:
             self._child = None
-            self._next_start_s = started_s + PAUSE_FACTOR * (self._clock() - started_s)
+            took_s = self._clock() - started_s
+            self._next_start_s = started_s + PAUSE_FACTOR * took_s
+            self.is_slow = took_s > self._wait_s
