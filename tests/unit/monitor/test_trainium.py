@@ -185,11 +185,11 @@ def test_each_rank_gets_what_belongs_to_its_processes(node: Node) -> None:
     node.machine.set_process(20, children=(21,))
     node.machine.set_process(21)
     node.machine.set_process(30)
-    node.rank(10)
-    node.rank(20)
-    node.rank(30)
-    node.tool(REPEAT, line(runtime(99, "9"), runtime(21, "2", "3"), runtime(10, "0")))
-    assert node.sample() == [keys(10, "0"), keys(21, "2", "3"), {}]
+    for pid in (10, 20, 30, 40):  # the last one is in no procfs that we see
+        node.rank(pid)
+    runtimes = [runtime(99, "9"), runtime(21, "2", "3"), runtime(10, "0"), runtime(40, "4")]
+    node.tool(REPEAT, line(*runtimes))
+    assert node.sample() == [keys(10, "0"), keys(21, "2", "3"), {}, keys(40, "4")]
     assert len(node.tools()) == 1  # one for all of them
 
 

@@ -73,7 +73,9 @@ class TrainiumCollector:
             found.problem(_lasting(report.problem))
         for target in targets if report.runtimes else ():
             local_rank = target.subject.environment.get("LOCAL_RANK", "")
-            values = values_of(report.runtimes, target.pids, local_rank)
+            # A process that was never seen (another pid namespace) may still be named by number.
+            pids = target.pids if target.process else (target.subject.pid,)
+            values = values_of(report.runtimes, pids, local_rank)
             for key, value in list(values.items())[:MAX_VALUES]:
                 found.now(key, value, target)
 
