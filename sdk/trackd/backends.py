@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trackd.recording.recordable import RunPlace
     from trackd.recording.recorder import Recorder
     from trackd.recording.spool import Spool
+    from trackd.runs.status import SystemMetrics
     from trackd.runs.summaries import SummaryStore
     from trackd.writer import Handover, Writer
 
@@ -76,6 +77,10 @@ class Backend(Protocol):
 
     def summary_store(self) -> SummaryStore:
         """Access to the summary."""
+        ...
+
+    def system_metrics(self) -> SystemMetrics:
+        """The last values of each system metric, with their times."""
         ...
 
     def status(self) -> RunStatus:
@@ -144,6 +149,10 @@ class AgentBackend:
             )
             return None
         return found[0]
+
+    def system_metrics(self) -> SystemMetrics:
+        """The last values of each system metric that the agent keeps."""
+        return self._writer.system_metrics()
 
     def status(self) -> RunStatus:
         """How much of the run the server has."""
@@ -233,6 +242,10 @@ class ChildBackend:
         )
         recorder.record(Kind.START, start)
         return recorder
+
+    def system_metrics(self) -> SystemMetrics:
+        """None: a forked process has no connection to the agent."""
+        return {}
 
     def status(self) -> RunStatus:
         """Unknown here: zeros."""
@@ -332,6 +345,10 @@ class DisabledBackend:
     def summary_store(self) -> SummaryStore:
         """Access to the summary in memory."""
         return self._memory
+
+    def system_metrics(self) -> SystemMetrics:
+        """None: nothing is sampled."""
+        return {}
 
     def status(self) -> RunStatus:
         """Nothing is uploaded: zeros."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trackd import folders
@@ -20,6 +21,7 @@ from trackd.messages import print_header
 from trackd.recording.values import config_record
 from trackd.run_files import environment, provenance
 from trackd.runs.run import Run
+from trackd.sending import monitoring
 from trackd.sending.discovery import Discovery
 from trackd.terminal import Terminal
 from trackd.writer import Writer
@@ -145,7 +147,9 @@ def _begin(writer: Writer, finish: Callable[[Run, int | None], None], *, attache
     writer.sender.on_poll = console.tick
     writer.sender.on_stop = stopper(settings.stop_fn, terminal)
     if notebooks.in_notebook():
-        backend.cells = notebooks.Cells(writer.recorder.skip, feed().renew)
+        backend.cells = notebooks.Cells(
+            writer.recorder.skip, feed().renew, partial(monitoring.pause, writer.sender)
+        )
         backend.cells.follow()
     return run
 

@@ -16,6 +16,7 @@ from trackd.errors import CommError, LabelInUseError, UsageError
 from trackd.lifecycle.continuing import run_ref
 from trackd.messages.footer import Digest
 from trackd.runs.status import RunStatus
+from trackd.sending import monitoring
 from trackd.sending.agent_link import AgentCallError
 from trackd.sending.sender import Sender
 from trackd_proto.records import Exit, Kind
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trackd.context import WriterContext
+    from trackd.runs.status import SystemMetrics
     from trackd_proto.v1 import common_pb2
 
 MODES = {
@@ -183,6 +185,10 @@ class Writer:
         # Python's own parser: summaries hold the NaN and Infinity tokens.
         return json.loads(response.summary_json or "{}"), response.step
 
+    def system_metrics(self) -> SystemMetrics:
+        """Return the last values of each system metric that the agent keeps for this process."""
+        return monitoring.last_metrics(self.sender)
+
     def status(self) -> RunStatus:
         """Return how much of what was recorded the server has; zeros when offline."""
         if self.context.identity.mode == "offline":
@@ -243,6 +249,7 @@ class Writer:
             rename_on_conflict=self._rename_on_conflict,
             base_url=context.settings.base_url or "",
             api_key=context.settings.api_key or "",
+            hints=monitoring.hints(context.settings),
         )
 
     def _run_ref(self) -> common_pb2.RunRef:

@@ -54,14 +54,21 @@ class _Watch:
     happened: EventSink | None = None
     series: Series = field(default_factory=Series)
     target: Target | None = None  # found at the first sample
+    is_paused: bool = False
 
 
 class Subscription:
     """A subject's place in the sampler; the subscriber cancels it when the rank ends."""
 
-    def __init__(self, cancel: Callable[[], None], hurry: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        cancel: Callable[[], None],
+        hurry: Callable[[], None] | None = None,
+        pause: Callable[[bool], None] | None = None,
+    ) -> None:
         self._cancel = cancel
         self._hurry = hurry
+        self._pause = pause
 
     def cancel(self) -> None:
         """Stop sampling for this subject; again is harmless."""
@@ -71,6 +78,11 @@ class Subscription:
         """Sample it now, out of turn."""
         if self._hurry is not None:
             self._hurry()
+
+    def pause(self, *, paused: bool) -> None:
+        """Skip its ticks, or go on: at once where one was skipped."""
+        if self._pause is not None:
+            self._pause(paused)
 
 
 class Monitor:
@@ -151,7 +163,11 @@ class Monitor:
             watch.due_s = self._clock()
             self._changed.set()
 
-        return Subscription(cancel, hurry)
+        def pause(paused: bool) -> None:
+            watch.is_paused = paused
+            self._changed.set()
+
+        return Subscription(cancel, hurry, pause)
 
     def subjects(self) -> list[Subject]:
         """Return who is sampled now."""
@@ -190,11 +206,14 @@ class Monitor:
     async def _run(self) -> None:
         while True:
             self._changed = anyio.Event()
-            next_due_s = min((watch.due_s for watch in self._watches), default=math.inf)
+            waiting = [watch.due_s for watch in self._watches if not watch.is_paused]
+            next_due_s = min(waiting, default=math.inf)
             with anyio.move_on_after(max(0.0, next_due_s - self._clock())):
                 await self._changed.wait()
             now_s = self._clock()
-            if due := [watch for watch in self._watches if watch.due_s <= now_s]:
+            if due := [
+                each for each in self._watches if each.due_s <= now_s and not each.is_paused
+            ]:
                 await self._tick(due)
 
     async def _tick(self, due: list[_Watch]) -> None:

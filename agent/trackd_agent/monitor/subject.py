@@ -46,6 +46,7 @@ class Subject:
     dcgm_exporter: str = ""  # URL of a Prometheus query or of an exporter's /metrics; empty: none
     neuron_config_path: str = ""  # configuration for `neuron-monitor`; empty: our own
     self_usage: bool = False  # wants `wandb.cpu` and `wandb.memory.rssMB`: what the agent costs
+    host_details: bool = False  # wants each core, load, swap, power: what is shown to operators
     #: Variables of the rank's process by which launchers say which one it is (`LOCAL_RANK`, …).
     environment: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest
-from trackd_agent.runs.options import AttachOptions, ContinueOptions, RunChanges, RunRef
+from trackd_agent.runs.options import (
+    AttachOptions,
+    ContinueOptions,
+    MonitorHints,
+    RunChanges,
+    RunRef,
+)
 from trackd_proto.v1 import common_pb2, run_pb2
 
 if TYPE_CHECKING:
@@ -70,6 +76,7 @@ def attach_options(request: run_pb2.AttachRequest) -> AttachOptions:
         reattach=request.reattach,
         base_url=request.base_url,
         api_key=request.api_key,
+        hints=MonitorHints(dict(request.hints.environment), dict(request.hints.scrape_headers)),
     )
 
 

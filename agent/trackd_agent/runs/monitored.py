@@ -14,6 +14,7 @@ import anyio
 import structlog
 
 from trackd_agent.core.errors import AgentError
+from trackd_agent.monitor.buffer import MetricBuffer
 from trackd_proto.records import Environment, Event, Gap, Kind, Stats
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class Monitored:
         record: appends a record to the agent's journal of the writer; raises `AgentError`.
         label: of the writer, for the log.
         clock: monotonic seconds.
+
+    Attributes:
+        buffer: the last samples, where the writer's settings want them kept.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Monitored:
         label: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.buffer = MetricBuffer(0)
         self._record = record
         self._label = label
         self._clock = clock
@@ -80,8 +85,13 @@ class Monitored:
         self._settled_s = -math.inf
         self._is_described = anyio.Event()
 
+    def keep(self, wanted: object) -> None:
+        """Keep so many of the last values a key (`x_stats_buffer_size`); below 0: all."""
+        self.buffer = MetricBuffer(wanted if isinstance(wanted, int) else 0)
+
     def take_sample(self, time_s: float, values: dict[str, float]) -> None:
         """Journal a sample; one that cannot be written is no row: the next one will do."""
+        self.buffer.add(time_s, values)
         try:
             self._record(Kind.STATS, Stats(time_s, values))
         except AgentError as error:

@@ -5,10 +5,11 @@ Neither depends on the other: the reference keeps the environment of a run witho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from trackd_agent.monitor import Subject
+from trackd_agent.monitor.wishes import RankFacts, subject_of
 from trackd_agent.runs.monitored import Monitored
+from trackd_agent.runs.options import MonitorHints
 from trackd_agent.runs.state.environments import wants_environment
 from trackd_proto.layout import producer_name
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from trackd_agent.monitor import Monitor, Subscription
+    from trackd_agent.monitor import Monitor, Subject, Subscription
     from trackd_agent.runs.context import RunsContext
     from trackd_proto.records import Kind, Start
 
@@ -42,74 +43,63 @@ class Sampling:
         self._monitor = monitor
         self._default_interval_s = default_interval_s
         self._listener = listener
-        self._cancel: Callable[[], None] | None = None
+        self._subscriptions: list[Subscription] = []
+        self._hints = MonitorHints()
+        self._own_pid = 0
+
+    def learn(self, hints: MonitorHints, own_pid: int) -> None:
+        """Take what a rank says of itself as it attaches; `own_pid` is how it numbers itself."""
+        self._hints, self._own_pid = hints, own_pid
 
     def begin(self, producer: int, pid: int, start: Start) -> None:
-        """Subscribe for a process; again is harmless."""
-        if self._cancel is None:
-            self._cancel = _subscribe(
-                self._monitor, producer, pid, start, self._default_interval_s, self._listener
+        """Subscribe for a process; again is harmless.
+
+        What happens to devices is only of interest to those who also want metrics.
+        """
+        if self._subscriptions:
+            return
+        subject, listener = self._subject(producer, pid, start), self._listener
+        if not start.settings.get("x_disable_stats"):
+            listener.keep(start.settings.get("x_stats_buffer_size"))
+            self._subscriptions.append(
+                self._monitor.subscribe(subject, listener.take_sample, listener.take_events)
             )
+        if wants_environment(start):
+            self._subscriptions.append(
+                self._monitor.follow_description(subject, listener.take_description)
+            )
+        else:
+            listener.take_description({})
+
+    def _subject(self, producer: int, pid: int, start: Start) -> Subject:
+        rank = RankFacts(
+            key=producer_name(producer),
+            pid=pid,
+            own_pid=self._own_pid or start.pid,
+            label=start.label,
+            environment=self._hints.environment,
+            scrape_headers=self._hints.scrape_headers,
+        )
+        return subject_of(rank, start.settings, self._default_interval_s)
+
+    def pause(self, *, paused: bool) -> None:
+        """Sample no more for a while, or go on."""
+        for subscription in self._subscriptions:
+            subscription.pause(paused=paused)
+
+    def buffered(self) -> dict[str, tuple[list[float], list[float]]]:
+        """Return times (seconds since 1970) and values of the last samples, by key."""
+        return self._listener.buffer.read()
 
     def end(self) -> None:
         """Subscribe no more; again is harmless."""
-        if self._cancel is not None:
-            self._cancel()
-            self._cancel = None
+        if self._subscriptions:
+            for subscription in self._subscriptions:
+                subscription.cancel()
+            self._subscriptions.clear()
             self._listener.settle()
 
     async def described(self) -> None:
         """Wait a moment for the description of the machine, if one is on its way."""
-        if self._cancel is not None:
+        if self._subscriptions:
             await self._listener.described()
-
-
-def _subscribe(
-    monitor: Monitor,
-    producer: int,
-    pid: int,
-    start: Start,
-    default_interval_s: float,
-    listener: Monitored,
-) -> Callable[[], None] | None:
-    """Let a listener hear what a writer wants of the monitor; return what ends it (None: nothing).
-
-    What happens to devices is only of interest to those who also want metrics.
-    """
-    settings = start.settings
-    wants_stats = not settings.get("x_disable_stats")
-    wants_description = wants_environment(start)
-    if not (wants_stats or wants_description):
-        return None
-    interval = settings.get("x_stats_sampling_interval")
-    given: object = settings.get("x_stats_disk_paths")
-    paths = cast("list[object]", given) if isinstance(given, list | tuple) else []
-    subject = Subject(
-        key=producer_name(producer),
-        pid=_positive_int(settings.get("x_stats_pid")) or pid or start.pid,
-        interval_s=_positive(interval, default_interval_s),
-        disk_paths=tuple(str(path) for path in paths) or ("/",),
-        track_process_tree=bool(settings.get("x_stats_track_process_tree")),
-        use_cgroup=not settings.get("x_stats_no_cgroup"),
-    )
-    subscriptions: list[Subscription] = []
-    if wants_stats:
-        subscriptions.append(monitor.subscribe(subject, listener.take_sample, listener.take_events))
-    if wants_description:
-        subscriptions.append(monitor.follow_description(subject, listener.take_description))
-    else:
-        listener.take_description({})
-
-    def cancel() -> None:
-        for subscription in subscriptions:
-            subscription.cancel()
-
-    return cancel
-
-
-def _positive_int(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _positive(value: object, default: float) -> float:
-    return float(value) if isinstance(value, int | float) and value > 0 else default

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trackd.settings import in_jupyter
 
@@ -55,17 +55,29 @@ def to_html(run: Run, height: int, *, hidden: bool) -> str:
     return f"{_BUTTON}{frame}" if hidden else frame
 
 
+class Pause(Protocol):
+    """Pauses something, or goes on."""
+
+    def __call__(self, *, paused: bool) -> None:
+        """Pause, or go on."""
+        ...
+
+
 class Cells:
     """Follows the cells of a notebook: time between two of them is no time of the run.
 
     Args:
         skip: takes that many seconds off the run's clock.
         begin: called at the begin of each cell.
+        pause: called with `paused`: whether system metrics are of no interest for a while.
     """
 
-    def __init__(self, skip: Callable[[float], None], begin: Callable[[], None]) -> None:
+    def __init__(
+        self, skip: Callable[[float], None], begin: Callable[[], None], pause: Pause
+    ) -> None:
         self._skip = skip
         self._begin = begin
+        self._tell = pause
         self._paused_s: float | None = None
         self._events: Any = getattr(_shell(), "events", None)
 
@@ -84,12 +96,14 @@ class Cells:
 
     def _pause(self, *_: object) -> None:
         self._paused_s = time.monotonic()
+        self._tell(paused=True)
 
     def _go_on(self, *_: object) -> None:
         self._begin()
         if self._paused_s is not None:
             self._skip(time.monotonic() - self._paused_s)
             self._paused_s = None
+            self._tell(paused=False)
 
 
 def _shell() -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trackd.context import RunIdentity
     from trackd.run_files.saving import FileSaver
     from trackd.runs.run import Run
+    from trackd.runs.status import SystemMetrics
     from trackd.runs.watching import Watcher
     from trackd.settings import Settings
     from trackd.terminal import Terminal
@@ -225,6 +226,14 @@ class RunFacts:
                 "steps in the script and log them as a value"
             )
         return self._backend.open_step
+
+    @property
+    def _system_metrics(self) -> SystemMetrics:
+        """The last values of each system metric, with their times; keys without label.
+
+        Empty without the setting `x_stats_buffer_size`, and where no agent answers in a second.
+        """
+        return self._backend.system_metrics()
 
     @property
     def offline(self) -> bool:

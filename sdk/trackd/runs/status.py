@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    #: Times (UTC) and values by key.
+    SystemMetrics = dict[str, list[tuple[datetime, float]]]
+
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:

@@ -144,6 +144,28 @@ class AgentLink:
         """
         return _call(self._stub.ReadDigest, request, timeout_s)
 
+    def read_system_metrics(
+        self, capability: str, timeout_s: float
+    ) -> run_pb2.ReadSystemMetricsResponse:
+        """Read the last system metrics of a writer.
+
+        Raises:
+            AgentCallError: the agent refused, or did not answer in time.
+        """
+        request = run_pb2.ReadSystemMetricsRequest(capability=capability)
+        return _call(self._stub.ReadSystemMetrics, request, timeout_s)
+
+    def pause_sampling(
+        self, capability: str, timeout_s: float, *, paused: bool
+    ) -> run_pb2.PauseSamplingResponse:
+        """Stop or resume the system metrics of a writer.
+
+        Raises:
+            AgentCallError: the agent refused, or did not answer in time.
+        """
+        request = run_pb2.PauseSamplingRequest(capability=capability, paused=paused)
+        return _call(self._stub.PauseSampling, request, timeout_s)
+
     def close(self) -> None:
         """Close the connection; open calls end."""
         self._channel.close()

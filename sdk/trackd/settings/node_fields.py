@@ -225,24 +225,46 @@ class ProcessFields:
         None, rules.integer, "Number of GPUs in the metadata."
     )
     x_stats_gpu_type: str | None = agent_setting(None, rules.text, "Kind of GPU in the metadata.")
-    x_stats_gpu_device_ids: tuple[int, ...] | None = inert_setting(None, rules.integers, _NO_READER)
+    x_stats_gpu_device_ids: tuple[int, ...] | None = agent_setting(
+        None, rules.integers, "Numbers of the GPUs whose metrics are recorded; not set: all."
+    )
     x_stats_no_cgroup: bool = agent_setting(
         False, rules.boolean, "Percentages are of the machine, not of the control group."
     )
-    x_stats_self_usage: bool = inert_setting(False, rules.boolean, _NO_READER)
-    x_stats_dcgm_exporter: str | None = inert_setting(None, rules.text, _NO_READER)
-    x_stats_open_metrics_endpoints: dict[str, str] | None = inert_setting(
-        None, rules.text_map, _NO_READER
+    x_stats_self_usage: bool = agent_setting(
+        False,
+        rules.boolean,
+        "Record what the agent itself uses: `wandb.cpu`, `wandb.memory.rssMB`.",
+    )
+    x_stats_host_details: bool = agent_setting(
+        False,
+        rules.boolean,
+        "Record more of the machine: each processor, load, swap, temperature, power.",
+    )
+    x_stats_dcgm_exporter: str | None = agent_setting(
+        None, rules.text, "URL of a Prometheus query of DCGM metrics, or of an exporter's /metrics."
+    )
+    x_stats_open_metrics_endpoints: dict[str, str] | None = agent_setting(
+        None, rules.text_map, "Prometheus endpoints whose metrics are recorded: name and URL."
     )
     x_stats_open_metrics_filters: dict[str, dict[str, str]] | tuple[str, ...] | None = (
-        inert_setting(None, rules.filters, _NO_READER)
+        agent_setting(
+            None,
+            rules.filters,
+            "Which of them: patterns of `{endpoint}.{metric}`, maybe with patterns of labels.",
+        )
     )
     x_stats_open_metrics_http_headers: dict[str, str] | None = secret(
-        inert_setting(None, rules.text_map, _NO_READER)
+        setting(None, rules.text_map, "Headers of requests to these endpoints and to DCGM.")
     )
-    x_stats_neuron_monitor_config_path: str | None = inert_setting(None, rules.path, _NO_READER)
-    x_stats_buffer_size: int = inert_setting(
-        0, rules.integer, "samples are on disk; nothing keeps them in memory"
+    x_stats_neuron_monitor_config_path: str | None = agent_setting(
+        None, rules.path, "Configuration of AWS's `neuron-monitor`, in place of our own."
+    )
+    x_stats_buffer_size: int = agent_setting(
+        0,
+        rules.integer,
+        "How many of the last values of each system metric `run._system_metrics` returns; -1: all "
+        "that the agent has room for.",
     )
     x_stats_coreweave_metadata_base_url: str = agent_setting(
         "http://169.254.169.254",

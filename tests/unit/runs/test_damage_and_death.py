@@ -315,10 +315,10 @@ async def test_the_stats_are_of_the_process_that_the_settings_name(
 
     monkeypatch.setattr(Monitor, "subscribe", noted)
     async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
-        rank = Rank(tmp_path, settings={"x_stats_pid": 1})
+        rank = Rank(tmp_path, settings={"x_stats_pid": 2})
         await rank.attach(registry)
         rank.send()
-        assert [subject.pid for subject in seen] == [1]
+        assert [subject.pid for subject in seen] == [2]
 
 
 async def test_files_that_cannot_be_sent_hold_nothing_up_and_are_counted(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _COMPOSED = re.compile(
     r"x_(file_stream|file_transfer|graphql)_(timeout|retry_wait_(min|max))_seconds"
 )
-_OURS = ("log_max_block", "spool_max_bytes", "spool_segment_bytes")
+_OURS = ("log_max_block", "spool_max_bytes", "spool_segment_bytes", "x_stats_host_details")
 
 
 def sources() -> str:
