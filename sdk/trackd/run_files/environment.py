@@ -117,16 +117,21 @@ def _relative(program: str, root: Path) -> str | None:
 
 
 def _machine(settings: Settings) -> dict[str, Any]:
+    """Return what a few small files tell of the machine.
+
+    An agent finds out more, and does what settings say in place of that; this is for processes
+    that see none.
+    """
     logical = os.cpu_count() or 1
     gpus = _gpus()
     return {
-        "cpu_count": settings.x_stats_cpu_count or max(1, logical // _threads_a_core()),
-        "cpu_count_logical": settings.x_stats_cpu_logical_count or logical,
+        "cpu_count": max(1, logical // _threads_a_core()),
+        "cpu_count_logical": logical,
         "cpu": _without_empty({"model": _first_value(_head("/proc/cpuinfo"), "model name")}),
         "memory": _without_empty({"total": _memory_bytes()}),
         "disk": dict(_disks(settings.x_stats_disk_paths or ())),
-        "gpu": settings.x_stats_gpu_type or (gpus[0]["name"] if gpus else ""),
-        "gpu_count": settings.x_stats_gpu_count or len(gpus),
+        "gpu": gpus[0]["name"] if gpus else "",
+        "gpu_count": len(gpus),
         "gpu_nvidia": gpus,
     }
 

@@ -6,17 +6,19 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.machine import SAMPLES, needs_samples
+from tests.support.machine import MEMORY_TOTAL_BYTES, SAMPLES, needs_samples
 
 from trackd_agent.monitor import MonitorConfig, Subject
 from trackd_agent.monitor.readers import surroundings as reading
 from trackd_agent.monitor.surroundings import Surroundings
+from trackd_agent.monitor.surroundings.machine import model_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.machine import Machine
 
+MACHINE = {"cpu_count", "cpu_count_logical", "memory", "cpu"}
 ID = "0123456789abcdef" * 4
 UID = "11111111-2222-3333-4444-555555555555"
 
@@ -37,7 +39,7 @@ def described(machine: Machine, **files: str) -> dict[str, Any]:
 def test_a_plain_process_of_a_plain_machine_has_nothing_to_tell(machine: Machine) -> None:
     mounts = "21 1 254:0 / / rw - ext4 /dev/vda rw\n"
     assert described(machine, cgroup="0::/user.slice/a.scope\n", mountinfo=mounts) == {}
-    assert Surroundings(machine.config).describe() == {}
+    assert set(Surroundings(machine.config).describe()) <= MACHINE
 
 
 def test_a_process_that_may_not_be_looked_at_has_nothing_to_tell(machine: Machine) -> None:
@@ -134,7 +136,29 @@ def test_a_cloud_is_known_by_its_firmware(
     machine: Machine, firmware: dict[str, str], cloud: dict[str, str]
 ) -> None:
     put(machine, {f"sys/class/dmi/id/{name}": f"{text}\n" for name, text in firmware.items()})
-    assert Surroundings(machine.config).describe() == ({"cloud": cloud} if cloud else {})
+    assert Surroundings(machine.config).describe().get("cloud", {}) == cloud
+
+
+def test_the_machine_is_told_whole_whatever_share_a_container_has(machine: Machine) -> None:
+    cpuinfo = "processor\t: 0\nmodel name\t: AMD EPYC 9654  \n\nprocessor\t: 1\nmodel name\t: x\n"
+    put(machine, {"proc/cpuinfo": cpuinfo})
+    told = Surroundings(machine.config).describe()
+    assert told["memory"] == {"total": str(MEMORY_TOTAL_BYTES)}
+    assert told["cpu"] == {"model": "AMD EPYC 9654"}
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "model"),
+    [
+        ("processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd4f\n", "Neoverse-V2"),
+        ("processor\t: 0\nCPU implementer\t: 0x99\nCPU part\t: 0x1\n", ""),
+        ("processor\t: 0\ncpu\t\t: POWER9, altivec supported\n", "POWER9, altivec supported"),
+        ("model name\t:\n", ""),
+        ("", ""),
+    ],
+)
+def test_processors_without_a_name_are_known_by_their_core(cpuinfo: str, model: str) -> None:
+    assert model_of(cpuinfo) == model
 
 
 @needs_samples

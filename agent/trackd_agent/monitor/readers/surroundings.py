@@ -46,6 +46,10 @@ class SurroundingsReader:
         folder = self._sys / "class" / "dmi" / "id"
         return {name: text.strip() for name in _FIRMWARE if (text := _head(folder / name))}
 
+    def cpuinfo(self) -> str:
+        """Return what the kernel says of the first processors."""
+        return _head(self._proc / "cpuinfo") or ""
+
     def scene(self, pid: int) -> Scene:
         """Return what a process shows; files of a container are looked up in its own root."""
         process = self._proc / str(pid)

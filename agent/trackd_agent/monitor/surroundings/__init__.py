@@ -1,7 +1,7 @@
-"""Where a rank runs: container, pod, cloud, and what its cgroup allows; found without network.
+"""What and where a rank's machine is: processors, cloud, container, pod, limits of its cgroup.
 
-Pure functions of what `readers.surroundings` read. The names are our own: `wandb-metadata.json`
-of the W&B client has none for these.
+Found without network, by functions of what `readers.surroundings` read. The names of all but
+processors and memory are our own: `wandb-metadata.json` of the W&B client has none for these.
 """
 
 from trackd_agent.monitor.surroundings.source import Surroundings

@@ -8,6 +8,7 @@ from trackd_agent.monitor.readers.cgroup import CgroupReader
 from trackd_agent.monitor.readers.surroundings import SurroundingsReader
 from trackd_agent.monitor.surroundings.cloud import cloud_of, platform_of
 from trackd_agent.monitor.surroundings.container import container_of, pod_of
+from trackd_agent.monitor.surroundings.machine import machine_of
 
 if TYPE_CHECKING:
     from trackd_agent.monitor.config import MonitorConfig
@@ -30,8 +31,9 @@ class Surroundings:
         return self
 
     def describe(self) -> dict[str, Any]:
-        """Return the cloud that the machine belongs to, as its firmware says."""
-        return _named(cloud=cloud_of(self._reader.firmware()))
+        """Return what the machine is, and the cloud that it belongs to."""
+        machine = machine_of(self._reader.cpuinfo())
+        return {**machine, **_named(cloud=cloud_of(self._reader.firmware()))}
 
     def describe_for(self, subject: Subject) -> dict[str, Any]:
         """Return what is around the subject's process: container, pod, platform, limits."""
