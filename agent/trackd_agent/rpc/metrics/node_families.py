@@ -42,6 +42,7 @@ _NAMES = {
     "gpu.pcieRxBytes": "gpu_pcie_rx_bytes_per_second",
     "gpu.nvlinkTxBytes": "gpu_nvlink_tx_bytes_per_second",
     "gpu.nvlinkRxBytes": "gpu_nvlink_rx_bytes_per_second",
+    "proc.memory.availableMB": "memory_available_bytes",
     "network.sent": "network_sent_bytes",
     "network.recv": "network_received_bytes",
     "network.tcpRetransmits": "network_tcp_retransmits",
@@ -61,7 +62,9 @@ _COUNTERS = frozenset(
     }
 )
 _UNITS = ("bytes", "joules", "watts", "celsius", "percent")
-_SCALES = {"MB": 1024**2, "GB": 1024**3}
+_SCALES = {"MB": 1024.0**2, "GB": 1024.0**3}
+#: Keys in MB that do not say so.
+_IN_MB = ("disk.in", "disk.out")
 
 
 class Series(NamedTuple):
@@ -82,18 +85,18 @@ def series_of(key: str) -> Series | None:
     if parts[0] == "disk" and len(parts) > 2:
         device = ".".join(parts[1:-1])
         labels |= {"path" if parts[-1].startswith("usage") else "device": device}
-        plain, scale = f"disk.{parts[-1]}", 1024.0**2 if parts[-1] in ("in", "out") else 1.0
+        plain = f"disk.{parts[-1]}"
     else:
         place = 2 if parts[:2] == ["gpu", "process"] else 1
         if parts[0] in _DEVICES and len(parts) > place + 1 and parts[place].isdigit():
             labels |= {parts[0]: parts.pop(place)}
-        plain, scale = ".".join(parts), 1.0
+        plain = ".".join(parts)
+    scale = _SCALES.get("MB" if plain in _IN_MB else plain[-2:], 1.0)
     if named := _NAMES.get(plain.replace("gpu.process.", "gpu.")):
         name = named.replace("gpu_", "gpu_process_", 1) if "gpu.process." in plain else named
         return Series(name, labels, scale)
-    for ending, size in _SCALES.items():
-        if plain.endswith(ending):
-            plain, scale = f"{plain.removesuffix(ending)}Bytes", scale * size
+    if scale != 1:
+        plain = f"{plain[:-2]}Bytes"
     return Series(_snake(plain), labels, scale)
 
 
@@ -105,7 +108,7 @@ def node_families(view: NodeView, runs: Sequence[RunSnapshot]) -> Iterable[Famil
     """Return the families of node, agent process and ranks, by name."""
     families: dict[str, Family] = {}
     for key, value in view.node.items():
-        is_own = key == "cpu" or key.startswith("proc.")
+        is_own = key == "cpu" or (key.startswith("proc.") and "available" not in key)
         _add(families, "trackd_agent_" if is_own else "trackd_node_", key, value, {})
     for run in runs:
         for writer in run.writers:

@@ -32,6 +32,7 @@ from trackd_agent.runs.options import RunSnapshot, WriterSnapshot
         ("disk.nvme0n1.in", "disk_read_bytes", {"device": "nvme0n1"}, 1024**2),
         ("proc.memory.rssMB", "proc_memory_rss_bytes", {}, 1024**2),
         ("memory_percent", "memory_percent", {}, 1),
+        ("proc.memory.availableMB", "memory_available_bytes", {}, 1024**2),
         ("network.tcpRetransmits", "network_tcp_retransmits", {}, 1),
         (
             "trn.1.neuroncore_memory_usage.tensors",
@@ -65,6 +66,7 @@ def test_node_agent_and_ranks_are_told_apart() -> None:
             "gpu.0.temp": 45,
             "gpu.1.temp": 46,
             "proc.memory.rssMB": 2,
+            "proc.memory.availableMB": 1,
             "network.sent": 10,
             "é": 1,
         },
@@ -76,6 +78,7 @@ def test_node_agent_and_ranks_are_told_apart() -> None:
         "trackd_agent_proc_memory_rss_bytes 2097152",
         'trackd_node_gpu_temperature_celsius{gpu="0"} 45',
         'trackd_node_gpu_temperature_celsius{gpu="1"} 46',
+        "trackd_node_memory_available_bytes 1048576",
         "trackd_node_network_sent_bytes_total 10",
         f"trackd_rank_cpu_percent{{{rank}}} 50",
         f'trackd_rank_gpu_process_utilization_percent{{{rank},gpu="0"}} 9',
