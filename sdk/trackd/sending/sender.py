@@ -165,11 +165,9 @@ class Sender:
         deadline = time.monotonic() + timeout_s
         if not self._wait_acked_by_someone(self._spool.last_seq, deadline):
             return None
-        link = self._link
-        if link is None:
-            return None
+        left_s = max(0.1, deadline - time.monotonic())
         try:
-            return link.read_summary(request, max(0.1, deadline - time.monotonic()))
+            return link.read_summary(request, left_s) if (link := self._link) else None
         except AgentCallError as error:
             _log.warning("reading the summary failed: %s", error)
             return None
