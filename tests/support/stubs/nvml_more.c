@@ -7,12 +7,14 @@
  *   STUB_NVML_MIG      "gpu:slices": this GPU is cut into so many slices
  *   STUB_NVML_XID      "gpu:xid:serial": one event for each new serial
  *   STUB_NVML_REASONS  "gpu:mask": clock event reasons of this GPU, 0 for the others
+ *   STUB_NVML_HANG     "1": a call does not come back while this is so
  *   STUB_NVML_LINKS    "1": NVLink counters that grow by 1 MiB each way and read
  */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -94,7 +96,8 @@ int nvmlEventSetWait_v2(void *set, struct event *event, u32 timeout_ms) {
 
 int nvmlDeviceGetCurrentClocksEventReasons(device d, u64 *reasons) {
   u32 mask = 0;
-  if (!getenv("STUB_NVML_REASONS")) return 3;
+  while (getenv("STUB_NVML_HANG")) usleep(20000);
+  if (!getenv("STUB_NVML_REASONS")) return 10; /* a timeout: asked again next time */
   *reasons = pair("STUB_NVML_REASONS", number(d), &mask) ? mask : 0;
   return 0;
 }

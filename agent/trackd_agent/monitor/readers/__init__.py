@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: How much of a tick's deadline endpoints have to answer; the rest is for reading the answers.
 _HTTP_SHARE = 0.6
+#: How many deadlines of a tick a probe has before it counts as stuck: slow is no reason to kill it.
+_PATIENCE = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Readers:
             pci=PciReader(config.sys_root),
             nvidia=ProbeReader(
                 "nvidia",
+                answer_s=_PATIENCE * config.deadline_s,
                 environment=libraries.environment,
                 missing=lambda: (
                     ""
