@@ -15,7 +15,7 @@ import struct
 from typing import Any
 
 from trackd_agent.probes import AbsentError, apple_power
-from trackd_agent.probes.apple_frameworks import SYSTEM, CoreFoundation, IoKit, declare
+from trackd_agent.probes.apple_frameworks import CoreFoundation, IoKit, Paths, declare
 from trackd_agent.probes.apple_sensors import Sensors
 
 #: `vm_statistics64`, up to the last field that is used.
@@ -40,13 +40,14 @@ def open(options: dict[str, Any]) -> Apple:
 class Apple:
     """This Mac."""
 
-    def __init__(self) -> None:
-        self._foundation = CoreFoundation()
-        self._kernel = IoKit(self._foundation)
-        self._system = System()
+    def __init__(self, paths: Paths | None = None) -> None:
+        paths = paths or Paths()
+        self._foundation = CoreFoundation(paths)
+        self._kernel = IoKit(self._foundation, paths)
+        self._system = System(paths)
         self._clocks = apple_power.clocks(self._foundation, self._kernel)
         self._sensors = Sensors(self._kernel)
-        self._power = apple_power.PowerReport(self._foundation)
+        self._power = apple_power.PowerReport(self._foundation, paths)
 
     def read(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the facts of now."""
@@ -83,8 +84,8 @@ class Apple:
 class System:
     """Facts of the kernel: `sysctl` and memory."""
 
-    def __init__(self, path: str = SYSTEM) -> None:
-        library = ctypes.CDLL(path)
+    def __init__(self, paths: Paths) -> None:
+        library = ctypes.CDLL(paths.system)
         pointer, u32, number = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int
         self._sysctl = declare(
             library,

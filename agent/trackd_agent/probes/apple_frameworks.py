@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -14,9 +14,15 @@ _UTF8 = 0x08000100
 _SINT64 = 4  # kCFNumberSInt64Type
 _TEXT_BYTES = 256
 _FRAMEWORKS = "/System/Library/Frameworks/"
-CORE_FOUNDATION = f"{_FRAMEWORKS}CoreFoundation.framework/CoreFoundation"
-IO_KIT = f"{_FRAMEWORKS}IOKit.framework/IOKit"
-SYSTEM = "/usr/lib/libSystem.B.dylib"
+
+
+class Paths(NamedTuple):
+    """Where the libraries are."""
+
+    core_foundation: str = f"{_FRAMEWORKS}CoreFoundation.framework/CoreFoundation"
+    io_kit: str = f"{_FRAMEWORKS}IOKit.framework/IOKit"
+    io_report: str = "/usr/lib/libIOReport.dylib"
+    system: str = "/usr/lib/libSystem.B.dylib"
 
 
 def declare(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
@@ -29,8 +35,8 @@ def declare(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> An
 class CoreFoundation:
     """Values of macOS, by pointer; whoever creates or copies one releases it."""
 
-    def __init__(self, path: str = CORE_FOUNDATION) -> None:
-        library = ctypes.CDLL(path)
+    def __init__(self, paths: Paths) -> None:
+        library = ctypes.CDLL(paths.core_foundation)
         self.release: Any = declare(library, "CFRelease", None, _POINTER)
         self.copy_dictionary: Any = declare(
             library, "CFDictionaryCreateMutableCopy", _POINTER, _POINTER, _LONG, _POINTER
@@ -94,12 +100,10 @@ class CoreFoundation:
 class IoKit:
     """Services of the kernel, by number."""
 
-    def __init__(
-        self, foundation: CoreFoundation, path: str = IO_KIT, system: str = SYSTEM
-    ) -> None:
-        library = ctypes.CDLL(path)
+    def __init__(self, foundation: CoreFoundation, paths: Paths) -> None:
+        library = ctypes.CDLL(paths.io_kit)
         self._foundation = foundation
-        self._task = ctypes.c_uint32.in_dll(ctypes.CDLL(system), "mach_task_self_")
+        self._task = ctypes.c_uint32.in_dll(ctypes.CDLL(paths.system), "mach_task_self_")
         self._release = declare(library, "IOObjectRelease", ctypes.c_int, _U32)
         self._matching = declare(library, "IOServiceMatching", _POINTER, ctypes.c_char_p)
         self._find = declare(

@@ -12,12 +12,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from trackd_agent.probes import AbsentError
-from trackd_agent.probes.apple_frameworks import CoreFoundation, IoKit, declare
+from trackd_agent.probes.apple_frameworks import CoreFoundation, IoKit, Paths, declare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-IO_REPORT = "/usr/lib/libIOReport.dylib"
 #: Groups and subgroups of channels that are subscribed to.
 _CPU, _GPU = "CPU Core Performance States", "GPU Performance States"
 _ENERGY = "Energy Model"
@@ -36,9 +35,9 @@ _POINTER, _U64 = ctypes.c_void_p, ctypes.c_uint64
 class PowerReport:
     """A subscription to IOReport's channels."""
 
-    def __init__(self, foundation: CoreFoundation, path: str = IO_REPORT) -> None:
+    def __init__(self, foundation: CoreFoundation, paths: Paths) -> None:
         try:
-            library = ctypes.CDLL(path)
+            library = ctypes.CDLL(paths.io_report)
         except OSError as error:
             raise AbsentError(f"IOReport cannot be loaded ({error})") from error
         self._foundation = foundation
@@ -48,7 +47,7 @@ class PowerReport:
         self._subscription = self._subscribe(None, self._channels, ctypes.byref(ignored), 0, None)
         if not self._subscription:
             raise AbsentError("IOReport refuses a subscription")
-        self._before, self._before_s = self._sample(self._subscription, self._channels, None), 0.0
+        self._before = self._sample(self._subscription, self._channels, None)
         self._before_s = time.monotonic()
         time.sleep(_FIRST_S)
 

@@ -5,16 +5,20 @@ No machine of the tests is a Mac: what calls macOS is held against stand-ins of 
 
 from __future__ import annotations
 
+import ctypes
 import math
 import struct
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.cases import Watcher
+from tests.support.cases import Watcher, needs_gcc
 
 from trackd_agent.monitor.collectors.apple import load_of, values
 from trackd_agent.monitor.contract import NoDataError
-from trackd_agent.probes.apple import used_pages
+from trackd_agent.probes.apple import Apple, used_pages
+from trackd_agent.probes.apple_frameworks import Paths
 from trackd_agent.probes.apple_power import parse_clocks
 
 if TYPE_CHECKING:
@@ -149,3 +153,52 @@ def test_elsewhere_no_process_is_started(machine: Machine) -> None:
     for ask in (watcher.sample, watcher.collector.describe):
         with pytest.raises(NoDataError, match="no Mac"):
             ask()
+
+
+@pytest.fixture(scope="session")
+def mac(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A library that stands in for those of macOS."""
+    path = tmp_path_factory.mktemp("mac") / "libmac.so"
+    stub = Path(__file__).parents[2] / "support" / "stubs" / "apple_stub.c"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", path, stub], check=True)
+    return str(path)
+
+
+@needs_gcc
+def test_what_is_called_of_macos_gives_the_facts_and_keeps_nothing(mac: str) -> None:
+    """With the layouts and types of Apple's headers; no pointer is cut, no object is leaked."""
+    apple = Apple(Paths(mac, mac, mac, mac))
+    count: Any = ctypes.CDLL(mac).stub_live
+    before = count()
+    facts = [apple.read({}) for _ in range(20)][-1]
+    assert apple.describe() == {
+        "name": "Apple M1",
+        "macModel": "MacBookAir10,1",
+        "ecpuCores": 4,
+        "pcpuCores": 6,
+        "gpuCores": 8,
+        "ramTotalBytes": 17179869184,
+        "swapTotalBytes": 2147483648,
+    }
+    assert count() == before
+    assert facts.pop("seconds") > 0
+    states = [("DOWN", 0), ("IDLE", 50), ("V0P1", 0), ("V1P0", 50)]
+    assert facts == {
+        "clocks": {"ecpu": [600, 2000], "pcpu": [1000, 4000], "gpu": [1400]},
+        "energy": [
+            ("CPU Energy", "mJ", 4000),
+            ("GPU Energy", "nJ", 3_000_000_000),
+            ("ANE0", "uJ", 1_000_000),
+        ],
+        "residency": {"ECPU0": states, "PCPU0": states, "GPUPH": [("OFF", 50), ("P1", 50)]},
+        "cpu_c": [50, 60],
+        "gpu_c": [45.5],
+        "system_w": 12.5,
+        "memory": {"used_bytes": 200 * 16384, "total_bytes": 17179869184},
+        "swap": {"used_bytes": 536870912, "total_bytes": 2147483648},
+        "gpu_memory_bytes": 1073741824,
+    }
+    known = dict(values({**facts, "seconds": 1.0}))
+    assert known["gpu.0.gpu"] == 50
+    assert known["cpu.ecpu_freq"] == 2000
+    assert known["gpu.0.powerWatts"] == 3
