@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import math
 import os
 import re
 import signal
@@ -51,6 +52,8 @@ MIN_PATIENCE_S = 15.0
 #: Share of a core that a tool which writes without a pause can make us spend.
 _BUSY_SHARE = 0.1
 _MAX_STDERR_BYTES = 500
+#: Longest name of a core or of a use of memory; longer ones are left out.
+_MAX_NAME = 128
 #: How long the end of standard error is waited for when the tool has ended.
 _LAST_WORDS_S = 0.5
 _PARTS = ("neuron_runtime_data", "system_data", "neuron_hardware_info")
@@ -223,20 +226,32 @@ def _runtime(entry: dict[str, Any]) -> dict[str, Any]:
     }
     totals = {"host_bytes": used.get("host"), "device_bytes": used.get("neuron_device")}
     return {
-        "pid": entry.get("pid") if _is_number(entry.get("pid")) else None,
+        "pid": _number(entry.get("pid")),
         "utilization": _numbers(utilization),
         "host_usage_bytes": _numbers(_object(breakdown.get("host"))),
-        "core_usage_bytes": {core: _numbers(_object(facts)) for core, facts in cores.items()},
+        "core_usage_bytes": {
+            core: _numbers(_object(facts))
+            for core, facts in cores.items()
+            if len(core) <= _MAX_NAME
+        },
         **_numbers(totals),
     }
 
 
 def _numbers(facts: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in facts.items() if _is_number(value)}
+    """Return the finite numbers with names of a length that a key can have."""
+    numbers = {name: _number(value) for name, value in facts.items() if len(name) <= _MAX_NAME}
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tests.support.tpu import (
     served,
 )
 
+from trackd_agent.monitor.collectors.tpu import MAX_VALUES
 from trackd_agent.monitor.contract import DescribesMachine, NoDataError
 from trackd_agent.monitor.readers import Readers
 from trackd_agent.monitor.readers.tpu import LOOK_AGAIN_S, TpuReader, find_chips
@@ -227,6 +228,16 @@ def test_summaries_and_labels(machine: Machine) -> None:
             "tpu.hostToDeviceTransferLatency.unknown.meanUs": 4,
             "tpu.hloQueueSize.item_0": 8,
         }
+
+
+def test_a_runtime_that_says_too_much_is_cut_short(machine: Machine) -> None:
+    many = [{**labelled(f"{i} {'x' * 1000}"), "gauge": {"as_int": i}} for i in range(3000)]
+    more = [{**of(i), "gauge": {"as_int": i}} for i in range(3000)]
+    with served(machine, {QUEUE: many, DUTY: more}) as tpus:
+        found = tpus.collect()
+    assert len(found.shared) == MAX_VALUES
+    assert max(len(reading.key) for reading in found.shared) < 200
+    assert any("more than the 4096 values" in problem for problem in found.problems)
 
 
 def test_without_chips_nobody_is_asked(machine: Machine) -> None:

@@ -214,6 +214,10 @@ def test_local_rank_picks_a_core_of_the_first_runtime(
 def test_a_runtime_of_its_own_counts_more_than_the_first_one() -> None:
     report = probe.extract(line(runtime(5, "0", "1"), runtime(6, "1", "2")).encode())
     assert values_of(report["runtimes"], [6], "1") == keys(6, "1")
+    without_counters = runtime(6)
+    without_counters["report"]["memory_used"] = runtime(6, "1", "2")["report"]["memory_used"]
+    partial = probe.extract(line(without_counters).encode())
+    assert "trn.2.neuroncore_memory_usage.constants" not in values_of(partial["runtimes"], [6], "1")
     # Two cores a rank: those of rank 3 are 6 and 7, say, and all its own.
     assert values_of(report["runtimes"], [6], "3") == keys(6, "1", "2")
 
@@ -254,7 +258,14 @@ def test_odd_values_cost_only_themselves() -> None:
         "x": {"neuroncore_utilization": 123456789012345678901234567890},
     }
     used |= {"host": 2**70, "neuron_device": None}
-    used["usage_breakdown"]["host"] = {"tensors": "x", "constants": 1.5, "new": 5, "flag": True}
+    used["usage_breakdown"]["host"] = {
+        "x" * 200: 1,
+        "huge": 10**400,
+        "tensors": "x",
+        "constants": 1.5,
+        "new": 5,
+        "flag": True,
+    }
     used["usage_breakdown"]["neuroncore_memory_usage"] |= {
         "20": {"constants": 3, "nested": {"a": 1}, "nothing": None},
         "21": 3,

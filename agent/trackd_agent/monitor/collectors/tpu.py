@@ -13,6 +13,7 @@ are `tpu.iciLinkHealth.{link}`, and scores with the number of a device are under
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from trackd_agent.monitor.readers.tpu_library import LibraryMetric
     from trackd_agent.monitor.subject import Target
 
+#: Values that are reported in a tick: a few hundred are usual. And the longest part of a key.
+MAX_VALUES = 4096
+MAX_LABEL = 128
 _MEGASCALE = "megascale.{}_latencies.microsecond.cumulative.distribution"
 
 
@@ -149,6 +153,9 @@ class TpuCollector:
             values |= _values(metric, _runtime_points(metric, model, points))
         if not values and not found.problems:
             raise NoDataError("; ".join(reasons) or "neither libtpu.so nor the runtime has values")
+        if len(values) > MAX_VALUES:
+            found.problem(f"there are more than the {MAX_VALUES} values that are reported")
+            values = dict(itertools.islice(values.items(), MAX_VALUES))
         for key, value in (values | _memory_percentages(values)).items():
             found.now(key, value)
         return found
@@ -242,7 +249,7 @@ def _key(metric: _Metric, point: Point, place: int) -> str:
 def _label(text: str) -> str:
     """Return a label as a part of a key: lower case, with words of letters and digits."""
     text = text.lower().replace("+", "_plus_").replace("%", "pct")
-    return re.sub("[^a-z0-9]+", "_", text).strip("_") or "unknown"
+    return re.sub("[^a-z0-9]+", "_", text[:MAX_LABEL]).strip("_") or "unknown"
 
 
 def _memory_percentages(values: Mapping[str, float]) -> dict[str, float]:

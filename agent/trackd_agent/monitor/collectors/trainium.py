@@ -86,12 +86,16 @@ def values_of(
     """Return the values of the rank with these processes, its own first."""
     by_pid = {runtime["pid"]: runtime for runtime in reversed(runtimes)}
     runtime = next((by_pid[pid] for pid in pids if pid in by_pid), None)
-    if runtime is not None and local_rank not in runtime["utilization"]:
+    if runtime is not None and local_rank not in _cores(runtime):
         # Cores of its own process are its own, however launcher and runtime number them.
         local_rank = ""
     if runtime is None and local_rank and runtimes:
         runtime = runtimes[0]
     return _values(runtime, local_rank) if runtime else {}
+
+
+def _cores(runtime: dict[str, Any]) -> set[str]:
+    return {*runtime["utilization"], *runtime["core_usage_bytes"]}
 
 
 def _values(runtime: dict[str, Any], only_core: str) -> dict[str, float]:
