@@ -7,6 +7,7 @@ same names without a label, from NVML, are percentages. Both ways to DCGM give t
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -58,6 +59,8 @@ MAX_KEYS = 20_000
 #: GPUs of one source that a run's environment names.
 MAX_GPUS = 1024
 _MAX_ERROR_CHARS = 200
+_NOBODY_ASKS = "no run names a DCGM exporter (x_stats_dcgm_exporter)"
+_JSON = "application/json"
 
 
 class SourceError(Exception):
@@ -82,7 +85,7 @@ class DcgmSource(NamedTuple):
             HttpRequest(
                 parts._replace(query=urlencode([("query", query), *others])).geturl(),
                 self.headers,
-                accept="application/json",
+                accept=_JSON,
                 max_bytes=MAX_ANSWER_BYTES,
             )
             for query in queries
@@ -176,13 +179,15 @@ class _Source:
         self.keys = DcgmKeys()
         self.table = SampleTable(lambda name, labels: self.keys.key(name, labels()))
 
-    def values(self, answer: HttpAnswer, *, is_query: bool) -> dict[str, float]:
+    def values(self, request: HttpRequest, answer: HttpAnswer | HttpError) -> dict[str, float]:
         """Return the values of an answer by key.
 
         Raises:
-            HttpError: It is no answer to a query.
+            HttpError: There is no answer, or it is none to a query.
         """
-        if not is_query:
+        if isinstance(answer, HttpError):
+            raise answer
+        if request.accept != _JSON:
             return read(self.table, answer.body, answer.content_type)
         pace = Pace()
         values: dict[str, float] = {}
@@ -207,7 +212,7 @@ class DcgmCollector:
             if source := _source(target.subject):
                 wanting.setdefault(source, []).append(target)
         if not wanting:
-            raise NoDataError("no run names a DCGM exporter (x_stats_dcgm_exporter)")
+            raise NoDataError(_NOBODY_ASKS)
         requests = {source: source.requests() for source in wanting}
         answers = self._http.get_all(each for some in requests.values() for each in some)
         found = Readings()
@@ -220,21 +225,30 @@ class DcgmCollector:
         return found
 
     def describe_for(self, subject: Subject) -> dict[str, Any]:
-        """Return the GPUs that the subject's source has told of by now, each once.
+        """Return the GPUs that the subject's source tells of, each once.
 
         Raises:
-            NoDataError: It names no source, or none of its GPUs is known yet.
+            NoDataError: It names no source, or that names no GPU.
         """
-        source = _source(subject)
-        known = self._sources.peek(source) if source else None
-        gpus = list(known.keys.gpus.items()) if known else []
+        if (source := _source(subject)) is None:
+            raise NoDataError(_NOBODY_ASKS)
+        known = self._sources.peek(source)
+        gpus = dict(known.keys.gpus if known else self._look(source))
         if not gpus:
             raise NoDataError("no GPU is known from DCGM")
         return {
-            "gpu": gpus[0][1],
+            "gpu": next(iter(gpus.values())),
             "gpu_count": len(gpus),
-            "gpu_nvidia": [{"name": model, "uuid": uuid} for uuid, model in gpus],
+            "gpu_nvidia": [{"name": model, "uuid": uuid} for uuid, model in gpus.items()],
         }
+
+    def _look(self, source: DcgmSource) -> dict[str, str]:
+        """Return the GPUs of a source that is not sampled (yet)."""
+        seen = _Source()
+        for request, answer in self._http.get_all(source.requests()).items():
+            with contextlib.suppress(HttpError):  # `collect` tells what is wrong
+                seen.values(request, answer)
+        return seen.keys.gpus
 
     def forget(self, subject: Subject) -> None:
         """Drop what only this subject wanted."""
@@ -249,11 +263,8 @@ class DcgmCollector:
     ) -> None:
         known_gpus = len(source.keys.gpus)
         for request, answer in answers.items():
-            is_query = request.accept == "application/json"
             try:
-                if isinstance(answer, HttpError):
-                    raise answer
-                values = source.values(answer, is_query=is_query)
+                values = source.values(request, answer)
             except HttpError as error:
                 found.problem(f"DCGM at {shown(request.url)}: {error}")
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 #: What a run's environment may hold of labels, all endpoints together.
 MAX_LABEL_CHARACTERS = 64 * 1024
+
+
+#: How long the first description of a run waits for its first sample.
+FIRST_TRY_S = 2.0
 
 
 class SourceError(Exception):
@@ -62,6 +67,7 @@ class OpenMetricsCollector:
     def __init__(self, readers: Readers) -> None:
         self._http = readers.http
         self._endpoints = Shared(_new_endpoint)
+        self._tried = threading.Condition()
 
     def collect(self, targets: Sequence[Target]) -> Readings:
         """Scrape every endpoint once, whatever number of targets asks for it."""
@@ -75,6 +81,8 @@ class OpenMetricsCollector:
         found = Readings()
         for wish, watchers in wanting.items():
             self._report(wish, answers[wish.request], watchers, found)
+        with self._tried:
+            self._tried.notify_all()
         if not found.by_subject and found.problems:
             raise SourceError("; ".join(found.problems))
         return found
@@ -85,9 +93,12 @@ class OpenMetricsCollector:
         Raises:
             NoDataError: The subject wants no endpoints, or nothing was seen yet.
         """
+        wishes = list(_wishes(subject.open_metrics))
+        with self._tried:
+            self._tried.wait_for(lambda: all(map(self._endpoints.peek, wishes)), FIRST_TRY_S)
         maps: dict[str, LabelMap] = {}
         left = MAX_LABEL_CHARACTERS
-        for wish in _wishes(subject.open_metrics):
+        for wish in wishes:
             if endpoint := self._endpoints.peek(wish):
                 labels, used = endpoint.numbers.label_map(left)
                 left -= used

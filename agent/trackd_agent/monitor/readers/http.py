@@ -1,8 +1,9 @@
 """Fetching what HTTP endpoints say: many at once, each bounded in time and size.
 
 An endpoint that takes longer than a tick can wait is not given up: the exchange goes on in its
-thread, for five seconds, and what came then is the answer of the next tick. There is at most one
-exchange at a time for each request, so slow endpoints do not pile up threads.
+thread, for five seconds, and what came then is the answer of the next tick. That endpoint is not
+waited for any more until it has been quick once, so that it slows down nobody else's samples.
+There is at most one exchange at a time for each request: threads do not pile up.
 """
 
 from __future__ import annotations
@@ -65,9 +66,18 @@ class HttpAnswer:
 class _Exchange:
     """One request under way in a thread of its own, and its outcome."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, late: HttpAnswer | HttpError | None = None, *, is_slow: bool = False
+    ) -> None:
         self.done = threading.Event()
         self.outcome: HttpAnswer | HttpError = HttpError("no answer yet")
+        self.is_read = False
+        self.is_slow = is_slow  # it need not be waited for
+        self.late = late  # what the exchange before gave after its tick
+
+    def end(self, outcome: HttpAnswer | HttpError, *, is_slow: bool) -> None:
+        self.outcome, self.is_slow = outcome, is_slow
+        self.done.set()
 
 
 class HttpReader:
@@ -94,17 +104,20 @@ class HttpReader:
         Blocks until all have answered, and for the time to wait at most.
         """
         wait_s = self._wait_s if wait_s is None else wait_s
-        asked = {request: self._begin(request) for request in set(requests)}
+        exchanges = {request: self._begin(request) for request in set(requests)}
         until_s = time.monotonic() + wait_s
         answers: dict[HttpRequest, HttpAnswer | HttpError] = {}
-        for request, (exchange, late) in asked.items():
-            if exchange.done.wait(max(0.0, until_s - time.monotonic())):
-                self._forget(request, exchange)
+        for request, exchange in exchanges.items():
+            left_s = 0.0 if exchange.is_slow else max(0.0, until_s - time.monotonic())
+            if exchange.done.wait(left_s):
+                exchange.is_read = True
                 answers[request] = exchange.outcome
             else:
+                exchange.is_slow = True
+                late, exchange.late = exchange.late, None
                 answers[request] = late or HttpError(
                     f"no answer within {wait_s:g} s; one within {self._exchange_s:g} s "
-                    "will count for the next sample"
+                    "counts for the next sample"
                 )
         return answers
 
@@ -116,38 +129,48 @@ class HttpReader:
         for client in clients:
             client.close()
 
-    def _begin(self, request: HttpRequest) -> tuple[_Exchange, HttpAnswer | HttpError | None]:
-        """Return the exchange under way, begun now if need be, and what came since last time."""
+    def _begin(self, request: HttpRequest) -> _Exchange:
+        """Return the exchange under way, begun now if need be."""
         with self._lock:
-            last = self._exchanges.get(request)
+            last = self._exchanges.pop(request, None)
             if last is not None and not last.done.is_set():
-                return last, None
-            exchange = _Exchange()
-            if len(self._exchanges) >= MAX_EXCHANGES and last is None:
-                exchange.outcome = HttpError(f"more than {MAX_EXCHANGES} endpoints at a time")
-                exchange.done.set()
-                return exchange, None
+                self._exchanges[request] = last
+                return last
+            if last is None:
+                exchange = _Exchange()
+            else:
+                late = None if last.is_read else last.outcome
+                exchange = _Exchange(late, is_slow=last.is_slow)
+            if not self._make_room():
+                exchange.end(HttpError(f"more than {MAX_EXCHANGES} endpoints"), is_slow=False)
+                return exchange
             self._exchanges[request] = exchange
         # A daemon: an endpoint that dribbles its headers must not hold up the end of the agent.
         threading.Thread(
             target=self._run, args=(request, exchange), name="http-exchange", daemon=True
         ).start()
-        return exchange, last.outcome if last else None
+        return exchange
 
-    def _forget(self, request: HttpRequest, exchange: _Exchange) -> None:
-        with self._lock:
-            if self._exchanges.get(request) is exchange:
-                del self._exchanges[request]
+    def _make_room(self) -> bool:
+        """Forget the exchange that is over for the longest time; False: all are under way."""
+        if len(self._exchanges) < MAX_EXCHANGES:
+            return True
+        over = next((key for key, each in self._exchanges.items() if each.done.is_set()), None)
+        if over is None:
+            return False
+        del self._exchanges[over]
+        return True
 
     def _run(self, request: HttpRequest, exchange: _Exchange) -> None:
+        began_s = time.monotonic()
+        outcome: HttpAnswer | HttpError
         try:
-            exchange.outcome = self._get(request)
+            outcome = self._get(request)
         except HttpError as error:
-            exchange.outcome = error
+            outcome = error
         except Exception as error:  # noqa: BLE001 (seam: nobody else sees what ends this thread)
-            exchange.outcome = HttpError(_reason(error, self._exchange_s))
-        finally:
-            exchange.done.set()
+            outcome = HttpError(_reason(error, self._exchange_s))
+        exchange.end(outcome, is_slow=time.monotonic() - began_s > self._wait_s)
 
     def _get(self, request: HttpRequest) -> HttpAnswer:
         until_s = time.monotonic() + self._exchange_s
