@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from trackd_proto.v1.admin_pb2 import RankReading, ReadNodeResponse
 
-_DEVICE = re.compile(r"(gpu|tpu|ipu|trn)\.(\d+)\.(.+?)(?:/l:(.*))?")
-_GPU_OF_PROCESS = re.compile(r"gpu\.process\.(\d+)\.")
+#: A slice of a GPU (MIG) is called `0:1`.
+_DEVICE = re.compile(r"(gpu|tpu|ipu|trn)\.(\d+(?::\d+)?)\.(.+?)(?:/l:(.*))?")
+_GPU_OF_PROCESS = re.compile(r"gpu\.process\.(\d+(?::\d+)?)\.")
 _MB, _GB, _GIB = 1024**2, 1024**3, 1024**3
 _KIB = 1024.0
 #: Columns of devices: heading, keys of which the first that is there counts, form.
@@ -104,14 +105,14 @@ def sections(node: ReadNodeResponse, rates: Rates) -> Iterator[Section]:
 
 
 def _devices(values: Mapping[str, float]) -> Iterator[Section]:
-    found: dict[tuple[str, int, str], dict[str, float]] = defaultdict(dict)
+    found: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for key, value in values.items():
         if match := _DEVICE.fullmatch(key):
-            found[match[1], int(match[2]), match[4] or ""][match[3]] = value
+            found[match[1], match[2], match[4] or ""][match[3]] = value
     if not found:
         return
     rows: list[list[str]] = []
-    for (kind, index, node), device in sorted(found.items()):
+    for (kind, index, node), device in sorted(found.items(), key=_device_order):
         used = next((size(device[key]) for key in _USED_BYTES if key in device), "")
         name = f"{kind}.{index}" + (f" of {node}" if node else "")
         cells = [_first(device, keys, form) for _, keys, form in _DEVICE_COLUMNS]
@@ -124,6 +125,11 @@ def _devices(values: Mapping[str, float]) -> Iterator[Section]:
         tuple(headings[at] for at in shown),
         [tuple(row[at] for at in shown) for row in rows],
     )
+
+
+def _device_order(found: tuple[tuple[str, str, str], object]) -> tuple[str, list[int], str]:
+    kind, index, node = found[0]
+    return kind, [int(part) for part in index.split(":")], node
 
 
 def _first(device: Mapping[str, float], keys: Iterable[str], form: str) -> str:

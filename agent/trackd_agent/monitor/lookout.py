@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from trackd_agent.monitor.subject import Subject
+from trackd_agent.monitor.subject import OpenMetricsWish, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ class Lookout:
     def _subjects(self) -> dict[str, Subject]:
         """Return whom to look at: the node, in our own process, and every rank."""
         ranks = [each for each in self._monitor.subjects() if not each.key.startswith(_OURS)]
-        found = [Subject("", os.getpid()), *(replace(rank, disk_paths=()) for rank in ranks)]
+        found = [Subject("", os.getpid(), host_details=True), *map(_process_only, ranks)]
         return {
             f"{_OURS}{each.key}": replace(each, key=f"{_OURS}{each.key}", interval_s=math.inf)
             for each in found
@@ -131,6 +131,18 @@ class Lookout:
 
         is_node = key == _OURS
         return self._monitor.subscribe(subject, take, hear if is_node else None)
+
+
+def _process_only(rank: Subject) -> Subject:
+    """Return a rank that wants nothing but what its processes do."""
+    return replace(
+        rank,
+        disk_paths=(),
+        open_metrics=OpenMetricsWish(),
+        dcgm_exporter="",
+        self_usage=False,
+        host_details=False,
+    )
 
 
 def _own(values: dict[str, float]) -> dict[str, float]:

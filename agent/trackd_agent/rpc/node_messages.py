@@ -35,7 +35,10 @@ def response(
         ],
         collectors=[collector(each) for each in collectors],
         events=[
-            admin_pb2.DeviceEvent(time_s=time_s, **event._asdict()) for time_s, event in view.events
+            admin_pb2.DeviceEvent(
+                time_s=time_s, name=event.name, text=event.text, key=event.key, value=event.value
+            )
+            for time_s, event in view.events
         ],
     )
 

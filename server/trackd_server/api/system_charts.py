@@ -35,7 +35,8 @@ _OWN_KINDS = ("proc", "gpu.process")
 _PERCENT_TOP = 100.0
 #: Larger values are left out: differences of them are still numbers.
 _LARGEST = 1e300
-_DEVICE = re.compile(r"(gpu\.process|gpu|tpu|ipu|trn|cpu)\.(\d+)\.(.+)")
+#: A slice of a GPU (MIG) is called `0:1`.
+_DEVICE = re.compile(r"(gpu\.process|gpu|tpu|ipu|trn|cpu)\.(\d+(?::\d+)?)\.(.+)")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _GROUPS = {
     "gpu": "GPU",

@@ -15,6 +15,7 @@ NODE = admin_pb2.ReadNodeResponse(
         "gpu.2.memoryAllocatedBytes": 20.0 * 1024**3,
         "gpu.2.temp": 61.0,
         "gpu.2.powerWatts": 350.5,
+        "gpu.2:0.memoryAllocated": 9.0,
         "gpu.3.temp/l:other": 40.0,
         "tpu.0.dutyCycle": 12.0,
         "trn.host_total_memory_usage": 5.0,
@@ -49,8 +50,9 @@ def test_devices_stand_in_order_with_the_columns_that_some_have() -> None:
     lines = plain(NODE, Rates({}, 0)).splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("DEVICE"))
     assert lines[at].split() == ["DEVICE", "UTIL", "MEM", "USED", "TEMP", "POWER"]
-    assert [line.split()[0] for line in lines[at + 1 : at + 5]] == [
+    assert [line.split()[0] for line in lines[at + 1 : at + 6]] == [
         "gpu.2",
+        "gpu.2:0",
         "gpu.3",
         "gpu.10",
         "tpu.0",
@@ -59,7 +61,7 @@ def test_devices_stand_in_order_with_the_columns_that_some_have() -> None:
         "gpu.2",
         *("97", "%", "25", "%", "20.0", "GiB", "61", "°C", "350", "W"),
     ]
-    assert lines[at + 2].startswith("gpu.3 of other")
+    assert lines[at + 3].startswith("gpu.3 of other")
 
 
 def test_ranks_say_what_they_use_and_on_which_gpus() -> None:

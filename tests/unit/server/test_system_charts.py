@@ -46,6 +46,7 @@ def names(found: Board, title: str) -> dict[str, list[str]]:
     ("metric", "place"),
     [
         ("gpu.10.temp", Place("gpu", "temp", "10")),
+        ("gpu.0:1.memory", Place("gpu", "memory", "0:1")),
         ("gpu.process.0.memory", Place("gpu.process", "memory", "0")),
         ("trn.1.neuroncore_memory_usage.code", Place("trn", "neuroncore_memory_usage.code", "1")),
         ("trn.host_total_memory_usage", Place("trn", "trn.host_total_memory_usage", "")),

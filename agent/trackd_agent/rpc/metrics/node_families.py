@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _UNFIT = re.compile(r"[^a-zA-Z0-9]+")
+#: Of a device; a slice of a GPU (MIG) is called `0:1`.
+_INDEX = re.compile(r"\d+(?::\d+)?")
 #: Families of keys whose second part is a device: `gpu.0.temp`.
 _DEVICES = ("gpu", "tpu", "ipu", "trn", "cpu")
 #: Begins keys that come from other exporters: Prometheus reads those itself.
@@ -88,7 +90,7 @@ def series_of(key: str) -> Series | None:
         plain = f"disk.{parts[-1]}"
     else:
         place = 2 if parts[:2] == ["gpu", "process"] else 1
-        if parts[0] in _DEVICES and len(parts) > place + 1 and parts[place].isdigit():
+        if parts[0] in _DEVICES and len(parts) > place + 1 and _INDEX.fullmatch(parts[place]):
             labels |= {parts[0]: parts.pop(place)}
         plain = ".".join(parts)
     scale = _SCALES.get("MB" if plain in _IN_MB else plain[-2:], 1.0)

@@ -18,6 +18,7 @@ from trackd_agent.runs.options import RunSnapshot, WriterSnapshot
     [
         ("cpu", "cpu_percent", {}, 1),
         ("gpu.0.gpu", "gpu_utilization_percent", {"gpu": "0"}, 1),
+        ("gpu.0:3.memoryAllocated", "gpu_memory_allocated_percent", {"gpu": "0:3"}, 1),
         ("gpu.12.powerWatts", "gpu_power_watts", {"gpu": "12"}, 1),
         ("gpu.1.memoryAllocatedBytes", "gpu_memory_allocated_bytes", {"gpu": "1"}, 1),
         ("gpu.process.3.memory", "gpu_process_memory_activity_percent", {"gpu": "3"}, 1),
