@@ -7,12 +7,12 @@ fixture trees. Only collectors and the sampler call this package.
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from trackd_agent.monitor.readers.amd import AmdReader
+from trackd_agent.monitor.readers.apple import apple_probe
 from trackd_agent.monitor.readers.cgroup import CgroupReader
 from trackd_agent.monitor.readers.gpu_numbers import GpuNumbers
 from trackd_agent.monitor.readers.host import HostReader
@@ -76,7 +76,7 @@ class Readers:
             ),
             amd=AmdReader.of(config, libraries),
             ipu=ipu_probe(),
-            apple=ProbeReader("apple", missing=_no_mac),
+            apple=apple_probe(),
             tpu=TpuReader.of(config),
             neuron=NeuronReader(config.neuron_monitor),
         )
@@ -108,7 +108,3 @@ class Readers:
                 (limit for limit in limits if limit > 0), default=float(self.host.physical_cpus)
             ),
         )
-
-
-def _no_mac() -> str:
-    return "" if platform.system() == "Darwin" else "this is no Mac"
