@@ -63,6 +63,7 @@ class Target:
     process: ProcessId | None  # None: it was gone already
     cgroup: Cgroup | None  # None: no cgroup v2, or one without limits
     cpu_capacity: float  # CPUs that count as 100 %
+    network_place: int = 0  # where to read the traffic of its network namespace (`NetworkReader`)
     #: Returns the process and all its descendants now, as the agent numbers them, itself first;
     #: empty when it ended. Only those who need it pay for the walk.
     find_pids: Callable[[], tuple[int, ...]] = tuple

@@ -1,4 +1,4 @@
-"""Network traffic of the machine, loopback left out."""
+"""Network traffic, loopback left out: of the machine, or of the container that a rank is in."""
 
 from __future__ import annotations
 
@@ -14,21 +14,43 @@ if TYPE_CHECKING:
 
 
 class NetworkCollector:
-    """Reports `network.sent` and `network.recv`, bytes since a subject's first sample."""
+    """Reports `network.sent`, `network.recv` (bytes) and `network.tcpRetransmits` (segments).
+
+    All since a subject's first sample.
+    """
 
     def __init__(self, readers: Readers) -> None:
-        self._host = readers.host
+        self._network = readers.network
 
     def collect(self, targets: Sequence[Target]) -> Readings:
-        """Read all interfaces; the figures are the same for every target."""
-        del targets
-        interfaces = self._host.network_traffic().values()
-        if not interfaces:
-            raise NoDataError("no network interface besides the loopback")
+        """Read each network namespace once; most often there is one."""
         found = Readings()
-        found.since_first("network.sent", sum(each.out_bytes for each in interfaces))
-        found.since_first("network.recv", sum(each.in_bytes for each in interfaces))
+        places = {target.network_place for target in targets}
+        for place in sorted(places):
+            alone = len(places) == 1
+            inside = [target for target in targets if target.network_place == place]
+            self._collect_one(place, [None] if alone else inside, found)
+        if not (found.shared or found.by_subject):
+            raise NoDataError("; ".join(found.problems) or "no network")
         return found
+
+    def _collect_one(self, place: int, targets: Sequence[Target | None], found: Readings) -> None:
+        try:
+            interfaces = self._network.traffic(place).values()
+        except OSError as error:
+            if not place:
+                found.problem(f"network traffic: {error.strerror or error}")
+            return  # a container that is gone
+        retransmits = self._network.tcp_retransmits(place)
+        for target in targets:
+            sent, received = (
+                sum(each.sent_bytes for each in interfaces),
+                sum(each.received_bytes for each in interfaces),
+            )
+            found.since_first("network.sent", sent, target)
+            found.since_first("network.recv", received, target)
+            if retransmits is not None:
+                found.since_first("network.tcpRetransmits", retransmits, target)
 
 
 COLLECTOR = Registration("network", NetworkCollector)

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from trackd_agent.monitor.readers.amd import AmdReader
 from trackd_agent.monitor.readers.apple import apple_probe
 from trackd_agent.monitor.readers.cgroup import CgroupReader
+from trackd_agent.monitor.readers.details import DetailsReader
 from trackd_agent.monitor.readers.gpu_numbers import GpuNumbers
 from trackd_agent.monitor.readers.host import HostReader
 from trackd_agent.monitor.readers.http import HttpReader
 from trackd_agent.monitor.readers.ipu import ipu_probe
 from trackd_agent.monitor.readers.library import Libraries
+from trackd_agent.monitor.readers.network import NetworkReader
 from trackd_agent.monitor.readers.neuron import NeuronReader
 from trackd_agent.monitor.readers.pci import PciReader
 from trackd_agent.monitor.readers.probe import ProbeReader
@@ -42,6 +44,8 @@ class Readers:
 
     host: HostReader
     process: ProcessReader
+    network: NetworkReader
+    details: DetailsReader
     cgroup: CgroupReader
     http: HttpReader
     gpu_numbers: GpuNumbers
@@ -60,6 +64,8 @@ class Readers:
         return cls(
             host=HostReader(config.sys_root),
             process=ProcessReader(config.proc_root),
+            network=NetworkReader(config.proc_root, config.sys_root),
+            details=DetailsReader(config.proc_root, config.sys_root),
             cgroup=CgroupReader(config.proc_root),
             http=HttpReader(wait_s=_HTTP_SHARE * config.deadline_s),
             gpu_numbers=GpuNumbers(nvidia_expected=config.collectors.get("nvidia", True)),
@@ -104,6 +110,7 @@ class Readers:
             process=process,
             find_pids=partial(self.process.tree, process) if process else tuple,
             cgroup=cgroup,
+            network_place=self.network.place(subject.pid),
             cpu_capacity=min(
                 (limit for limit in limits if limit > 0), default=float(self.host.physical_cpus)
             ),

@@ -1,4 +1,4 @@
-"""The machine as a whole: memory, CPUs, disks, network interfaces, mostly through psutil."""
+"""The machine as a whole: memory, CPUs, disks, mostly through psutil."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DiskSpace:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Two counters since boot, in bytes: read and written, or received and sent."""
+    """What went through a disk since boot, in bytes: read, and written."""
 
     in_bytes: int
     out_bytes: int
@@ -93,18 +93,6 @@ class HostReader:
             if name in known:
                 devices.add(name)
         return sorted(devices or {name for name in known if self._is_disk(name)})
-
-    def network_traffic(self) -> dict[str, Traffic]:
-        """Return the counters of the interfaces that lead outside, each byte counted once.
-
-        Without the loopback, and without members of a bond or bridge: their master counts them.
-        """
-        counters = psutil.net_io_counters(pernic=True, nowrap=False)
-        return {
-            name: Traffic(nic.bytes_recv, nic.bytes_sent)
-            for name, nic in counters.items()
-            if name != "lo" and not os.path.lexists(f"{self._sys}/class/net/{name}/master")
-        }
 
     def _device_of(self, path: str) -> str:
         try:
