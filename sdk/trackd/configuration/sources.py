@@ -34,16 +34,25 @@ def parse_config(
     Raises:
         UsageError: both `exclude` and `include` are given.
         ConfigError: the file is missing or cannot be read.
-        TypeError: `params` is nothing of all that, or the file has another form.
+        TypeError: `params` is nothing of all that, or the file is empty or has another form.
         KeyError: an entry of the file has no `value`.
     """
     if exclude and include:
         raise UsageError("config: give names to exclude or names to include, not both")
-    values = _as_mapping(from_yaml_file(params) if isinstance(params, str) else params)
+    values = _of_file(params) if isinstance(params, str) else _as_mapping(params)
     if include:
         values = {key: value for key, value in values.items() if key in include}
     if exclude:
         values = {key: value for key, value in values.items() if key not in exclude}
+    return values
+
+
+def _of_file(name: str) -> dict[str, Any]:
+    values = from_yaml_file(name)
+    if values is None:
+        raise TypeError(
+            f"config file {name!r} is empty: write `lr: {{value: 0.1}}`, or leave it out"
+        )
     return values
 
 

@@ -45,6 +45,23 @@ def test_none_shows_nothing_but_what_is_written() -> None:
     assert summary_of(definition, written("a", value=5), row({"a": 1})) == {"a": 5}
 
 
+def test_a_mapping_written_over_metrics_makes_them_new_ones() -> None:
+    records: list[Any] = [MetricDefinition("m.x", summary=["none"])]
+    records += [MetricDefinition("m.y", summary=["max"]), row({"m": {"x": 1, "y": 5}})]
+    assert summary_of(*records) == {"m": {"y": {"max": 5}}}
+    records += [written("m", value={"z": 9}), row({"m": {"x": 2, "y": 3}})]
+    assert summary_of(*records) == {"m": {"x": 2, "y": 3}}
+
+
+def test_a_name_that_became_a_group_is_no_silent_metric() -> None:
+    state = WriterState(start())
+    apply(state, MetricDefinition("n", summary=["none"]), row({"n": {"x": 1}}))
+    assert state.shown.readable()["n"] == {"x": 1}
+    again = Summary.from_state(state.shown.to_state())
+    again.update(written("n", value={"x": 2}))
+    assert again.readable()["n"] == {"x": 2}
+
+
 def test_kinds_show_again_after_none() -> None:
     records = [MetricDefinition("a", summary=["none"]), row({"a": 1})]
     records += [MetricDefinition("a", summary=["max"]), row({"a": 0})]

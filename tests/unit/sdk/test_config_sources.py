@@ -87,6 +87,12 @@ def test_a_missing_file_is_named(place: Path) -> None:
         from_yaml_file(str(place / "no.yaml").rpartition("/")[2])
 
 
+def test_a_file_without_values_is_no_config(place: Path) -> None:
+    (place / "c.yaml").write_text("# nothing yet\n")
+    with pytest.raises(TypeError, match=r"config file 'c.yaml' is empty: write"):
+        parse_config("c.yaml")
+
+
 def test_yaml_is_needed_only_for_files_and_says_so(place: Path) -> None:
     (place / "c.yaml").write_text("a: {value: 1}\n")
     source = (

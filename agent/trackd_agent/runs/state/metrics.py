@@ -1,8 +1,10 @@
 """`define_metric`: definitions, globs, and step metrics that are filled in.
 
 A definition addresses leaves by dotted name (`a.b` is nested, `a\\.b` the flat key `a.b`).
-A glob is copied for every new leaf that it matches when a row is closed. A metric with
-`step_sync` gets its step metric's last value in rows that lack it (0 before the first one).
+A glob is copied for every new leaf that it matches when a row is closed; the copy has the name
+with plain dots, so that globs do nothing for flat keys with dots, as in the reference.
+A metric with `step_sync` gets its step metric's last value in rows that lack it (0 before the
+first one).
 """
 
 from __future__ import annotations
@@ -136,16 +138,16 @@ class MetricDefinitions:
     def _expand(self, row: tree.Tree) -> list[tuple[tree.Path, Definition]]:
         made: list[tuple[tree.Path, Definition]] = []
         for path, _ in tree.leaves(row):
-            name, dotted = metric_name(path), ".".join(path)
+            name = ".".join(path)
             if name in self.defined or name.startswith("_"):
                 continue
-            matching = [glob for glob in self.globs if dotted.startswith(glob[:-1])]
+            matching = [glob for glob in self.globs if name.startswith(glob[:-1])]
             if matching:
                 # The longest one: the reference leaves open which of several wins.
                 copy = msgspec.structs.replace(self.globs[max(matching, key=len)], explicit=True)
                 self.defined[name] = copy
                 self.expanded.add(name)
-                made.append((path, copy))
+                made.append((metric_path(name), copy))
         return made
 
     def _make_plan(self, row: tree.Tree) -> Plan | None:

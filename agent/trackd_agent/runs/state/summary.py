@@ -106,6 +106,8 @@ class Summary:
         #: Metrics of which rows show nothing; top-level names apart, for the hot path.
         self._silent: set[tree.Path] = set()
         self._silent_names: set[str] = set()
+        #: Of the longest path of a metric: most runs have no nested ones.
+        self._depth = 1
 
     def take_plain_row(self, row: tree.Tree) -> None:
         """Take a closed row of flat values without None; keeps the row."""
@@ -127,7 +129,7 @@ class Summary:
         for path, value in tree.leaves(row):
             statistics = all_statistics.get(path)
             if statistics is None:
-                statistics = all_statistics[path] = Statistics()
+                statistics = all_statistics[path] = self._new(path)
             statistics.add(value)
             if path in silent:
                 continue
@@ -140,6 +142,7 @@ class Summary:
     def configure(self, path: tree.Path, kinds: list[str], *, none: bool) -> None:
         """Set what rows show of a metric from now on."""
         self.settle()
+        self._depth = max(self._depth, len(path))
         if kinds:
             self._kinds[path] = kinds
         else:
@@ -156,6 +159,8 @@ class Summary:
         for names, value in record.set:
             path = tuple(names)
             self._kinds.pop(path, None)
+            if len(path) < self._depth:
+                self._forget_below(path)
             statistics = self._statistics.setdefault(path, Statistics())
             statistics.last, statistics.has_first = value, True
             tree.put_leaf(self._shown, path, tree.whole(value))
@@ -165,6 +170,25 @@ class Summary:
             if path in self._statistics:
                 self._statistics[path].has_first = False
         self.changed = True
+
+    def _new(self, path: tree.Path) -> Statistics:
+        """A name below which there are metrics is no metric any more."""
+        self._depth = max(self._depth, len(path))
+        for length in range(1, len(path)):
+            self._kinds.pop(path[:length], None)
+            self._silent.discard(path[:length])
+        self._silent_names = {path[0] for path in self._silent if len(path) == 1}
+        return Statistics()
+
+    def _forget_below(self, path: tree.Path) -> None:
+        """Something else is written where metrics were: from now on they are new ones."""
+
+        def is_elsewhere(known: tree.Path) -> bool:
+            return len(known) <= len(path) or known[: len(path)] != path
+
+        self._kinds = {p: kinds for p, kinds in self._kinds.items() if is_elsewhere(p)}
+        self._statistics = {p: s for p, s in self._statistics.items() if is_elsewhere(p)}
+        self._silent = set(filter(is_elsewhere, self._silent))
 
     def put(self, path: tree.Path, value: object) -> None:
         """Show a value that is no metric, such as the run's duration."""
@@ -223,4 +247,5 @@ class Summary:
         made._kinds = {tuple(path): kinds for path, kinds in state[2]}
         made._silent = {tuple(path) for path in state[3]}
         made._silent_names = {path[0] for path in made._silent if len(path) == 1}
+        made._depth = max(map(len, (*made._statistics, *made._kinds, *made._silent)), default=1)
         return made
