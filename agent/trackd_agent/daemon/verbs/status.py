@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 NO_AGENT_STATUS = 3
 _KIB = 1024
+#: States of collectors that are no trouble; `trackd doctor` says why.
+_COLLECTORS_THAT = {
+    "ok": "work",
+    "no_data": "have nothing to read here",
+    "waiting": "wait for a run",
+    "off": "are switched off",
+}
 
 
 @click.command()
@@ -139,8 +146,14 @@ def _cells(run: run_pb2.RunStatus, writer: run_pb2.WriterStatus) -> list[str]:
 def _show_collectors(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
     console.print()
     for each in answer.collectors:
-        if each.state != "ok":
-            text = f"collector {each.name} {each.state}: {each.reason}"
+        if each.state == "failing":
+            text = f"collector {each.name} fails: {each.reason}"
             console.print(text, style="yellow", markup=False)
-    well = [each.name for each in answer.collectors if each.state == "ok"]
-    console.print(f"collectors that work: {', '.join(well) or 'none'}", markup=False)
+        for problem in each.problems:
+            console.print(f"collector {each.name}: {problem}", style="yellow", markup=False)
+    by_state: dict[str, list[str]] = {}
+    for each in answer.collectors:
+        by_state.setdefault(each.state, []).append(each.name)
+    for state, said in _COLLECTORS_THAT.items():
+        if names := by_state.get(state):
+            console.print(f"collectors that {said}: {', '.join(names)}", markup=False)
