@@ -185,8 +185,12 @@ def print_call_times() -> None:
     handle = nvml.nvmlDeviceGetHandleByIndex(0)
     calls = nvml_calls.Calls(nvml)
     print("\nmilliseconds for each fact of GPU 0")
-    groups = (nvml_calls.facts_of_devices, nvml_calls.traffic, nvml_calls.process_lists)
-    for group in groups:
+    for group in (
+        nvml_calls.facts_of_devices,
+        nvml_calls.nvlink_traffic,
+        nvml_calls.pcie_traffic,
+        nvml_calls.process_lists,
+    ):
         for name, ways in group(nvml).items():
             if calls.ask(name, ways, handle) is None:
                 print(f"{name:24} not supported")

@@ -19,6 +19,12 @@ from trackd_agent.probes.nvml_calls import Calls, DeviceLostError, identity
 LOOK_AGAIN_S = 60.0
 #: Reads that lie further apart have nothing "between" them, unless the request says otherwise.
 MAX_AGE_S = 60.0
+#: What helps against what `nvmlInit` answers (`nvmlReturn_t`).
+_REMEDIES = {
+    4: "; this user needs access to /dev/nvidia*",
+    9: "; load it with: modprobe nvidia",
+    18: "; the driver was updated: load it anew, or reboot",
+}
 
 
 def open(options: dict[str, Any]) -> NvidiaProbe:
@@ -39,7 +45,8 @@ def open(options: dict[str, Any]) -> NvidiaProbe:
         nvml.nvmlInit()
         count = nvml.nvmlDeviceGetCount()
     except nvml.NVMLError as error:
-        raise AbsentError(f"NVIDIA's driver does not answer: {error}") from error
+        remedy = _REMEDIES.get(getattr(error, "value", 0), "")
+        raise AbsentError(f"NVIDIA's driver does not answer: {error}{remedy}") from error
     if not count:
         raise AbsentError("the NVIDIA driver knows no GPU")
     return NvidiaProbe(nvml, count)

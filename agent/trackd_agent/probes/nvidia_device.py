@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from trackd_agent.probes.nvml_calls import (
     Calls,
     DeviceLostError,
+    Ways,
     facts_of_devices,
+    nvlink_traffic,
+    pcie_traffic,
     process_lists,
-    traffic,
 )
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 GPM_METRICS = (2, 3, 5, 7, 10, 11, 12, 13, 20, 21, 60, 61)
 #: Reads that lie closer together get the same: a span so short says little about a GPU.
 GPM_MIN_S = 0.05
+#: PCIe traffic without those is asked for once in this time (it blocks for 40 ms a GPU), so that
+#: a short interval between samples stays one.
+PCIE_EVERY_S = 0.9
 
 
 class Gpm:
@@ -93,7 +98,9 @@ class Device:
         self._calls = Calls(nvml)
         self._gpm = gpm
         self._facts = facts_of_devices(nvml)
-        self._traffic = traffic(nvml)
+        self._nvlink, self._pcie = nvlink_traffic(nvml), pcie_traffic(nvml)
+        self._pcie_found: dict[str, Any] = {}
+        self._pcie_next_s = float("-inf")
         self._processes = process_lists(nvml)
 
     def read(self, now_s: float, max_age_s: float) -> dict[str, Any]:
@@ -102,17 +109,24 @@ class Device:
         Raises:
             DeviceLostError: It is gone.
         """
-        found: dict[str, Any] = {"name": self._name}
-        ask = self._calls.ask
-        questions = self._facts if self._gpm else self._facts | self._traffic
-        for name, ways in questions.items():
-            if (fact := ask(name, ways, self._handle)) is not None:
-                found[name] = fact
+        found = {"name": self._name, **self._ask(self._facts)}
         if self._gpm is not None:
             found["gpm"] = self._read_gpm(self._gpm, now_s, max_age_s)
-        lists = [ask(name, ways, self._handle) for name, ways in self._processes.items()]
-        found["pids"] = sorted({pid for each in lists if each for pid in each})
+        else:
+            found |= self._ask(self._nvlink)
+            if now_s >= self._pcie_next_s:
+                self._pcie_found = self._ask(self._pcie)
+                self._pcie_next_s = now_s + PCIE_EVERY_S
+            found |= self._pcie_found
+        lists = self._ask(self._processes).values()
+        found["pids"] = sorted({pid for each in lists for pid in each})
         return found
+
+    def _ask(self, questions: dict[str, Ways]) -> dict[str, Any]:
+        answers = (
+            (name, self._calls.ask(name, ways, self._handle)) for name, ways in questions.items()
+        )
+        return {name: answer for name, answer in answers if answer is not None}
 
     def close(self) -> None:
         """Give back what it holds; it is not read any more."""

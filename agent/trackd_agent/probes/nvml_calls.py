@@ -111,13 +111,17 @@ def facts_of_devices(nvml: Any) -> dict[str, Ways]:
     }
 
 
-def traffic(nvml: Any) -> dict[str, Ways]:
-    """Return how to ask for traffic where there are no profiling counters.
+def nvlink_traffic(nvml: Any) -> dict[str, Ways]:
+    """Return how to ask for NVLink's counters, where there are no profiling counters."""
+    return {"nvlink_kib": (lambda handle: _nvlink(nvml, handle),)}
 
-    The calls for PCIe block for about 20 ms each in the driver.
+
+def pcie_traffic(nvml: Any) -> dict[str, Ways]:
+    """Return how to ask for PCIe traffic, where there are no profiling counters.
+
+    Each of the two calls watches for 20 ms in the driver.
     """
     return {
-        "nvlink_kib": (lambda handle: _nvlink(nvml, handle),),
         "pcie_tx_kib_s": (lambda handle: nvml.nvmlDeviceGetPcieThroughput(handle, 0),),
         "pcie_rx_kib_s": (lambda handle: nvml.nvmlDeviceGetPcieThroughput(handle, 1),),
     }

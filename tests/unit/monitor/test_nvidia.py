@@ -59,7 +59,7 @@ def target(
     name: str = "rank", pids: tuple[int, ...] = (), gpu_ids: tuple[int, ...] | None = None
 ) -> Target:
     subject = Subject(name, os.getpid(), gpu_device_ids=gpu_ids)
-    return Target(subject, None, None, 1.0, lambda: pids)
+    return Target(subject, None, None, 1.0, find_pids=lambda: pids)
 
 
 def of_reference(values: dict[str, float]) -> dict[str, float]:
@@ -197,7 +197,7 @@ def test_a_machine_whose_only_gpu_is_lost_has_no_data_and_says_why(gpus: Gpus) -
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        ({"INIT": 9}, "NVIDIA's driver does not answer: Driver Not Loaded"),
+        ({"INIT": 9}, "does not answer: Driver Not Loaded; load it with"),
         ({"COUNT": 0}, "knows no GPU"),
         ({"FAIL": "nvmlDeviceGetCount_v2"}, "does not answer: Not Supported"),
     ],
@@ -313,3 +313,31 @@ def test_odd_facts_give_no_odd_values() -> None:
     assert math.isnan(of(gpm={"2": math.nan})["smActive"])  # the series drops it
     assert of(energy_mj=2**63)["energyJoules"] == 2**63 / 1000
     assert json.dumps(of(gpm={}, nvlink_kib={})) == "{}"
+
+
+def test_a_gpu_without_its_driver_is_told_from_no_gpu(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+
+    def reason() -> str:
+        with (
+            Watcher(machine.config, "nvidia", target()) as watcher,
+            pytest.raises(NoDataError) as it,
+        ):
+            watcher.sample()
+        return str(it.value)
+
+    assert reason() == "no NVIDIA driver: there is no libnvidia-ml.so.1"
+    device = machine.sys / "bus" / "pci" / "devices" / "0000:1b:00.0"
+    device.mkdir(parents=True)
+    (device / "vendor").write_text("0x10de\n")
+    (device / "class").write_text("0x030200\n")
+    assert reason().startswith("there is an NVIDIA GPU, but not the driver's library")
+
+
+def test_pcie_traffic_is_watched_once_a_second_at_most(gpus: Gpus, tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    gpus.set(COUNT=1, LOG=log)
+    with gpus.watch() as watcher:
+        seen = [watcher.sample()["gpu.0.pcieTxBytes"] for _ in range(3)]
+    assert seen == [1024000] * 3
+    assert log.read_text().split().count("nvmlDeviceGetPcieThroughput") == 2

@@ -22,20 +22,19 @@ from trackd_agent.monitor.readers.ipu import ipu_probe
 from trackd_agent.monitor.readers.library import Libraries
 from trackd_agent.monitor.readers.network import NetworkReader
 from trackd_agent.monitor.readers.neuron import NeuronReader
+from trackd_agent.monitor.readers.nvidia import nvidia_probe
 from trackd_agent.monitor.readers.pci import PciReader
-from trackd_agent.monitor.readers.probe import ProbeReader
 from trackd_agent.monitor.readers.process import ProcessReader
 from trackd_agent.monitor.readers.tpu import TpuReader
 from trackd_agent.monitor.subject import Target
 
 if TYPE_CHECKING:
     from trackd_agent.monitor.config import MonitorConfig
+    from trackd_agent.monitor.readers.probe import ProbeReader
     from trackd_agent.monitor.subject import Subject
 
 #: How much of a tick's deadline endpoints have to answer; the rest is for reading the answers.
 _HTTP_SHARE = 0.6
-#: How many deadlines of a tick a probe has before it counts as stuck: slow is no reason to kill it.
-_PATIENCE = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +69,7 @@ class Readers:
             http=HttpReader(wait_s=_HTTP_SHARE * config.deadline_s),
             gpu_numbers=GpuNumbers(nvidia_expected=config.collectors.get("nvidia", True)),
             pci=PciReader(config.sys_root),
-            nvidia=ProbeReader(
-                "nvidia",
-                answer_s=_PATIENCE * config.deadline_s,
-                environment=libraries.environment,
-                missing=lambda: (
-                    ""
-                    if libraries.find("libnvidia-ml.so.1")
-                    else "no NVIDIA driver: there is no libnvidia-ml.so.1"
-                ),
-            ),
+            nvidia=nvidia_probe(config, libraries),
             amd=AmdReader.of(config, libraries),
             ipu=ipu_probe(),
             apple=apple_probe(),
