@@ -41,7 +41,7 @@ def test_the_registry_has_the_collectors_of_a_host() -> None:
 
 
 @each_collector
-def test_its_file_is_named_after_it_and_it_does_nothing_but_collect_and_describe(
+def test_its_file_is_named_after_it_and_it_does_nothing_that_the_contract_does_not_name(
     registration: Registration, empty_machine: Machine
 ) -> None:
     collector = registration.make(Readers.of(empty_machine.config))
@@ -50,7 +50,7 @@ def test_its_file_is_named_after_it_and_it_does_nothing_but_collect_and_describe
     methods = inspect.getmembers(collector, inspect.ismethod)
     public = {name for name, _ in methods if not name.startswith("_")}
     assert "collect" in public
-    assert public <= {"collect", "describe", "describe_for"}
+    assert public <= {"collect", "describe", "describe_for", "forget"}
 
 
 @each_collector
