@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import Any
 
 from trackd_agent.probes import AbsentError
+
+_DESCRIBED = ("id", "board ipu index", "board type")
 
 
 def open(options: dict[str, Any]) -> Ipus:
@@ -35,8 +38,16 @@ class Ipus:
         return {"devices": str(self._info.getDevicesAsJSON())}
 
     def describe(self) -> dict[str, Any]:
-        """Return `devices`: the fields of each, as text."""
-        devices = [dict(device) for device in self._info.getDevices()]
+        """Return `devices`: what each of them is, as text."""
+        devices = [_described(device) for device in self._info.getDevices()]
         if not devices:
             raise AbsentError("gcipuinfo lists no IPU")
-        return {"devices": [{str(k): str(v) for k, v in device.items()} for device in devices]}
+        return {"devices": devices}
+
+
+def _described(device: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in _DESCRIBED:
+        with contextlib.suppress(KeyError, IndexError, TypeError):  # it has no such field
+            found[name] = str(device[name])
+    return found

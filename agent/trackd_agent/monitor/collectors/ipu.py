@@ -36,7 +36,6 @@ _CHANGING = {
     "ipu utilisation",
     "ipu utilisation (session)",
 }
-_DESCRIBED = ("id", "board ipu index", "board type")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -72,10 +71,7 @@ class IpuCollector:
             NoDataError: There is no IPU.
         """
         devices: list[dict[str, str]] = self._ipu.describe()["devices"]
-        chosen = [
-            {name: device[name] for name in _DESCRIBED if device.get(name)} for device in devices
-        ]
-        return {"ipu": {"vendor": "Graphcore", "device_count": len(devices), "devices": chosen}}
+        return {"ipu": {"vendor": "Graphcore", "device_count": len(devices), "devices": devices}}
 
 
 def numbers(device: Mapping[str, str]) -> dict[str, tuple[str, float]]:
