@@ -201,6 +201,16 @@ def test_the_config_is_the_users(server: Serving) -> None:
     assert "Vega2" not in text and ">lr<" in text
 
 
+def test_the_machines_of_a_run_are_shown(server: Serving) -> None:
+    node = {"host": "gpu-<7>", "gpu": "H100", "gpu_count": 8, "memory": {"total": str(2**40)}}
+    environments = {f"w{index}": {**node, "writerId": f"w{index}"} for index in range(2)}
+    server.upsert(config={"_wandb": {"value": {"e": environments}}})
+    page = server.http.get("/local/p/runs/r").text
+    shown = page.partition("<h2>Machine</h2>")[2]
+    assert "gpu-&lt;7&gt;" in shown and "2 processes" in shown
+    assert "8 x H100" in shown and "1,024 GiB" in shown
+
+
 def test_a_browser_gets_a_page_for_what_is_not_there(server: Serving) -> None:
     for address in ("/local/p/runs/<none>", "/nowhere/at/all"):
         answer = server.http.get(address, headers={"accept": "text/html,*/*"})
