@@ -61,13 +61,17 @@ def build_library(source: str, folder: Path, name: str) -> Path:
     return folder
 
 
-def build_nvml(folder: Path) -> Path:
-    """Compile the samples' stand-in for NVML together with ours; returns the folder."""
+def build_nvml(folder: Path, without: tuple[str, ...] = ()) -> Path:
+    """Compile the samples' stand-in for NVML together with ours; returns the folder.
+
+    An old driver's library is one `without` the calls that came later.
+    """
     folder.mkdir(exist_ok=True)
     sources = [SAMPLES / "stubs" / "nvml_stub.c", Path(__file__).parent / "stubs" / "nvml_more.c"]
     # -Bsymbolic: the samples' file calls the `getenv` of ours.
     options = ["-shared", "-fPIC", "-Wl,-Bsymbolic", "-o", folder / "libnvidia-ml.so.1"]
-    subprocess.run(["gcc", *options, *sources], check=True)
+    renamed = [f"-D{name}=lacking_{name}" for name in without]
+    subprocess.run(["gcc", *options, *renamed, *sources], check=True)
     return folder
 
 

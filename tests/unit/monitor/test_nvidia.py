@@ -125,6 +125,30 @@ def test_a_call_that_is_not_supported_costs_its_own_keys_alone(
         assert everything - watcher.sample().keys() == {f"gpu.0.{name}" for name in gone}
 
 
+def test_an_old_driver_is_asked_in_the_old_ways(gpus: Gpus, tmp_path: Path) -> None:
+    younger = (
+        "nvmlDeviceGetMemoryInfo_v2",
+        "nvmlDeviceGetFanSpeed_v2",
+        "nvmlDeviceGetTemperature",
+        "nvmlDeviceGetComputeRunningProcesses_v3",
+        "nvmlGpmQueryDeviceSupport",
+        "nvmlDeviceGetTotalEnergyConsumption",
+        "nvmlDeviceGetNumGpuCores",
+        "nvmlEventSetCreate",
+        "nvmlDeviceGetMigMode",
+    )
+    gpus.set(COUNT=1, PIDS="0:7")
+    with gpus.watch(target(pids=(7,))) as watcher:
+        today = watcher.sample()
+    old = build_nvml(tmp_path / "old", without=younger)
+    gpus.config = gpus.config.model_copy(update={"library_path": str(old)})
+    with gpus.watch(target(pids=(7,))) as watcher:
+        values = watcher.sample()
+        assert "cudaCores" not in watcher.collector.describe()["gpu_nvidia"][0]
+    assert today.keys() - values.keys() == {"gpu.0.energyJoules"}
+    assert values == {key: value for key, value in today.items() if key in values}
+
+
 def test_what_is_not_supported_is_asked_once(gpus: Gpus, tmp_path: Path) -> None:
     log = tmp_path / "calls"
     gpus.set(COUNT=1, LOG=log, FAIL="nvmlDeviceGetFanSpeed_v2")
