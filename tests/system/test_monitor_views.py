@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import anyio.to_thread
 import httpx
 import pytest
 from tests.support.agent import RunningAgent, running_agent
+from tests.support.cases import build_nvml, needs_gcc
+from tests.support.machine import needs_samples
 
 from trackd_proto.v1 import admin_pb2
 
@@ -200,7 +203,49 @@ async def test_doctor_says_what_each_collector_found_or_why_it_is_not_used(tmp_p
         assert "network: not used: switched off by the agent's settings" in texts
         assert any(text.startswith("nvidia: ") for text in texts)
         assert report["well"]
-        agent.signal(19)  # stopped: it cannot answer
-        silent = await run_verb(agent, "doctor", status=1)
-        agent.signal(18)
-        assert "does not answer" in silent
+
+
+async def until_exported(
+    agent: RunningAgent, path: str, part: str, key: str
+) -> list[dict[str, Any]]:
+    """Wait until a part of a run's document has a key somewhere; return the part."""
+    with anyio.fail_after(20):
+        while True:
+            found = json.loads(await run_verb(agent, "export", "--json", path))[part]
+            if any(key in each for each in found):
+                return found
+
+
+@needs_samples
+@needs_gcc
+async def test_a_gpu_and_what_happens_to_it_are_in_every_view(tmp_path: Path) -> None:
+    library, state = build_nvml(tmp_path / "lib"), tmp_path / "state"
+    state.touch()
+    env: dict[str, Any] = {"LD_LIBRARY_PATH": str(library), "STUB_NVML_STATE": str(state)}
+    async with running_agent(tmp_path, **env) as agent, a_rank(agent, tmp_path) as rank:
+        path = "local/p/watched"
+        await until_exported(agent, path, "system", "system.gpu.0.temp/l:r0")
+        changed = tmp_path / "changed"
+        changed.write_text(f"STUB_NVML_PIDS=1:{rank.pid}\nSTUB_NVML_XID=0:31:1\n")
+        changed.replace(state)
+        events = await until_exported(agent, path, "events", "name")
+        assert events[0]["name"] == "xid" and events[0]["value"] == 31
+        assert events[0]["key"] == "gpu.0.xid/l:r0" and 0 <= events[0]["runtime"] < 60
+        assert f"xid: {events[0]['text']}" in await run_verb(agent, "export", path)
+        text = await run_verb(agent, "top", "--once")
+        assert [line.split()[0] for line in text.splitlines() if line.startswith("gpu.")] == [
+            "gpu.0",
+            "gpu.1",
+        ]
+        (line,) = [line.split() for line in text.splitlines() if "watched" in line]
+        assert line[-1] == "1", "the GPU that the rank computes on"
+        async with over_socket(agent) as client:
+            page = (await client.get("/metrics")).text
+        assert 'trackd_node_gpu_temperature_celsius{gpu="1"} 52' in page
+        assert re.search(r'trackd_rank_gpu_process_.*run_id="watched".*gpu="1"', page)
+        address = (agent.data / "server" / "address").read_text().strip()
+        async with httpx.AsyncClient(base_url=address) as browser:
+            shown = (await browser.get("/local/p/runs/watched")).text
+        assert "<h3>GPU</h3>" in shown and "GPU 0 reported Xid 31" in shown
+        assert '<line class="mark"' in shown
+        rank.kill()
