@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from tests.support.agent import running_agent
+from tests.support.agent import agent_environment, running_agent
 from tests.support.server import RunningServer, running_server
 from tests.system.test_sdk_processes import finished, train
 
@@ -31,6 +33,7 @@ run.log({"a": rank})
 run.finish()
 """
 SECRETS = b"join_token: SECRET-JOIN\nca_cert_hash: SECRET-HASH\nteleport_token: SECRET-TELEPORT\n"
+TRACKD = "from trackd.cli import main; main()"
 _RUN = """query Run($run: String!) {
   project(name: "p", entityName: "local") {
     run(name: $run) { config files { edges { node { name directUrl } } } }
@@ -116,6 +119,35 @@ async def test_what_process_and_agent_know_is_in_configuration_and_file(tmp_path
     everything = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not [path for path in everything if b"SECRET-" in path.read_bytes()]
     assert "SECRET-" not in logged
+
+
+async def test_an_offline_run_is_described_where_it_ran_and_not_where_it_is_uploaded(
+    tmp_path: Path,
+) -> None:
+    firmware = tmp_path / "sys" / "class" / "dmi" / "id"
+    firmware.mkdir(parents=True)
+    (firmware / "sys_vendor").write_text("Hetzner\n")
+    sys_root = str(tmp_path / "sys")
+    options = ("--coreweave-organization", "cw-1")
+    async with running_server(tmp_path, options=options) as server:
+        with metadata_service() as address:
+            place = {
+                "TRACKD_BASE_URL": server.address,
+                "TRACKD_API_KEY": server.key,
+                "WANDB_X_STATS_COREWEAVE_METADATA_BASE_URL": address,
+                "WANDB_RUN_ID": "r",
+                "WANDB_MODE": "offline",
+            }
+            async with running_agent(tmp_path, TRACKD_MONITOR__SYS_ROOT=sys_root) as agent:
+                finished(train(tmp_path, RUN, {**agent.environment, **place}))
+                (folder,) = (tmp_path / "trackd").glob("offline-run-*")
+                assert not (folder / "files" / "wandb-metadata.json").exists()
+            command = [sys.executable, "-c", TRACKD, "sync", str(folder)]
+            elsewhere = {**agent_environment(tmp_path / "elsewhere"), **place}
+            subprocess.run(command, env=elsewhere, check=True, cwd=tmp_path)
+            _, file = environments(server, "r")
+    assert file["cloud"] == {"provider": "hetzner"}
+    assert "coreweave" not in file
 
 
 async def test_settings_say_who_describes_the_machine(tmp_path: Path) -> None:
