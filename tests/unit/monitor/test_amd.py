@@ -330,6 +330,18 @@ def test_calls_that_fail_leave_their_keys_out_and_ids_choose(
 
 @needs_samples
 @needs_gcc
+def test_a_library_before_rocm_5_7_tells_the_averaged_power(box: Machine, tmp_path: Path) -> None:
+    """As measured with the reference, which uses the old function where the new one is missing."""
+    stub = SAMPLES / "stubs" / "rsmi_stub.c"
+    library = tmp_path / "librocm_smi64.so"
+    command = ["gcc", "-Drsmi_dev_power_get=rsmi_none", "-shared", "-fPIC", "-o", library, stub]
+    subprocess.run(command, check=True)
+    with watch(box, library_path=str(tmp_path)) as watcher:
+        assert watcher.sample()["gpu.0.powerWatts"] == 290
+
+
+@needs_samples
+@needs_gcc
 def test_where_the_library_fails_the_tool_stands_in(
     box: Machine, rocm_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,3 +46,34 @@ def test_values_that_are_not_finite_are_left_out() -> None:
         Reading("one", Meaning.NOW, 1),
     ]
     assert Series().values(readings) == {"one": 1}
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 10**400], ids=str)
+def test_an_amount_that_is_no_number_spoils_nothing_that_comes_after(odd: float) -> None:
+    series = Series()
+
+    def sample(amount: float) -> dict[str, float]:
+        readings = Readings()
+        readings.now("now", amount)
+        readings.since_first("grown", amount)
+        readings.over_interval("rate", amount, amount)
+        return series.values(readings.shared)
+
+    sample(5)
+    assert sample(odd) == {}
+    assert sample(8) == {"now": 8, "grown": 3, "rate": 1}
+
+
+def test_a_counter_of_more_than_64_bits_is_a_float() -> None:
+    readings = Readings()
+    readings.now("huge", 2**70)
+    (value,) = Series().values(readings.shared).values()
+    assert (type(value), value) == (float, 2.0**70)
+
+
+def test_what_does_not_change_is_told_to_each_subject_once() -> None:
+    early, late = Series(), Series()
+    steady = Reading("ipu.0.numa node", Meaning.ONCE, 3)
+    assert early.values([steady]) == {"ipu.0.numa node": 3}
+    assert early.values([steady]) == {}
+    assert late.values([steady]) == {"ipu.0.numa node": 3}

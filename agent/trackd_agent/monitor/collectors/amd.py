@@ -174,7 +174,8 @@ def _texts_of_library(device: Mapping[str, Any]) -> dict[str, str]:
         "series": device.get("name"),
         "model": device.get("device_id"),
         "vendor": device.get("vendor"),
-        "sku": vbios[1] if len(vbios) == 3 else None,  # "113-D65209-073"
+        # "113-D65209-073"; a single letter is none.
+        "sku": vbios[1] if len(vbios) == 3 and len(vbios[1]) > 1 else None,
         "sclkRange": _megahertz(device.get("core_range_hz")),
         "mclkRange": _megahertz(device.get("memory_range_hz")),
     }
