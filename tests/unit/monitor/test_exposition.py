@@ -251,3 +251,26 @@ def test_a_pattern_that_is_none_matches_nothing_and_is_named() -> None:
     some = MetricFilter(filter_rules({"a": {"x": "[", "y": ""}, "b": {"x": ""}}))
     assert not some.admits("a", lambda: {"x": "[", "y": ""})
     assert some.admits("b", lambda: {"x": "1"})
+
+
+def test_a_body_like_the_last_one_is_read_as_if_it_were_the_first() -> None:
+    """Whatever changes between two bodies, what was remembered of the first must not show."""
+    bodies = [
+        '# TYPE a gauge\n# HELP a x\na{x="1"} 1\na{x="2"} 2\nodd\nb 1\n',
+        '# TYPE a gauge\n# HELP a y\na{x="1"} 3\na{x="2"} 4\n# TYPE b gauge\nb 1\n',
+        '# TYPE a gauge\n# HELP a y\na{x="2"} 4\na{x="1"} 3\n# TYPE b gauge\nb 1\n',
+        '# TYPE a histogram\n# HELP a y\na{x="2"} 4\na{x="1"} 3\n# TYPE b gauge\nb 1\n',
+        '# TYPE a gaugehistogram\na{x="2"} 4\na{x="1"} 3\n# TYPE b gauge\nb 2 17\n',
+        '# TYPE a gauge\na{x="2"} 1_0\na{x="1"} x\n# TYPE b gauge\nb 2\n\n\n',
+        '# TYPE a gauge\na{x="1"} 1\na{x="0"} 0\na{x="2"} 2\n# TYPE b gauge\nb 2',
+        "",
+        '# TYPE a gauge\na{x="2"} 1\n',
+    ]
+    for before in bodies:
+        for body in bodies:
+            endpoint = Endpoint()
+            for text in (bodies[6], before, body):
+                endpoint.scrape(text)
+            fresh = Endpoint()
+            fresh.scrape(bodies[6])
+            assert endpoint.scrape(body) == fresh.scrape(body), (before, body)

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 #: Bytes that are read in one go: one or two milliseconds where every line is new.
 CHUNK_BYTES = 16 * 1024
+#: Lines of a body whose order is remembered.
+MAX_LAYOUT_LINES = 200_000
 #: Memory for heads of one table, in each of two generations.
 MAX_HEAD_BYTES = 16 * 1024**2
 _WANTED_TYPES = ("gauge", "counter")
 _END = b"# EOF"
+_END_BYTES = 64  # within which it stands, blank lines after it included
 
 
 #: What a head stands for: name of the metric, and its key (None: not wanted). No class, for the
@@ -51,7 +54,9 @@ def is_open_metrics(content_type: str, body: bytes) -> bool:
     It matters for counters alone: `# TYPE a counter` is about `a_total` there, about `a` in text
     format 0.0.4.
     """
-    return "openmetrics" in content_type.lower() or body.rstrip().endswith(b"\n" + _END)
+    return "openmetrics" in content_type.lower() or body[-_END_BYTES:].rstrip().endswith(
+        b"\n" + _END
+    )
 
 
 class SampleTable:
@@ -68,6 +73,10 @@ class SampleTable:
         self.heads: Heads[_Meaning] = Heads(max_head_bytes)
         #: Heads of metrics that no type made wanted when they were met: name alone.
         self.unkeyed: Heads[str] = Heads(max_head_bytes)
+        #: How the lines of the last body began, in their order, each with the key of the value
+        #: that follows (None: not wanted; empty: not that simple, the line is to be read in full).
+        #: A comment is there as a whole, for what it declares holds for the lines after it.
+        self.layout: list[tuple[bytes, str | None]] = []
 
     def scan(self, *, is_open_metrics: bool) -> Scan:
         """Begin to read a body."""
@@ -104,27 +113,72 @@ class Scan:
         self._is_open_metrics = is_open_metrics
         #: Metrics that a line has declared wanted so far, by name of their samples.
         self._wanted: set[str] = set()
+        self._line = 0
         self.values: dict[str, float] = {}
 
     def feed(self, lines: list[bytes]) -> None:
-        """Read the next lines: hot, a few hundred nanoseconds for a line that is known."""
+        """Read the next lines."""
+        if others := self._feed_expected(lines):
+            line = self._line + len(lines) - len(others)
+            del self._table.layout[line:]
+            self._feed_others(others)
+        self._line += len(lines)
+
+    def _feed_expected(self, lines: list[bytes]) -> list[bytes]:
+        """Read lines as long as they are those of the last body; return the others.
+
+        A line that begins as it did, after lines that did, means what it meant. This is the hot
+        loop: a tenth of a microsecond for a line that is not wanted, three for one that is.
+        """
+        values = self.values
+        coming = iter(lines)
+        expected = self._table.layout[self._line : self._line + len(lines)]
+        for (beginning, key), line in zip(expected, coming, strict=False):
+            if not line.startswith(beginning):
+                return [line, *coming]
+            if key is None:
+                continue
+            if not key:
+                if line != beginning if beginning else line.startswith(b"#"):
+                    return [line, *coming]
+                self._feed_unknown(line)
+                continue
+            text = line[len(beginning) :]
+            if b"_" in text:  # no number, see parse_value
+                continue
+            try:
+                values[key] = float(text)
+            except ValueError:
+                self._feed_unknown(line)
+        return list(coming)
+
+    def _feed_others(self, lines: list[bytes]) -> None:
+        """Read lines by what is known of their heads, and note what they were."""
         heads, unkeyed = self._table.heads.young, self._table.unkeyed.young
         wanted, values = self._wanted, self.values
+        layout = self._table.layout
         for line in lines:
             head, _, text = line.rpartition(b" ")
             meaning = heads.get(head)
-            if meaning is None:
-                name = unkeyed.get(head)
-                if name is None or name in wanted:
-                    self._feed_unknown(line)
-                continue
-            name, key = meaning
-            if key is None or name not in wanted or b"_" in text:
-                continue
-            try:  # as parse_value does, without a call
-                values[key] = float(text)
-            except ValueError:
-                continue
+            if meaning is None and (head not in unkeyed or unkeyed[head] in wanted):
+                self._feed_unknown(line)
+                meaning = heads.get(head)
+            elif meaning is not None and meaning[1] is not None and meaning[0] in wanted:
+                value = parse_value(text)
+                if value is not None:
+                    values[meaning[1]] = value
+            if len(layout) < MAX_LAYOUT_LINES:
+                layout.append(self._expectation(line, head, meaning))
+
+    def _expectation(
+        self, line: bytes, head: bytes, meaning: _Meaning | None
+    ) -> tuple[bytes, str | None]:
+        """Return how a line will begin and the key of what follows (see `SampleTable.layout`)."""
+        if meaning is not None:
+            return head + b" ", meaning[1] if meaning[0] in self._wanted else None
+        if head in self._table.unkeyed.young:
+            return head + b" ", None
+        return (line if line.startswith(b"#") else b""), ""
 
     def _feed_unknown(self, line: bytes) -> None:
         if line.startswith(b"#"):
