@@ -52,6 +52,7 @@ def no_blocking_calls() -> Iterator[None]:
             function.can_block_in("threading.py", ("_wait_for_tstate_lock",))
             # A sample goes into the journal: a write to the page cache, by design.
             function.can_block_in(
-                "trackd_agent/runs/monitored.py", ("take_sample", "take_events", "settle")
+                "trackd_agent/runs/monitored.py",
+                ("take_sample", "take_events", "take_description", "settle"),
             )
         yield
