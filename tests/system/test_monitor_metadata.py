@@ -36,7 +36,7 @@ SECRETS = b"join_token: SECRET-JOIN\nca_cert_hash: SECRET-HASH\nteleport_token: 
 TRACKD = "from trackd.cli import main; main()"
 _RUN = """query Run($run: String!) {
   project(name: "p", entityName: "local") {
-    run(name: $run) { config files { edges { node { name directUrl } } } }
+    run(name: $run) { config eventsLineCount files { edges { node { name directUrl } } } }
   }
 }"""
 
@@ -163,6 +163,11 @@ async def test_settings_say_who_describes_the_machine(tmp_path: Path) -> None:
         for rank in ("0", "1"):
             finished(train(tmp_path, RANK, {**place, "RANK": rank}))
         assert await agent.flush()
+        sampled = {
+            name: server.graphql(_RUN, {"run": name})["project"]["run"]["eventsLineCount"] > 0
+            for name in ("META", "MACHINE_INFO", "STATS")
+        }
+        assert sampled == {"META": True, "MACHINE_INFO": False, "STATS": False}
         assert environments(server, "META") == ({}, {})
         assert environments(server, "MACHINE_INFO") == ({}, {})
         assert environments(server, "STATS")[1]["cpu_count"] > 0

@@ -59,7 +59,9 @@ class Sampling:
         if self._subscriptions:
             return
         subject, listener = self._subject(producer, pid, start), self._listener
-        if not start.settings.get("x_disable_stats"):
+        # Without machine info the reference keeps neither metrics nor an environment.
+        switches = ("x_disable_stats", "x_disable_machine_info")
+        if not any(start.settings.get(switch) for switch in switches):
             listener.keep(start.settings.get("x_stats_buffer_size"))
             self._subscriptions.append(
                 self._monitor.subscribe(subject, listener.take_sample, listener.take_events)

@@ -200,7 +200,7 @@ class ProcessFields:
         False, rules.boolean, "Write no metadata of the run (`wandb-metadata.json`)."
     )
     x_disable_machine_info: bool = agent_setting(
-        False, rules.boolean, "Leave the machine's hardware out of the metadata."
+        False, rules.boolean, "Record nothing of the machine: no metadata, metrics, code."
     )
     x_disable_stats: bool = agent_setting(False, rules.boolean, "Record no system metrics.")
     x_stats_pid: int = agent_setting(
