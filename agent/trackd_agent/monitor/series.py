@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BYTES_PER_MB = 1024**2
 BYTES_PER_GB = 1024**3
+#: Integers from here on do not fit into records; they are floats there.
+_FIRST_WIDE = 2**63
 
 
 class Series:
@@ -30,12 +32,18 @@ class Series:
         """Return the subject's values; a key without a finite value yet is absent."""
         values: dict[str, float] = {}
         for reading in readings:
-            value = self._value(reading)
-            if value is not None and math.isfinite(value):
-                values[reading.key] = value
+            try:
+                value = self._value(reading)
+                if value is not None and math.isfinite(value):
+                    values[reading.key] = value if abs(value) < _FIRST_WIDE else float(value)
+            except OverflowError:  # an integer that no float can hold is no measurement
+                continue
         return values
 
     def _value(self, reading: Reading) -> float | None:
+        # What is not finite must not become a starting point: it would spoil all that comes.
+        if not (math.isfinite(reading.amount) and math.isfinite(reading.per)):
+            return None
         if reading.meaning is Meaning.NOW:
             return reading.amount
         if reading.meaning is Meaning.SINCE_FIRST:

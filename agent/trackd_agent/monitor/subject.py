@@ -61,7 +61,7 @@ class Target:
 
     subject: Subject
     process: ProcessId | None  # None: it was gone already
-    cgroup: Cgroup | None  # None: no cgroup v2, or one without limits
+    cgroup: Cgroup | None  # None: nothing limits it
     cpu_capacity: float  # CPUs that count as 100 %
     network_place: int = 0  # where to read the traffic of its network namespace (`NetworkReader`)
     #: Returns the process and all its descendants now, as the agent numbers them, itself first;

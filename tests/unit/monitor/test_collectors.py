@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from tests.support.machine import MEMORY_TOTAL_BYTES, SAMPLES, Machine, needs_samples
-
-from trackd_agent.monitor.readers import Readers
-from trackd_agent.monitor.registry import REGISTRATIONS
-from trackd_agent.monitor.series import Series
-
-if TYPE_CHECKING:
-    from trackd_agent.monitor.subject import Target
+from tests.support.watching import Watcher
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 MIB = 1024**2
-
-
-class Watcher:
-    """Samples one collector for one target again and again."""
-
-    def __init__(self, machine: Machine, name: str, target: Target) -> None:
-        (registration,) = (each for each in REGISTRATIONS if each.name == name)
-        self.collector = registration.make(Readers.of(machine.config))
-        self.target = target
-        self.series = Series()
-
-    def sample(self) -> dict[str, float]:
-        found = self.collector.collect([self.target])
-        return self.series.values(found.shared + found.by_subject.get(self.target.key, []))
 
 
 def test_process(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

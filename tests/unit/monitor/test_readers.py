@@ -82,7 +82,7 @@ def test_a_cgroup_is_found_below_a_mount_with_blanks_in_its_name(machine: Machin
     leaf = machine.put_in_cgroup(42, SAMPLES / "cgroup_v2_limits" / "t0")
     cgroup = CgroupReader(machine.proc).find(42)
     assert cgroup is not None
-    assert cgroup.folder == leaf
+    assert cgroup.memory_folder == cgroup.cpu_folder == leaf
     assert cgroup.memory_limit_bytes == 8589934592
     assert cgroup.cpu_limit == 1.5
 

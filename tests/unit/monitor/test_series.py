@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import math
 
-from trackd_agent.monitor.contract import Meaning, Reading
+import pytest
+
+from trackd_agent.monitor.contract import Meaning, Reading, Readings
 from trackd_agent.monitor.series import Series
 
 
