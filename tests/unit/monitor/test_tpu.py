@@ -236,7 +236,7 @@ def test_a_runtime_that_says_too_much_is_cut_short(machine: Machine) -> None:
     with served(machine, {QUEUE: many, DUTY: more}) as tpus:
         found = tpus.collect()
     assert len(found.shared) == MAX_VALUES
-    assert max(len(reading.key) for reading in found.shared) < 200
+    assert max(len(reading.key) for reading in found.shared) < 300
     assert any("more than the 4096 values" in problem for problem in found.problems)
 
 

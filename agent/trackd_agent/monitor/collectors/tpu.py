@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Values that are reported in a tick: a few hundred are usual. And the longest part of a key.
 MAX_VALUES = 4096
-MAX_LABEL = 128
+MAX_LABEL = 256
 _MEGASCALE = "megascale.{}_latencies.microsecond.cumulative.distribution"
 
 
