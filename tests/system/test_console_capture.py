@@ -199,11 +199,11 @@ def test_redirect_hears_everything_that_the_process_and_its_children_print(
             sys.stdout.flush()
             os._exit(0)
         os.waitpid(pid, 0)
-        late = subprocess.Popen("sleep 0.7; echo late child", shell=True)
+        late = subprocess.Popen("read go; echo late child", shell=True, stdin=subprocess.PIPE)
         print("no line feed", end="")
         run.finish()
-        print(" after")
-        late.wait()
+        print(" after", flush=True)
+        late.communicate(b"go")
         """,
         console="redirect",
     )
