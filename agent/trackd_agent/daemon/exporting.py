@@ -36,6 +36,13 @@ _AGENT_START_S = 10.0
 _FLUSH_S = 60.0
 _FRESH_S = 10.0
 _POLL_S = 0.05
+#: What a writer's state counts, for people.
+_NOT_RECORDED = {
+    "bad_payload": "records whose content is damaged",
+    "line_too_long": "rows that are too long",
+    "step_went_back": "rows of steps that were over",
+    "summary_too_long": "versions of the summary that are too long",
+}
 
 
 def folder_document(run_dir: Path, data: Path) -> dict[str, Any]:
@@ -138,8 +145,8 @@ def _flush(socket: Path, ref: RunRef, timeout_s: float) -> None:
 
 
 def _report_loss(source: WriterSource, made: Replay) -> None:
-    if dropped := ", ".join(f"{count} {why}" for why, count in made.state.dropped.items()):
-        _warn(f"writer {source.producer}: not recorded: {dropped}")
+    for why, count in made.state.dropped.items():
+        _warn(f"writer {source.producer}: not recorded: {_NOT_RECORDED.get(why, why)} ({count})")
     if source.torn_bytes and made.state.exit is None:
         _warn(
             f"writer {source.producer}: its journal is torn, the last {source.torn_bytes} bytes"

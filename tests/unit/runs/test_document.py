@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from typing import TYPE_CHECKING, Any
 
 from tests.support.frames import row, start, write_segment
 
+from trackd_agent.daemon.exporting import folder_document
 from trackd_agent.runs.folders.document import replay, run_document
 from trackd_agent.runs.folders.run_folder import find_writers
 from trackd_proto import layout, records
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import msgspec
+    import pytest
 
 EXIT = records.Exit(0, 1010.0, 10.0)
 
@@ -96,6 +99,36 @@ def test_everything_of_one_writer_is_there(tmp_path: Path) -> None:
     assert doc["console"] == ["one", "two"]
     assert doc["alerts"] == [{"title": "t", "text": "x", "level": "INFO", "wait_ms": 60000}]
     assert doc["artifacts"] == []
+
+
+def test_what_is_damaged_is_told_once_and_the_rest_is_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir, data = make_run(tmp_path)
+    odd: Any = {"b": b"raw", "list": [b"raw"], "n": {1: 2}}
+    keys: Any = {"n": {b"raw": 2}}
+    metric = records.MetricDefinition("n*", summary=["max"])
+    journal(
+        run_dir,
+        7,
+        start(run_dir=str(run_dir)),
+        row({"a": 1}),
+        row(odd),
+        metric,
+        records.Row(1001.0, 1.5, keys, None, False),  # stays open until the next one
+        records.Row(1001.0, 1.5, odd, None, False),
+        row({"a": 2}, step=9),
+        row({"a": 3}),
+        EXIT,
+    )
+    found = folder_document(run_dir, data)
+    assert [row.get("a") for row in found["history"]] == [1, None, 3]
+    assert found["history"][1]["b"] == "cmF3"
+    assert found["summary"]["a"] == 3
+    assert found["run"]["state"] == "finished"
+    assert json.loads(json.dumps(found)) == found
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith("0000000007: not recorded: records whose content is damaged (1)")
 
 
 def test_what_happened_to_devices_is_there_and_samples_are_not(tmp_path: Path) -> None:

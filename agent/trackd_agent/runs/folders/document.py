@@ -18,7 +18,7 @@ from trackd_agent.runs.folders.saved_files import list_files
 from trackd_agent.runs.state import system_lines, tree
 from trackd_agent.runs.state.config_tree import RESERVED
 from trackd_agent.runs.state.metrics import MetricDefinitions
-from trackd_agent.runs.state.writer_state import WriterState
+from trackd_agent.runs.state.writer_state import WriterState, encode_json
 from trackd_proto.records import Alert, ArtifactLogged, Kind
 
 if TYPE_CHECKING:
@@ -201,7 +201,8 @@ def _summary(writers: list[Replay]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for summary in summaries:
         merged.update(summary)
-    return {key: value for key, value in merged.items() if key not in _HIDDEN_SUMMARY}
+    shown = {key: value for key, value in merged.items() if key not in _HIDDEN_SUMMARY}
+    return json.loads(encode_json(shown))  # as in the rows, whatever a damaged one holds
 
 
 def _number(value: object) -> float:

@@ -188,10 +188,14 @@ class WriterState:
             self._updates.pending_bytes += len(line)
 
     def _emit(self, data: tree.Tree, *, flat: bool) -> None:
-        if self.metrics:
-            for path, definition in self.metrics.prepare(data, flat=flat):
-                self.shown.configure(path, definition.kinds, none=definition.no_summary)
-        line = encode_json(data)
+        try:
+            made = self.metrics.prepare(data, flat=flat) if self.metrics else ()
+            line = encode_json(data)
+        except _BAD_PAYLOAD_ERRORS:  # only an open row shows that late what is wrong with it
+            self._count("bad_payload")
+            return
+        for path, definition in made:
+            self.shown.configure(path, definition.kinds, none=definition.no_summary)
         if len(line) > self._max_line_bytes:
             self._count("line_too_long")
             self._warn_now_and_then(
