@@ -31,6 +31,13 @@ _FOREIGN = "openmetrics."
 #: Keys that only say what they measure to those who know; and units that a name must tell.
 _NAMES = {
     "cpu": "cpu_percent",
+    "cpu.cpu_percent": "cpu_core_percent",
+    "cpu.avg_temp": "cpu_temperature_celsius",
+    "swap.used": "swap_used_bytes",
+    "system.load1": "load1",
+    "system.load5": "load5",
+    "system.load15": "load15",
+    "system.uptime": "uptime_seconds",
     "gpu.gpu": "gpu_utilization_percent",
     "gpu.memory": "gpu_memory_activity_percent",
     "gpu.memoryAllocated": "gpu_memory_allocated_percent",
@@ -44,6 +51,16 @@ _NAMES = {
     "gpu.pcieRxBytes": "gpu_pcie_rx_bytes_per_second",
     "gpu.nvlinkTxBytes": "gpu_nvlink_tx_bytes_per_second",
     "gpu.nvlinkRxBytes": "gpu_nvlink_rx_bytes_per_second",
+    # AMD's word for what NVIDIA calls memory utilization, and what it may be overdriven by.
+    "gpu.memoryReadWriteActivity": "gpu_memory_activity_percent",
+    "gpu.memoryOverDrive": "gpu_memory_overdrive_percent",
+    "gpu.freq": "gpu_clock_mhz",
+    "cpu.ecpu_freq": "cpu_ecpu_clock_mhz",
+    "cpu.pcpu_freq": "cpu_pcpu_clock_mhz",
+    "cpu.avg_temp": "cpu_temperature_celsius",
+    "ane.power": "ane_power_watts",
+    "memory.used": "memory_used_bytes",
+    "swap.used": "swap_used_bytes",
     "proc.memory.availableMB": "memory_available_bytes",
     "network.sent": "network_sent_bytes",
     "network.recv": "network_received_bytes",
@@ -63,7 +80,7 @@ _COUNTERS = frozenset(
         "gpu_energy_joules",
     }
 )
-_UNITS = ("bytes", "joules", "watts", "celsius", "percent")
+_UNITS = ("seconds", "bytes", "joules", "watts", "celsius", "percent")
 _SCALES = {"MB": 1024.0**2, "GB": 1024.0**3}
 #: Keys in MB that do not say so.
 _IN_MB = ("disk.in", "disk.out")

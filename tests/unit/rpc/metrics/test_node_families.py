@@ -17,6 +17,9 @@ from trackd_agent.runs.options import RunSnapshot, WriterSnapshot
     ("key", "name", "labels", "scale"),
     [
         ("cpu", "cpu_percent", {}, 1),
+        ("cpu.3.cpu_percent", "cpu_core_percent", {"cpu": "3"}, 1),
+        ("cpu.powerWatts", "cpu_power_watts", {}, 1),
+        ("system.load15", "load15", {}, 1),
         ("gpu.0.gpu", "gpu_utilization_percent", {"gpu": "0"}, 1),
         ("gpu.0:3.memoryAllocated", "gpu_memory_allocated_percent", {"gpu": "0:3"}, 1),
         ("gpu.12.powerWatts", "gpu_power_watts", {"gpu": "12"}, 1),
