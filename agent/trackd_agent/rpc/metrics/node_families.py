@@ -32,8 +32,6 @@ _FOREIGN = "openmetrics."
 _NAMES = {
     "cpu": "cpu_percent",
     "cpu.cpu_percent": "cpu_core_percent",
-    "cpu.avg_temp": "cpu_temperature_celsius",
-    "swap.used": "swap_used_bytes",
     "system.load1": "load1",
     "system.load5": "load5",
     "system.load15": "load15",
