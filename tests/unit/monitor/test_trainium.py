@@ -465,6 +465,31 @@ def test_the_tool_runs_as_long_as_a_rank_wants_it(node: Node) -> None:
     node.wait_for_tools(0)
 
 
+def test_a_description_waits_for_a_report_and_leaves_no_tool(node: Node) -> None:
+    """A run without figures has metadata all the same."""
+    assert isinstance(node.collector, TrainiumCollector)
+    with pytest.raises(NoDataError, match="there is no neuron-monitor"):
+        node.collector.describe()
+    hardware = {"neuron_device_count": 16, "neuroncore_per_device_count": None}
+    node.tool(f"sleep 0.3; {REPEAT}", line(neuron_hardware_info=hardware))
+    trainium = {"name": "Trainium", "vendor": "AWS", "neuronDeviceCount": 16}
+    assert node.collector.describe() == {"trainium": trainium}
+    node.wait_for_tools(0)
+
+
+def test_a_description_of_a_silent_tool_gives_up(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neuron, "FIRST_REPORT_S", 0.3)
+    node.tool("exec sleep 60")
+    with pytest.raises(NoDataError, match="has not reported"):
+        node.readers.neuron.hardware()
+    node.wait_for_tools(0)
+    node.readers.close()
+    with pytest.raises(NoDataError, match="the agent ends"):
+        node.readers.neuron.hardware()
+
+
 def test_the_tool_ends_with_the_probe_however_that_ends(node: Node) -> None:
     node.rank(10)
     node.tool("exec sleep 60")

@@ -35,7 +35,6 @@ class TrainiumCollector:
 
     def collect(self, targets: Sequence[Target]) -> Readings:
         """Read the newest report of each tool, and find in it what belongs to each target."""
-        self._neuron.find()
         found = Readings()
         failures: list[Exception] = []
         by_config: dict[str, list[Target]] = {}
@@ -55,7 +54,7 @@ class TrainiumCollector:
 
     def describe(self) -> dict[str, Any]:
         """Return `trainium`: name, vendor, and how many devices and cores there are."""
-        hardware = self._neuron.any_hardware()
+        hardware = self._neuron.hardware()
         names = {
             "neuronDeviceCount": "neuron_device_count",
             "neuroncorePerDeviceCount": "neuroncore_per_device_count",

@@ -7,6 +7,7 @@ its last report counts meanwhile, for as long as it is believed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 USUAL_PLACE = "/opt/aws/neuron/bin/neuron-monitor"
 #: Tools that may run at a time: ranks of one node seldom have even two configurations.
 MAX_TOOLS = 4
+#: How long a description of the machine waits for a first report, which comes after a second.
+FIRST_REPORT_S = 5.0
+_LOOK_S = 0.1
+#: Stands for the subjects of a tool that runs for a description alone.
+_DESCRIPTION = "description of the machine"
 
 
 class NeuronMonitorError(Exception):
@@ -51,6 +57,7 @@ class NeuronReader:
         self._command = command
         self._clock = clock
         self._tools = Shared(self._new_tool)
+        self._is_closed = False
 
     def find(self) -> str:
         """Return the path of the tool.
@@ -58,6 +65,8 @@ class NeuronReader:
         Raises:
             NoDataError: There is none.
         """
+        if self._is_closed:
+            raise NoDataError("the agent ends")
         for candidate in (self._command,) if self._command else ("neuron-monitor", USUAL_PLACE):
             if path := shutil.which(candidate):
                 return path
@@ -77,6 +86,7 @@ class NeuronReader:
             NoDataError: There is no tool, or it has not reported yet.
             NeuronMonitorError: It failed; or the configuration is not there.
         """
+        self.find()
         if config_path and not os.path.isfile(config_path):  # noqa: PTH113 (hot, and text)
             raise NeuronMonitorError(
                 f"x_stats_neuron_monitor_config_path: there is no file {config_path!r}; "
@@ -89,16 +99,26 @@ class NeuronReader:
             )
         return self._tools.get(config_path, subjects).report()
 
-    def any_hardware(self) -> Mapping[str, float]:
-        """Return what a tool last reported about the machine's devices.
+    def hardware(self) -> Mapping[str, float]:
+        """Return what a tool reported about the machine's devices; waits for a first report.
 
         Raises:
-            NoDataError: No tool has reported yet.
+            NoDataError: There is no tool, or it does not report for `FIRST_REPORT_S`.
+            NeuronMonitorError: It failed.
         """
-        for tool in self._tools.values():
-            if tool.last is not None:
-                return tool.last.hardware
-        raise NoDataError("neuron-monitor has not reported yet")
+        until_s = self._clock() + FIRST_REPORT_S
+        try:
+            while True:
+                if known := [tool.last for tool in self._tools.values() if tool.last is not None]:
+                    return known[0].hardware
+                self.find()
+                with contextlib.suppress(NoDataError):  # not yet
+                    return self.report("", (_DESCRIPTION,)).hardware
+                if self._clock() >= until_s:
+                    raise NoDataError(f"neuron-monitor has not reported for {FIRST_REPORT_S:g} s")
+                time.sleep(_LOOK_S)
+        finally:
+            self.forget(_DESCRIPTION)
 
     def forget(self, subject: str) -> None:
         """End the tools that only this subject wanted, without waiting for it."""
@@ -106,7 +126,8 @@ class NeuronReader:
             threading.Thread(target=tool.close, name="neuron-monitor-end", daemon=True).start()
 
     def close(self) -> None:
-        """End all tools."""
+        """End all tools, and start no more."""
+        self._is_closed = True
         for tool in self._tools.clear():
             tool.close()
 
