@@ -91,7 +91,7 @@ def endpoint(asked_with: list[str]) -> Generator[str]:
             self.end_headers()
             self.wfile.write(b"# TYPE up gauge\nup 1\n")
 
-        def log_message(self, *_: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
