@@ -46,6 +46,7 @@ def main() -> None:
         faulthandler.cancel_dump_traceback_later()
         answers.write(json.dumps(answer, allow_nan=True).encode() + b"\n")
         answers.flush()
+    os._exit(0)  # without waiting for threads that a library keeps
 
 
 def _open(name: str, options: dict[str, Any]) -> Probe:

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import importlib
 import time
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackd_agent.probes import AbsentError
-from trackd_agent.probes.nvidia_device import Device, gpm_of_gpu, gpm_of_slice
-from trackd_agent.probes.nvidia_events import Changes, XidQueue
-from trackd_agent.probes.nvml_calls import Calls, DeviceLostError, identity
+from trackd_agent.probes.nvidia_events import XidQueue
+from trackd_agent.probes.nvidia_gpu import Gpu
 
-#: How long a lost GPU is left alone, and how long the list of MIG slices is believed.
-LOOK_AGAIN_S = 60.0
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+#: How long a read may take, unless the options of `open` say otherwise.
+PATIENCE_S = 1.2
+#: A call that has not come back for so long hangs; before, it is slow.
+HANGING_S = 10.0
 #: Reads that lie further apart have nothing "between" them, unless the request says otherwise.
 MAX_AGE_S = 60.0
 #: What helps against what `nvmlInit` answers (`nvmlReturn_t`).
@@ -28,12 +36,11 @@ _REMEDIES = {
 
 
 def open(options: dict[str, Any]) -> NvidiaProbe:
-    """Load the driver's library and find the GPUs.
+    """Load the driver's library and find the GPUs; `patience_s` is how long a read may take.
 
     Raises:
         AbsentError: There is no library, no driver or no GPU.
     """
-    del options
     try:
         nvml: Any = importlib.import_module("pynvml")
     except ImportError as error:
@@ -49,109 +56,34 @@ def open(options: dict[str, Any]) -> NvidiaProbe:
         raise AbsentError(f"NVIDIA's driver does not answer: {error}{remedy}") from error
     if not count:
         raise AbsentError("the NVIDIA driver knows no GPU")
-    return NvidiaProbe(nvml, count)
+    return NvidiaProbe(nvml, count, float(options.get("patience_s", PATIENCE_S)))
 
 
-class Gpu:
-    """One GPU, its MIG slices, and whether the driver still reaches it."""
+@dataclass
+class Hanging:
+    """A call that took longer than a read may."""
 
-    def __init__(self, nvml: Any, index: int) -> None:
-        self.index = index
-        self.lost = ""  # why it is not read; empty: it is
-        self._nvml = nvml
-        self._was_seen = False
-        self._look_again_s = float("-inf")
-        self._handle: Any = None
-        self._device: Device | None = None
-        self._slices: dict[str, Device] = {}  # by UUID
-        self._slices_until_s = float("-inf")
-        self._changes = Changes(index)
-
-    @property
-    def handle(self) -> Any:
-        """NVML's handle.
-
-        Raises:
-            nvml.NVMLError: The driver does not reach it.
-        """
-        if self._handle is None:
-            self._handle = self._nvml.nvmlDeviceGetHandleByIndex(self.index)
-        return self._handle
-
-    def read(self, now_s: float, max_age_s: float) -> tuple[list[Any], list[Any]]:
-        """Return the facts of it and of its slices, and what happened; nothing while it is lost."""
-        if self.lost and now_s < self._look_again_s:
-            return [], []
-        try:
-            devices = self._read_devices(now_s, max_age_s)
-        except DeviceLostError as error:
-            return [], self._lose(str(error), now_s)
-        events = self._changes.since_last(devices[0], now_s, max_age_s)
-        if self.lost and self._was_seen:
-            events.append({"kind": "lost", "gpu": self.index, "amount": 0})
-        self.lost, self._was_seen = "", True
-        return devices, events
-
-    def _read_devices(self, now_s: float, max_age_s: float) -> list[dict[str, Any]]:
-        if self._device is None:
-            try:
-                handle = self.handle
-            except self._nvml.NVMLError as error:
-                raise DeviceLostError(str(error)) from error
-            gpm = gpm_of_gpu(self._nvml, handle)
-            self._device = Device(self._nvml, handle, gpm, str(self.index))
-        found = [self._device.read(now_s, max_age_s)]
-        if now_s >= self._slices_until_s:
-            self._find_slices()
-            self._slices_until_s = now_s + LOOK_AGAIN_S
-        return found + [device.read(now_s, max_age_s) for device in self._slices.values()]
-
-    def _find_slices(self) -> None:
-        """Look for MIG slices; they are made and removed while the machine runs."""
-        nvml, parent, known = self._nvml, self.handle, self._slices
-        self._slices = {}
-        for number in range(self._slice_places()):
-            try:
-                handle = nvml.nvmlDeviceGetMigDeviceHandleByIndex(parent, number)
-                uuid = nvml.nvmlDeviceGetUUID(handle)
-            except nvml.NVMLError:  # a place without a slice
-                continue
-            device = known.pop(uuid, None)
-            if device is None:
-                name = f"{self.index}:{number}"
-                device = Device(nvml, handle, gpm_of_slice(nvml, parent, handle), name)
-            self._slices[uuid] = device
-        for device in known.values():
-            device.close()
-
-    def _slice_places(self) -> int:
-        try:
-            is_sliced = (
-                self._nvml.nvmlDeviceGetMigMode(self.handle)[0] == self._nvml.NVML_DEVICE_MIG_ENABLE
-            )
-            return self._nvml.nvmlDeviceGetMaxMigDeviceCount(self.handle) if is_sliced else 0
-        except self._nvml.NVMLError:  # it cannot be cut into slices
-            return 0
-
-    def _lose(self, why: str, now_s: float) -> list[dict[str, Any]]:
-        for device in (self._device, *self._slices.values()):
-            if device is not None:
-                device.close()
-        is_news = self._was_seen and not self.lost
-        self._handle = self._device = None
-        self._slices, self._slices_until_s = {}, float("-inf")
-        self.lost, self._look_again_s = why, now_s + LOOK_AGAIN_S
-        return [{"kind": "lost", "gpu": self.index, "amount": 1}] if is_news else []
+    since_s: float
+    future: Future[Any]
+    is_told: bool = False
 
 
 class NvidiaProbe:
-    """All GPUs of the machine."""
+    """All GPUs of the machine, asked one after the other.
 
-    def __init__(self, nvml: Any, count: int) -> None:
+    Each is asked in a thread, so that a call that hangs, as on a GPU that is about to be lost,
+    costs this GPU alone: it is left out until the call comes back, if ever.
+    """
+
+    def __init__(self, nvml: Any, count: int, patience_s: float) -> None:
         self._nvml = nvml
+        self._patience_s = patience_s
         self._gpus = [Gpu(nvml, index) for index in range(count)]
+        self._identities: dict[int, dict[str, Any]] = {}
         self._xids = XidQueue(nvml, self._handles())
-        self._read_s: float | None = None
+        self._read_s = time.monotonic()
+        self._threads = ThreadPoolExecutor(count)
+        self._hanging: dict[int, Hanging] = {}  # by number of the GPU
 
     def read(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the facts of all devices, and what happened since the last read.
@@ -159,40 +91,69 @@ class NvidiaProbe:
         A request's `max_age_s` says how long ago that may be to count as "the last".
         """
         now_s, max_age_s = time.monotonic(), float(request.get("max_age_s", MAX_AGE_S))
-        devices: list[Any] = []
         events = self._xids.take()
-        if self._read_s is None or now_s - self._read_s > max_age_s:
+        if now_s - self._read_s > max_age_s:
             events = []  # they lay in the queue while nobody asked
         self._read_s = now_s
+        devices: list[Any] = []
+        until_s = now_s + self._patience_s
         for gpu in self._gpus:
-            found, happened = gpu.read(now_s, max_age_s)
-            devices += found
-            events += happened
-        lost = {str(gpu.index): gpu.lost for gpu in self._gpus if gpu.lost}
+            read = partial(gpu.read, now_s, max_age_s)
+            devices += self._ask(gpu.index, read, until_s) or []
+            events += gpu.take_events()
         return {
             "time_s": now_s,
             "count": len(self._gpus),
             "devices": devices,
-            "events": events,
-            "lost": lost,
+            "events": events + self._news_of_hanging(now_s),
+            "lost": {str(gpu.index): why for gpu in self._gpus if (why := self._why_lost(gpu))},
         }
 
     def describe(self) -> dict[str, Any]:
-        """Return what the GPUs are, in their order; a lost one tells what it still can."""
-        described = [self._describe(gpu) for gpu in self._gpus]
-        return {"gpus": described, "cuda_version": self._cuda_version()}
+        """Return what the GPUs are, in their order; asked once each."""
+        until_s = time.monotonic() + self._patience_s
+        for gpu in self._gpus:
+            if gpu.index not in self._identities:
+                answer = self._ask(gpu.index, gpu.describe, until_s)
+                if answer is not None:
+                    self._identities[gpu.index] = answer
+        gpus = [self._identities.get(gpu.index, {}) for gpu in self._gpus]
+        return {"gpus": gpus, "cuda_version": self._cuda_version()}
 
-    def _describe(self, gpu: Gpu) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        calls = Calls(self._nvml)
-        for name, ways in identity(self._nvml).items():
-            try:
-                fact = calls.ask(name, ways, gpu.handle)
-            except (DeviceLostError, self._nvml.NVMLError):
+    def _ask(self, gpu: int, call: Callable[[], _T], until_s: float) -> _T | None:
+        """Return what a call for a GPU returns, None while it or an earlier one hangs."""
+        hanging = self._hanging.get(gpu)
+        if hanging and not hanging.future.done():
+            return None
+        future = self._threads.submit(call)
+        try:
+            # Half of what is left: who comes after one that hangs must get time as well.
+            return future.result(max(0.0, until_s - time.monotonic()) / 2)
+        except TimeoutError:
+            self._hanging[gpu] = Hanging(time.monotonic(), future)
+            return None
+
+    def _news_of_hanging(self, now_s: float) -> list[dict[str, Any]]:
+        """Return events of calls that hang, or did: their own answers are out of date."""
+        events: list[dict[str, Any]] = []
+        for gpu, hanging in list(self._hanging.items()):
+            if hanging.future.done():
+                del self._hanging[gpu]
+                amount = 0
+            elif now_s - hanging.since_s >= HANGING_S and not hanging.is_told:
+                hanging.is_told = True
+                amount = 1
+            else:
                 continue
-            if fact is not None:
-                found[name] = fact.decode() if isinstance(fact, bytes) else fact
-        return found
+            if hanging.is_told:
+                events.append({"kind": "hanging", "gpu": gpu, "amount": amount})
+        return events
+
+    def _why_lost(self, gpu: Gpu) -> str:
+        hanging = self._hanging.get(gpu.index)
+        if hanging and hanging.is_told:
+            return "a call to the driver does not come back"
+        return gpu.lost
 
     def _cuda_version(self) -> int:
         """Return the newest CUDA version that the driver serves (12080 is 12.8), 0: unknown."""

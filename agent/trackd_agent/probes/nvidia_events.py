@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-#: Events that are taken out of the driver's queue in one read.
+#: Events that are taken out of the driver's queue in one read, or that wait for one.
 MAX_EVENTS = 64
 #: Reads without a slowdown before it counts as over: near a limit the state flickers.
 CALM_READS = 3

@@ -7,7 +7,7 @@
  *   STUB_NVML_MIG      "gpu:slices": this GPU is cut into so many slices
  *   STUB_NVML_XID      "gpu:xid:serial": one event for each new serial
  *   STUB_NVML_REASONS  "gpu:mask": clock event reasons of this GPU, 0 for the others
- *   STUB_NVML_HANG     "1": a call does not come back while this is so
+ *   STUB_NVML_HANG     "gpu": a call for this GPU does not come back while this is so
  *   STUB_NVML_LINKS    "1": NVLink counters that grow by 1 MiB each way and read
  */
 #define _GNU_SOURCE
@@ -29,8 +29,8 @@ static char *from_environment(const char *name) {
 }
 
 char *getenv(const char *name) {
-  static char lines[8][256]; /* what is returned stays valid for eight calls */
-  static int next;
+  static __thread char lines[8][256]; /* what is returned stays valid for eight calls */
+  static __thread int next;
   char *path = from_environment("STUB_NVML_STATE");
   FILE *file = path && strcmp(name, "STUB_NVML_STATE") ? fopen(path, "r") : NULL;
   if (file) {
@@ -96,7 +96,7 @@ int nvmlEventSetWait_v2(void *set, struct event *event, u32 timeout_ms) {
 
 int nvmlDeviceGetCurrentClocksEventReasons(device d, u64 *reasons) {
   u32 mask = 0;
-  while (getenv("STUB_NVML_HANG")) usleep(20000);
+  for (char *gpu; (gpu = getenv("STUB_NVML_HANG")) && (u32)atoi(gpu) == number(d);) usleep(20000);
   if (!getenv("STUB_NVML_REASONS")) return 10; /* a timeout: asked again next time */
   *reasons = pair("STUB_NVML_REASONS", number(d), &mask) ? mask : 0;
   return 0;

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +15,14 @@ from trackd_agent.monitor import Subject
 from trackd_agent.monitor.collectors.nvidia import event_of, values_of
 from trackd_agent.monitor.contract import Event, NoDataError
 from trackd_agent.monitor.subject import Target
+from trackd_agent.probes import nvidia
 from trackd_agent.probes.nvidia_events import CALM_READS, CORRECTED_EVERY_S, Changes
+from trackd_agent.probes.nvidia_gpu import Gpu
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+pynvml: Any = pytest.importorskip("pynvml")
 pytestmark = [needs_samples, needs_gcc]
 
 #: Named by the issue beside what the samples list, or facts sheet 8.
@@ -324,6 +329,40 @@ def test_a_slowdown_that_flickers_is_one(gpus: Gpus) -> None:
         for event in changes.since_last({"slowdown_reasons": mask}, second, 10)
     ]
     assert told == [64, 96, 0, 8]
+
+
+def test_a_call_that_hangs_is_told_when_it_lasts_and_when_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release, begun = threading.Event(), threading.Event()
+
+    class Sick(Gpu):
+        def read(self, now_s: float, max_age_s: float) -> list[dict[str, Any]]:
+            if self.index == 0:
+                begun.set()
+                release.wait(20)
+            return [{"name": str(self.index)}]
+
+    monkeypatch.setattr(nvidia, "Gpu", Sick)
+    monkeypatch.setattr(nvidia, "HANGING_S", 0.1)
+    probe = nvidia.NvidiaProbe(pynvml, 2, patience_s=0.1)  # the library is not even loaded
+    try:
+        first = probe.read({})
+        assert begun.is_set()
+        assert ([each["name"] for each in first["devices"]], first["lost"]) == (["1"], {})
+        time.sleep(0.1)
+        second = probe.read({})
+        assert second["lost"] == {"0": "a call to the driver does not come back"}
+        assert [event_of(event).text for event in second["events"]] == [
+            "GPU 0 keeps a call to the driver waiting"
+        ]
+        assert probe.read({})["events"] == []
+    finally:
+        release.set()
+    time.sleep(0.1)
+    last = probe.read({})
+    assert [each["name"] for each in last["devices"]] == ["0", "1"]
+    assert [event_of(event).text for event in last["events"]] == ["GPU 0 answers again"]
 
 
 def test_odd_facts_give_no_odd_values() -> None:

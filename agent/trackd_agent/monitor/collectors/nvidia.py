@@ -252,6 +252,9 @@ def event_of(happened: dict[str, Any]) -> Event:
             name, text = "throttled", how
         case "lost":
             name, text = "lost", "is lost to the driver" if amount else "answers again"
+        case "hanging":
+            how = "keeps a call to the driver waiting" if amount else "answers again"
+            name, text = "hanging", how
         case kind:  # corrected, uncorrected
             name, text = f"{kind}Ecc", f"had {amount} {kind} memory errors"
     return Event(name, f"GPU {gpu} {text}", f"gpu.{gpu}.{name}", amount, gpu)

@@ -16,6 +16,8 @@ _VENDOR = "0x10de"
 #: How many deadlines of a tick the probe has before it counts as stuck: to be slow is no reason
 #: to kill it.
 _PATIENCE = 2.5
+#: Part of a tick's deadline after which it answers without those GPUs that hang.
+_SHARE = 0.6
 
 
 def nvidia_probe(config: MonitorConfig, libraries: Libraries) -> ProbeReader:
@@ -34,6 +36,7 @@ def nvidia_probe(config: MonitorConfig, libraries: Libraries) -> ProbeReader:
 
     return ProbeReader(
         "nvidia",
+        {"patience_s": _SHARE * config.deadline_s},
         environment=libraries.environment,
         missing=missing,
         answer_s=_PATIENCE * config.deadline_s,
