@@ -150,14 +150,21 @@ class _Track:
         )
 
 
-def board(rows: Iterable[Mapping[str, Any]], happened: Sequence[Happening]) -> Board:
-    """Return the charts of rows, which need not be in order, and of what happened."""
+def board(
+    rows: Iterable[Mapping[str, Any]],
+    happened: Sequence[Happening],
+    names: Mapping[str, str] | None = None,
+) -> Board:
+    """Return the charts of rows, which need not be in order, and of what happened.
+
+    `names` says what lines of some keys are called instead of their number.
+    """
     tracks = _tracks(rows)
     times = [time_s for track in tracks.values() for time_s, _ in track.points]
     if not times:
         return Board([])
     axis = min(times), max(times)
-    by_chart = _by_chart(tracks)
+    by_chart = _by_chart(tracks, names or {})
     order = list(_GROUPS)
     chosen = sorted(by_chart, key=lambda at: (_rank(order, at[0]), at[0]))[:MAX_CHARTS]
     thin = max(1, math.ceil(len(times) / MAX_POINTS))
@@ -174,13 +181,17 @@ def board(rows: Iterable[Mapping[str, Any]], happened: Sequence[Happening]) -> B
     )
 
 
-def _by_chart(tracks: Mapping[str, _Track]) -> dict[tuple[str, str], dict[str, _Track]]:
+def _by_chart(
+    tracks: Mapping[str, _Track], names: Mapping[str, str]
+) -> dict[tuple[str, str], dict[str, _Track]]:
     """Return the lines of each chart by name; what several writers saw alike is one line."""
     places: dict[Place, dict[str, _Track]] = defaultdict(dict)
     for key, track in tracks.items():
         metric, _, label = key.partition(LABEL_SEPARATOR)
-        found = places[place_of(metric)]
-        is_own = place_of(metric).kind in _OWN_KINDS
+        place = place_of(metric)
+        place = place._replace(line=names.get(metric, place.line))
+        found = places[place]
+        is_own = place.kind in _OWN_KINDS
         if is_own or not any(track.is_same(other) for other in found.values()):
             found[label] = track
     charts: dict[tuple[str, str], dict[str, _Track]] = defaultdict(dict)

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.server.serving import serving
 
 from trackd_server.api import system_charts
+from trackd_server.api.series_names import series_names
 from trackd_server.api.system_charts import Board, Place, board, place_of
 from trackd_server.domain import history
 from trackd_server.domain.happenings import Happening
@@ -92,6 +93,21 @@ def test_events_are_marked_on_the_charts_of_their_devices() -> None:
     gpu, memory = board(rows, [xid, late]).groups
     assert [(mark.x, mark.text) for mark in gpu.marks] == [(150.0, "xid: Xid 79")]
     assert not memory.marks
+
+
+def test_scraped_series_are_called_after_their_labels_where_writers_agree(server: Serving) -> None:
+    told: Any = {"node": {"up": {"0": {"job": "a", "host": "<h>"}, "1": {"job": "b"}, "2": 5}}}
+    other: Any = {"node": {"up": {"1": {"job": "c"}}, "down": []}}
+    environments: Any = {"w1": {"openmetrics": told}, "w2": {"openmetrics": other}, "w3": 7}
+    config = {"_wandb": {"value": {"e": environments}}}
+    assert series_names(config) == {"openmetrics.node.up.0": "job=a, host=<h>"}
+    rows = [row(at, openmetrics__node__up__0=1, openmetrics__node__up__1=2) for at in range(3)]
+    found = board(rows, [], series_names(config))
+    assert names(found, "node") == {"up": ["1", "job=a, host=<h>"]}
+    server.upsert(config=json.dumps(config))
+    lines = [json.dumps(each) for each in rows]
+    server.stream({"files": {"wandb-events.jsonl": {"offset": 0, "content": lines}}})
+    assert "job=a, host=&lt;h&gt;" in server.http.get("/local/p/runs/r").text
 
 
 def test_odd_rows_draw_nothing_odd() -> None:
