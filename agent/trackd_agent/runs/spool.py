@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 _SPOOL_NAME = re.compile(r"-[0-9a-f]{16}\Z")
 
 
+def is_held(folder: Path) -> bool:
+    """Return whether a spool is in reach and somebody holds the lock in it."""
+    return liveness.lock_is_free(folder) is False
+
+
 def read_start(folder: Path, producer: int | None = None) -> tuple[int, records.Start] | None:
     """Return the producer and the first record of a spool or journal folder, if it is there."""
     reader = read_folder(folder, producer, live=True)

@@ -14,7 +14,7 @@ import structlog
 
 from trackd_agent.core.errors import JournalFull
 from trackd_agent.journal import Journal, Receipt
-from trackd_agent.runs import liveness, sampling, spool
+from trackd_agent.runs import sampling, spool
 from trackd_agent.runs.carriers import Carriers
 from trackd_agent.runs.noted.event_files import EventFiles, folders_in
 from trackd_agent.runs.noted.guests import Guests
@@ -170,9 +170,7 @@ class Writer:
                 another process here.
         """
         facts = self.facts
-        facts.pid = pid
-        is_same = seen or liveness.start_ticks(pid) == ticks
-        facts.pid_start_ticks = (liveness.start_ticks(pid) or ticks) if is_same else 0
+        facts.note_process(pid, ticks, seen=seen)
         facts.spool_dir = str(spool_dir) if spool_dir else facts.spool_dir
         facts.store(self.folder)
         self.capability = secrets.token_hex(32)
@@ -217,7 +215,7 @@ class Writer:
     def _sees_spool(self) -> bool:
         """Whether the spool of the rank is in reach: somebody holds the lock in it."""
         folder = self.facts.spool_dir
-        return bool(folder) and liveness.lock_is_free(Path(folder)) is False
+        return bool(folder) and spool.is_held(Path(folder))
 
     async def conclude(self, state: str, limit_s: float = 0.5) -> None:
         """End the writer if its TensorBoard files are read, which takes no longer than a limit.

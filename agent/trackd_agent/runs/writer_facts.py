@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trackd_agent.core.errors import JournalFull
+from trackd_agent.runs import liveness
 from trackd_proto.layout import producer_name, run_hash
 from trackd_proto.records import Start, TensorboardLogs
 
@@ -56,6 +57,19 @@ class WriterFacts(msgspec.Struct):
     def is_plain(self) -> bool:
         """Whether its stream is the run's own; all others are streams within a shared run."""
         return not self.label and self.mode != "shared" and not self.is_child
+
+    def note_process(self, pid: int, ticks: int, *, seen: bool) -> None:
+        """Note which process speaks for the writer.
+
+        Args:
+            pid: its process id as the agent sees it; 0: not visible from here.
+            ticks: its start time as it says itself.
+            seen: the kernel named the process; otherwise only its start time proves that it is
+                the one that this agent would find.
+        """
+        self.pid = pid
+        is_same = seen or liveness.start_ticks(pid) == ticks
+        self.pid_start_ticks = (liveness.start_ticks(pid) or ticks) if is_same else 0
 
     def substitute_start(self) -> Start:
         """Return what stands in for a first record that cannot be read."""
