@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Modules whose class `EventFileWriter` writes event files; PyTorch uses that of TensorBoard.
 _WRITERS = ("tensorboard.summary.writer.event_file_writer", "tensorboardX.event_file_writer")
+#: How long the end of a run waits for what a writer has in its queue, in seconds.
+_QUEUE_WAIT_S = 2.0
 _NO_STEPS = (
     "log(step=...) has no effect while TensorBoard is recorded, because the rows of both are "
     "numbered together: log the step as a value and name it with run.define_metric()"
@@ -101,6 +103,7 @@ class _Patches:
     def _flush(self) -> None:
         for writer in list(self._writers):
             try:
+                _write_queued(writer)
                 writer.flush()
             except Exception:  # noqa: BLE001 - the writer is closed, or its disk is full
                 self._writers.discard(writer)
@@ -119,6 +122,25 @@ class _Patches:
                 )
                 root = ""
         _follow(run, folder, root, save=self.save, since_s=self._since_s)
+
+
+def _write_queued(writer: Any) -> None:
+    """Let a writer of tensorboardX write what waits in its queue: its `flush` does not.
+
+    Its thread ends at a mark, as when the writer is closed, and a new one takes its place.
+    """
+    state = vars(writer)  # tensorboardX offers no way that waits
+    worker = state.get("_worker")
+    mark = getattr(worker, "_shutdown_signal", None)
+    if worker is None or mark is None:
+        return
+    queue = state["_event_queue"]
+    queue.put(mark, True, _QUEUE_WAIT_S)
+    worker.join(_QUEUE_WAIT_S)
+    if not worker.is_alive():
+        fresh = type(worker)(queue, state["_ev_writer"], state["_flush_secs"])
+        fresh.start()
+        state["_worker"] = fresh
 
 
 @functools.cache
