@@ -130,7 +130,7 @@ def _write_queued(writer: Any) -> None:
     Its thread ends at a mark, as when the writer is closed, and a new one takes its place.
     """
     state: dict[str, Any] = vars(writer)  # tensorboardX offers no way that waits
-    worker = state.get("_worker")
+    worker: Any = state.get("_worker")
     mark: Any = getattr(worker, "_shutdown_signal", None)
     if worker is None or mark is None:
         return
