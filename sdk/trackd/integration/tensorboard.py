@@ -129,18 +129,16 @@ def _write_queued(writer: Any) -> None:
 
     Its thread ends at a mark, as when the writer is closed, and a new one takes its place.
     """
-    state: dict[str, Any] = vars(writer)  # tensorboardX offers no way that waits
-    worker: Any = state.get("_worker")
+    worker: Any = getattr(writer, "_worker", None)  # tensorboardX offers no way that waits
     mark: Any = getattr(worker, "_shutdown_signal", None)
-    if worker is None or mark is None:
+    if mark is None:
         return
-    queue = state["_event_queue"]
+    queue, sink = writer._event_queue, writer._ev_writer  # noqa: SLF001
     queue.put(mark, True, _QUEUE_WAIT_S)
     worker.join(_QUEUE_WAIT_S)
     if not worker.is_alive():
-        fresh = type(worker)(queue, state["_ev_writer"], state["_flush_secs"])
-        fresh.start()
-        state["_worker"] = fresh
+        writer._worker = type(worker)(queue, sink, writer._flush_secs)  # noqa: SLF001
+        writer._worker.start()  # noqa: SLF001
 
 
 @functools.cache
