@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trackd_agent.monitor.exposition import LabelMap
+    from trackd_agent.monitor.exposition.filters import Search
     from trackd_agent.monitor.readers import Readers
     from trackd_agent.monitor.subject import OpenMetricsWish, Subject, Target
 
@@ -66,7 +67,9 @@ class OpenMetricsCollector:
 
     def __init__(self, readers: Readers) -> None:
         self._http = readers.http
-        self._endpoints = Shared(_new_endpoint)
+        self._endpoints: Shared[_Wish, _Endpoint] = Shared(
+            lambda wish: _new_endpoint(wish, readers.patterns.search)
+        )
         self._tried = threading.Condition()
 
     def collect(self, targets: Sequence[Target]) -> Readings:
@@ -120,13 +123,13 @@ class OpenMetricsCollector:
         found: Readings,
     ) -> None:
         endpoint = self._endpoints.get(wish, (target.key for target in watchers))
-        for problem in endpoint.metrics.problems:
-            found.problem(problem)
         if isinstance(answer, HttpError):
             found.problem(f"endpoint {wish.name} ({shown(wish.request.url)}): {answer}")
             return
         known = endpoint.numbers.series
         values = read(endpoint.table, _whole_lines(answer), answer.content_type)
+        for problem in endpoint.metrics.problems:
+            found.problem(problem)
         readings = [Reading(key, Meaning.NOW, value) for key, value in values.items()]
         for target in watchers:
             found.by_subject.setdefault(target.key, []).extend(readings)
@@ -145,8 +148,8 @@ def _whole_lines(answer: HttpAnswer) -> bytes:
     return body if answer.is_framed else body[: body.rfind(b"\n") + 1]
 
 
-def _new_endpoint(wish: _Wish) -> _Endpoint:
-    metrics, numbers = MetricFilter(wish.filters), SeriesNumbers()
+def _new_endpoint(wish: _Wish, search: Search) -> _Endpoint:
+    metrics, numbers = MetricFilter(wish.filters, search), SeriesNumbers()
 
     def key_of(name: str, labels: Callable[[], Mapping[str, str]]) -> str | None:
         if not metrics.admits(f"{wish.name}.{name}", labels):

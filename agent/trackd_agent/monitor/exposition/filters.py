@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    Search = Callable[[re.Pattern[str], str], bool]
+
 #: What is searched for in names, each with what is searched for in labels (None: no matter).
 FilterRules = tuple[tuple[str, tuple[tuple[str, str], ...] | None], ...]
+
+
+def _search(pattern: re.Pattern[str], text: str) -> bool:
+    return pattern.search(text) is not None
 
 
 def filter_rules(filters: Mapping[str, Mapping[str, str]] | tuple[str, ...] | None) -> FilterRules:
@@ -28,9 +34,17 @@ class MetricFilter:
     with an empty set of labels (so does the W&B client, which forgets it on the way).
     """
 
-    def __init__(self, rules: FilterRules) -> None:
-        """Compile the patterns; what is wrong with any of them is in `problems`."""
+    def __init__(self, rules: FilterRules, search: Search = _search) -> None:
+        """Compile the patterns; what is wrong with any of them is in `problems`.
+
+        Args:
+            rules: Which series are wanted.
+            search: Says whether a pattern is found in a text, or raises TimeoutError; then that
+                pattern matches nothing from now on.
+        """
         self.problems: list[str] = []
+        self._search = search
+        self._given_up: set[str] = set()
         self._wants_all = not rules
         self._rules: list[tuple[re.Pattern[str], list[tuple[str, re.Pattern[str]]]]] = []
         for pattern, labels in rules:
@@ -51,9 +65,29 @@ class MetricFilter:
         if self._wants_all:
             return True
         for pattern, wanted in self._rules:
-            if pattern.search(name) and (not wanted or _all_match(wanted, labels())):
+            if self._finds(pattern, name) and (not wanted or self._all_match(wanted, labels())):
                 return True
         return False
+
+    def _all_match(
+        self, wanted: Sequence[tuple[str, re.Pattern[str]]], labels: Mapping[str, str]
+    ) -> bool:
+        return all(
+            label in labels and self._finds(pattern, labels[label]) for label, pattern in wanted
+        )
+
+    def _finds(self, pattern: re.Pattern[str], text: str) -> bool:
+        if pattern.pattern in self._given_up:
+            return False
+        try:
+            return self._search(pattern, text)
+        except TimeoutError as error:
+            self._given_up.add(pattern.pattern)
+            self.problems.append(
+                f"OpenMetrics filter {pattern.pattern!r} takes too long and matches nothing from "
+                f"now on: write it without a repetition in a repetition ({error})"
+            )
+            return False
 
     def _compile(self, pattern: str) -> re.Pattern[str] | None:
         try:
@@ -64,7 +98,3 @@ class MetricFilter:
                 f"{error}"
             )
             return None
-
-
-def _all_match(wanted: Sequence[tuple[str, re.Pattern[str]]], labels: Mapping[str, str]) -> bool:
-    return all(label in labels and pattern.search(labels[label]) for label, pattern in wanted)

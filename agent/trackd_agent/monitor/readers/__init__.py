@@ -23,6 +23,7 @@ from trackd_agent.monitor.readers.library import Libraries
 from trackd_agent.monitor.readers.network import NetworkReader
 from trackd_agent.monitor.readers.neuron import NeuronReader
 from trackd_agent.monitor.readers.nvidia import nvidia_probe
+from trackd_agent.monitor.readers.patterns import PatternReader
 from trackd_agent.monitor.readers.pci import PciReader
 from trackd_agent.monitor.readers.process import ProcessReader
 from trackd_agent.monitor.readers.tpu import TpuReader
@@ -47,6 +48,7 @@ class Readers:
     details: DetailsReader
     cgroup: CgroupReader
     http: HttpReader
+    patterns: PatternReader
     gpu_numbers: GpuNumbers
     nvidia: ProbeReader
     pci: PciReader
@@ -67,6 +69,7 @@ class Readers:
             details=DetailsReader(config.proc_root, config.sys_root),
             cgroup=CgroupReader(config.proc_root),
             http=HttpReader(wait_s=_HTTP_SHARE * config.deadline_s),
+            patterns=PatternReader(),
             gpu_numbers=GpuNumbers(nvidia_expected=config.collectors.get("nvidia", True)),
             pci=PciReader(config.sys_root),
             nvidia=nvidia_probe(config, libraries),
@@ -85,6 +88,7 @@ class Readers:
             self.ipu,
             self.apple,
             self.http,
+            self.patterns,
             self.tpu,
             self.neuron,
         ):
