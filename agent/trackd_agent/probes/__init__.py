@@ -1,9 +1,10 @@
 """The probes room: vendor libraries, each called in a small process of its own.
 
 A library that talks to a driver may hang or crash on a sick device; here it takes only its own
-process along (as does a user's regular expression that takes for ever: `patterns`). `python -m trackd_agent.probes NAME [OPTIONS]` imports one module of this package,
-which imports the standard library and the vendor's module and nothing of ours, so that it starts
-quickly. It answers requests of the agent (`monitor.readers.probe`) until its input ends.
+process along (as does a user's regular expression that takes for ever, in `patterns`).
+`python -m trackd_agent.probes NAME [OPTIONS]` imports one module of this package, which imports
+the standard library and the vendor's module and nothing of ours, so that it starts quickly. It
+answers requests of the agent (`monitor.readers.probe`) until its input ends.
 
 A module here has `open(options) -> Probe` and knows no key, no subject and no tick: it returns
 raw facts as the library gives them. Wire format (JSON, one line each way): requests are
