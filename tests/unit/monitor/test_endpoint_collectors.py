@@ -14,6 +14,7 @@ from trackd_agent.monitor.collectors.dcgm import DcgmCollector, DcgmKeys, DcgmSo
 from trackd_agent.monitor.collectors.openmetrics import OpenMetricsCollector
 from trackd_agent.monitor.contract import NoDataError
 from trackd_agent.monitor.readers import Readers
+from trackd_agent.monitor.registry import REGISTRATIONS
 from trackd_agent.monitor.sharing import Shared
 
 if TYPE_CHECKING:
@@ -277,6 +278,12 @@ def test_an_address_without_queries_is_the_exporter_itself() -> None:
         (request,) = DcgmSource(url, ()).requests()
         assert request.url == url
         assert "text/plain" in request.accept
+
+
+def test_what_nvml_says_of_a_key_comes_last_and_counts() -> None:
+    """DCGM's unlabelled rows may be about the same GPUs, in other units."""
+    names = [registration.name for registration in REGISTRATIONS]
+    assert names.index("dcgm") < names.index("nvidia")
 
 
 def test_what_is_shared_lives_as_long_as_somebody_wants_it() -> None:
