@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from trackd_server.api import exhibits, machines, series_names, system_charts
+from trackd_server.api import exhibits, machines, system_charts
 from trackd_server.api.run_facts import RunFacts, size_text, span
 from trackd_server.domain import console, files, happenings, history, merge, run_records, runs
 
@@ -60,9 +60,7 @@ def read(services: Services, path: RunPath) -> dict[str, Any]:
             ],
             "file_count": files.count(connection, number),
             "system": _system(history.latest_system_metrics(connection, number)),
-            "board": system_charts.board(
-                system_rows, happened, series_names.series_names(run.config)
-            ),
+            "board": system_charts.board(system_rows, happened, run.config),
             "happened": [(span(each.runtime), each) for each in happened[-MAX_EVENTS:][::-1]],
             "alerts": runs.alerts_of(connection, number),
             "machines": machines.machines_of(run.config),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from trackd_proto.wandb_http import EVENT_NAME, LABEL_SEPARATOR, SYSTEM_PREFIX
+from trackd_server.api.series_names import series_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -153,18 +154,18 @@ class _Track:
 def board(
     rows: Iterable[Mapping[str, Any]],
     happened: Sequence[Happening],
-    names: Mapping[str, str] | None = None,
+    config: dict[str, Any] | None = None,
 ) -> Board:
     """Return the charts of rows, which need not be in order, and of what happened.
 
-    `names` says what lines of some keys are called instead of their number.
+    The configuration of the run says what the numbers of scraped series stand for.
     """
     tracks = _tracks(rows)
     times = [time_s for track in tracks.values() for time_s, _ in track.points]
     if not times:
         return Board([])
     axis = min(times), max(times)
-    by_chart = _by_chart(tracks, names or {})
+    by_chart = _by_chart(tracks, series_names(config or {}))
     order = list(_GROUPS)
     chosen = sorted(by_chart, key=lambda at: (_rank(order, at[0]), at[0]))[:MAX_CHARTS]
     thin = max(1, math.ceil(len(times) / MAX_POINTS))

@@ -102,7 +102,7 @@ def test_scraped_series_are_called_after_their_labels_where_writers_agree(server
     config = {"_wandb": {"value": {"e": environments}}}
     assert series_names(config) == {"openmetrics.node.up.0": "job=a, host=<h>"}
     rows = [row(at, openmetrics__node__up__0=1, openmetrics__node__up__1=2) for at in range(3)]
-    found = board(rows, [], series_names(config))
+    found = board(rows, [], config)
     assert names(found, "node") == {"up": ["1", "job=a, host=<h>"]}
     server.upsert(config=json.dumps(config))
     lines = [json.dumps(each) for each in rows]
