@@ -35,13 +35,10 @@ class Gpm:
         Args:
             nvml: The library.
             take: Fills a sample with the device's counters.
-
-        Raises:
-            nvml.NVMLError: The driver cannot.
         """
         self._nvml = nvml
         self._take = take
-        self._newer, self._older = nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc()
+        self._samples: list[Any] = []  # the newer one first
         self._newer_s: float | None = None
         self._found: dict[str, float] = {}
         self._question = nvml.c_nvmlGpmMetricsGet_t()  # 19 kB: made once
@@ -59,19 +56,21 @@ class Gpm:
         age_s = None if self._newer_s is None else now_s - self._newer_s
         if age_s is not None and age_s < GPM_MIN_S and self._found:
             return self._found
-        self._newer, self._older = self._older, self._newer
-        self._take(self._newer)
+        if not self._samples:
+            self._samples = [self._nvml.nvmlGpmSampleAlloc() for _ in range(2)]
+        self._samples.reverse()
+        self._take(self._samples[0])
         self._newer_s = now_s
         self._found = {} if age_s is None or age_s > max_age_s else self._between()
         return self._found
 
     def close(self) -> None:
         """Give the samples back."""
-        for sample in (self._newer, self._older):
+        for sample in self._samples:
             self._nvml.nvmlGpmSampleFree(sample)
 
     def _between(self) -> dict[str, float]:
-        self._question.sample1, self._question.sample2 = self._older, self._newer
+        self._question.sample2, self._question.sample1 = self._samples
         self._nvml.nvmlGpmMetricsGet(self._question)
         answers = (self._question.metrics[place] for place in range(len(GPM_METRICS)))
         return {
