@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from trackd_agent.monitor.readers.host import DiskSpace
     from trackd_agent.monitor.subject import Target
 
+    #: What subjects see, by the paths that they name: most often all name the same.
+    Wishes = dict[tuple[str, ...], Readings]
+
 
 class DiskCollector:
     """Reports `disk.{path}.usagePercent|usageGB`, `disk.{device}.in|out` and `disk.in|out`."""
@@ -24,47 +27,50 @@ class DiskCollector:
     def collect(self, targets: Sequence[Target]) -> Readings:
         """Read every path and device once, whatever number of targets asks for it."""
         found = Readings()
-        self._collect_space(targets, found)
-        self._collect_traffic(targets, found)
+        wishes: Wishes = {target.subject.disk_paths: Readings() for target in targets}
+        self._collect_space(wishes, found)
+        self._collect_traffic(wishes, found)
+        for target in targets:
+            if readings := wishes[target.subject.disk_paths].shared:
+                found.by_subject[target.key] = readings
         if not found.by_subject:
             raise NoDataError("no disk path and no disk device can be read")
         return found
 
-    def _collect_space(self, targets: Sequence[Target], found: Readings) -> None:
+    def _collect_space(self, wishes: Wishes, found: Readings) -> None:
         spaces: dict[str, DiskSpace] = {}
-        for path in sorted({path for target in targets for path in target.subject.disk_paths}):
+        for path in sorted({path for paths in wishes for path in paths}):
             try:
                 spaces[path] = self._host.disk_space(path)
             except OSError as error:
                 found.problem(f"disk path {path}: {error.strerror}")
-        for target in targets:
-            for path in target.subject.disk_paths:
+        for paths, readings in wishes.items():
+            for path in paths:
                 if not (space := spaces.get(path)):
                     continue
                 usable_bytes = space.used_bytes + space.available_bytes
                 if usable_bytes:  # 0: a file system without blocks, such as /proc
                     percent = 100 * space.used_bytes / usable_bytes
-                    found.now(f"disk.{path}.usagePercent", percent, target)
-                used_gb = space.used_bytes / BYTES_PER_GB
-                found.now(f"disk.{path}.usageGB", used_gb, target)
+                    readings.now(f"disk.{path}.usagePercent", percent)
+                readings.now(f"disk.{path}.usageGB", space.used_bytes / BYTES_PER_GB)
 
-    def _collect_traffic(self, targets: Sequence[Target], found: Readings) -> None:
+    def _collect_traffic(self, wishes: Wishes, found: Readings) -> None:
         try:
             traffic = self._host.disk_traffic()
         except (OSError, NotImplementedError) as error:  # a sandbox without /proc/diskstats
             found.problem(f"disk traffic: {error}")
             return
-        for target in targets:
-            devices = self._host.devices_of(target.subject.disk_paths, traffic)
+        for paths, readings in wishes.items():
+            devices = self._host.devices_of(paths, traffic)
             for name in devices:
                 device = traffic[name]
-                found.since_first(f"disk.{name}.in", device.in_bytes / BYTES_PER_MB, target)
-                found.since_first(f"disk.{name}.out", device.out_bytes / BYTES_PER_MB, target)
+                readings.since_first(f"disk.{name}.in", device.in_bytes / BYTES_PER_MB)
+                readings.since_first(f"disk.{name}.out", device.out_bytes / BYTES_PER_MB)
             if devices:
                 total_in = sum(traffic[name].in_bytes for name in devices)
                 total_out = sum(traffic[name].out_bytes for name in devices)
-                found.since_first("disk.in", total_in / BYTES_PER_MB, target)
-                found.since_first("disk.out", total_out / BYTES_PER_MB, target)
+                readings.since_first("disk.in", total_in / BYTES_PER_MB)
+                readings.since_first("disk.out", total_out / BYTES_PER_MB)
 
 
 COLLECTOR = Registration("disk", DiskCollector)

@@ -10,6 +10,7 @@ from trackd_agent.monitor.series import BYTES_PER_MB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trackd_agent.monitor.contract import Reading
     from trackd_agent.monitor.readers import Readers
     from trackd_agent.monitor.subject import Target
 
@@ -25,18 +26,23 @@ class MemoryCollector:
         """Read the machine once, and the cgroup of each target that has a limit."""
         found = Readings()
         memory = self._host.memory()
+        host = _readings(memory.total_bytes, memory.available_bytes)
         for target in targets:
-            total, available = memory.total_bytes, memory.available_bytes
             cgroup = target.cgroup
-            if cgroup and cgroup.memory_limit_bytes:
-                current = self._cgroups.memory_bytes(cgroup)
-                if current is None:
-                    continue  # the container is gone
-                total, available = cgroup.memory_limit_bytes, cgroup.memory_limit_bytes - current
-            # The page cache counts as used in a container, so that more than 100 % can be seen.
-            found.now("memory_percent", 100 * (total - available) / total, target)
-            found.now("proc.memory.availableMB", max(0, available) / BYTES_PER_MB, target)
+            if not (cgroup and cgroup.memory_limit_bytes):
+                found.by_subject[target.key] = host
+            elif (current := self._cgroups.memory_bytes(cgroup)) is not None:  # not gone
+                limit_bytes = cgroup.memory_limit_bytes
+                found.by_subject[target.key] = _readings(limit_bytes, limit_bytes - current)
         return found
+
+
+def _readings(total_bytes: int, available_bytes: int) -> list[Reading]:
+    # The page cache counts as used in a container, so that more than 100 % can be seen.
+    found = Readings()
+    found.now("memory_percent", 100 * (total_bytes - available_bytes) / total_bytes)
+    found.now("proc.memory.availableMB", max(0, available_bytes) / BYTES_PER_MB)
+    return found.shared
 
 
 COLLECTOR = Registration("memory", MemoryCollector)
