@@ -73,6 +73,17 @@ def test_nobody_asks(machine: Machine) -> None:
             node.sample(Subject("r", 42))
 
 
+def test_who_is_not_due_still_wants(machine: Machine, endpoints: Endpoints) -> None:
+    endpoints.pages["*"] = gauges(a=1)
+    rank = wanting("r", e=f"{endpoints.url}/m")
+    with Node(machine, OpenMetricsCollector) as node:
+        node.sample(rank)
+        assert node.sample(Subject("other", 42)) == [{}]
+        node.collector.forget(rank)
+        with pytest.raises(NoDataError):
+            node.sample(Subject("other", 42))
+
+
 def test_ranks_share_requests_and_numbers(machine: Machine, endpoints: Endpoints) -> None:
     endpoints.pages["*"] = Page(b'# TYPE a gauge\na{x="1"} 1\na{x="2"} 2\n')
     ranks = [wanting(f"rank-{n}", e=f"{endpoints.url}/m") for n in range(64)]

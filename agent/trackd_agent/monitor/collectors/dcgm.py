@@ -211,6 +211,8 @@ class DcgmCollector:
         for target in targets:
             if source := _source(target.subject):
                 wanting.setdefault(source, []).append(target)
+        if not wanting and len(self._sources):  # of somebody who is not due now
+            return Readings()
         if not wanting:
             raise NoDataError(_NOBODY_ASKS)
         requests = {source: source.requests() for source in wanting}

@@ -11,6 +11,7 @@ from trackd_agent.monitor.exposition import (
     MAX_SERIES,
     FilterRules,
     MetricFilter,
+    Pace,
     SampleTable,
     SeriesNumbers,
     filter_rules,
@@ -78,6 +79,8 @@ class OpenMetricsCollector:
         for target in targets:
             for wish in _wishes(target.subject.open_metrics):
                 wanting.setdefault(wish, []).append(target)
+        if not wanting and len(self._endpoints):  # of somebody who is not due now
+            return Readings()
         if not wanting:
             raise NoDataError("no run names an endpoint (x_stats_open_metrics_endpoints)")
         answers = self._http.get_all(wish.request for wish in wanting)
@@ -130,7 +133,10 @@ class OpenMetricsCollector:
         values = read(endpoint.table, _whole_lines(answer), answer.content_type)
         for problem in endpoint.metrics.problems:
             found.problem(problem)
-        readings = [Reading(key, Meaning.NOW, value) for key, value in values.items()]
+        pace, readings = Pace(), list[Reading]()
+        for key, value in values.items():
+            readings.append(Reading(key, Meaning.NOW, value))
+            pace.step()
         for target in watchers:
             found.by_subject.setdefault(target.key, []).extend(readings)
         if endpoint.numbers.left_out:
