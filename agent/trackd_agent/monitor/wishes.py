@@ -20,7 +20,7 @@ class RankFacts:
     """What is known of a rank beside its settings."""
 
     key: str  # names its subscription, unique on this node
-    pid: int  # its process, as the kernel tells it to this agent
+    pid: int  # its process, as the kernel tells it to this agent; 0: not visible from here
     own_pid: int = 0  # the same as the rank sees it, in its own namespace of pids
     label: str = ""
     #: Variables by which its launcher tells it which one it is (`LOCAL_RANK`, …).
@@ -60,8 +60,8 @@ def _pid(rank: RankFacts, wanted: object) -> int:
     A rank in a container that names itself does so by the number that it has in there.
     """
     if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted <= 0:
-        return rank.pid or rank.own_pid
-    return rank.pid if rank.pid and wanted == rank.own_pid else wanted
+        return rank.pid
+    return rank.pid if wanted == rank.own_pid else wanted
 
 
 def _positive(value: object) -> float:

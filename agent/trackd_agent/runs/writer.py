@@ -263,7 +263,9 @@ class Writer:
 
     def _subscribe(self) -> None:
         if self.state == "attached" and self.start is not None:
-            self.sampling.begin(self.producer, self.facts.pid, self.start)
+            # A rank that is not visible from here may bear the number of somebody else.
+            pid = self.facts.pid if self.facts.pid_start_ticks else 0
+            self.sampling.begin(self.producer, pid, self.start)
 
     # -- the end ---------------------------------------------------------------------------
 

@@ -81,7 +81,12 @@ def test_a_rank_that_names_another_process_is_asked_for_that() -> None:
 def test_a_rank_in_a_container_that_names_itself_is_found() -> None:
     rank = RankFacts(key="a", pid=4711, own_pid=7)
     assert subject_of(rank, {"x_stats_pid": 7}, 15).pid == 4711
-    assert subject_of(RankFacts(key="a", pid=0, own_pid=7), {}, 15).pid == 7
+
+
+def test_no_other_process_is_taken_for_a_rank_that_is_not_visible_from_here() -> None:
+    rank = RankFacts(key="a", pid=0, own_pid=7)
+    assert subject_of(rank, {}, 15).pid == 0
+    assert subject_of(rank, {"x_stats_pid": 7}, 15).pid == 0
 
 
 def test_no_gpu_wanted_is_not_the_same_as_all() -> None:
