@@ -33,7 +33,6 @@ run.log({"a": rank})
 run.finish()
 """
 SECRETS = b"join_token: SECRET-JOIN\nca_cert_hash: SECRET-HASH\nteleport_token: SECRET-TELEPORT\n"
-TRACKD = "from trackd.cli import main; main()"
 _RUN = """query Run($run: String!) {
   project(name: "p", entityName: "local") {
     run(name: $run) { config eventsLineCount files { edges { node { name directUrl } } } }
@@ -65,6 +64,14 @@ def metadata_service() -> Generator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def trackd(environment: dict[str, str], *arguments: str) -> str:
+    """Run a verb that must succeed; return what it prints."""
+    command = [sys.executable, "-c", "from trackd.cli import main; main()", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def environments(server: RunningServer, run: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -142,12 +149,14 @@ async def test_an_offline_run_is_described_where_it_ran_and_not_where_it_is_uplo
                 finished(train(tmp_path, RUN, {**agent.environment, **place}))
                 (folder,) = (tmp_path / "trackd").glob("offline-run-*")
                 assert not (folder / "files" / "wandb-metadata.json").exists()
-            command = [sys.executable, "-c", TRACKD, "sync", str(folder)]
             elsewhere = {**agent_environment(tmp_path / "elsewhere"), **place}
-            subprocess.run(command, env=elsewhere, check=True, cwd=tmp_path)
-            _, file = environments(server, "r")
+            exported = json.loads(trackd(elsewhere, "export", "--json", "--whole", str(folder)))
+            assert "environments" not in trackd(elsewhere, "export", "--json", str(folder))
+            trackd(elsewhere, "sync", str(folder))
+            kept, file = environments(server, "r")
     assert file["cloud"] == {"provider": "hetzner"}
     assert "coreweave" not in file
+    assert exported["environments"] == kept
 
 
 async def test_settings_say_who_describes_the_machine(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_an_online_folder_is_exported_with_all_its_writers(bench: Bench) -> None
     assert [row["_label"] for row in document["history"]] == ["r0"] * 50 + ["r1"] * 50
     assert document["run"]["state"] == "finished"
     from_server = json.loads(bench.trackd("export", "--json", "local/p/verbs"))
-    assert set(from_server) - set(document) == {"late_rows", "system"}
+    assert set(from_server) - set(document) == {"environments", "late_rows", "system"}
     assert {row["_label"] for row in from_server["system"]} <= {"r0", "r1"}  # if it lived so long
 
 

@@ -19,7 +19,7 @@ from trackd_agent.daemon.servers import (
     socket_of,
     start_agent,
 )
-from trackd_agent.runs.folders.document import replay, run_document
+from trackd_agent.runs.folders.document import environments, replay, run_document
 from trackd_agent.runs.folders.families import grouped
 from trackd_agent.runs.folders.run_folder import find_writers
 from trackd_agent.runs.folders.saved_files import list_files
@@ -45,12 +45,17 @@ _NOT_RECORDED = {
 }
 
 
-def folder_document(run_dir: Path, data: Path) -> dict[str, Any]:
+def folder_document(run_dir: Path, data: Path, *, whole: bool = False) -> dict[str, Any]:
     """Return the document of a run folder.
 
     A folder of an offline run is read as it is. Journals of other runs get shorter while they
     are uploaded: the server is asked, after the agent brought it what there is, and the
     journals only count where no server answers.
+
+    Args:
+        run_dir: the folder.
+        data: the data directory.
+        whole: with `environments`, and what else only a server's document has.
 
     Raises:
         NoSuchRun: there is no run in this folder.
@@ -58,12 +63,16 @@ def folder_document(run_dir: Path, data: Path) -> dict[str, Any]:
     facts = RunFolderFacts.read(run_dir)
     if facts is not None and facts.mode != "offline":
         try:
-            return _uploaded_document(run_dir, facts, data)
+            document = _uploaded_document(run_dir, facts, data)
         except (NoSuchRun, ServerUnreachable) as error:
             document = _recorded_document(run_dir, facts)
             _warn(f"{error}; this is what lies on this machine and may not be all")
-            return document
-    return _recorded_document(run_dir, facts)
+    else:
+        document = _recorded_document(run_dir, facts)
+    if not whole:
+        for key in ("system", "late_rows", "environments"):
+            document.pop(key, None)
+    return document
 
 
 def server_document(path: str, data: Path, base_url: str = "") -> dict[str, Any]:
@@ -101,7 +110,8 @@ def _recorded_document(run_dir: Path, facts: RunFolderFacts | None) -> dict[str,
     if not replays:
         raise NoSuchRun(f"{run_dir} holds no run: no record of one can be read there")
     files_dir = run_dir / "files"
-    return run_document(replays, files_dir if files_dir.is_dir() else None)
+    document = run_document(replays, files_dir if files_dir.is_dir() else None)
+    return {**document, "environments": environments(replays)}
 
 
 def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict[str, Any]:
@@ -111,8 +121,6 @@ def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict
     _flush(_running_agent(home), ref, _FLUSH_S)
     entity = facts.entity or "local"
     document = server_document(f"{entity}/{facts.project}/{facts.run_id}", home, facts.base_url)
-    for key in ("system", "late_rows"):  # only in the document that is asked of a server
-        document.pop(key, None)
     files_dir = run_dir / "files"
     if files_dir.is_dir():
         policies = {f["name"]: f.get("policy") for f in document["files"]}

@@ -1,8 +1,8 @@
 """The run document: everything of a run as one JSON text, made piece by piece.
 
-Form: `conformance/README.md`, and more keys: `events`, what happened to devices, and in the form of
-`history` `system`, the rows of system metrics, and `late_rows`, rows that came when their step was
-over.
+Form: `conformance/README.md`, and more keys: `environments`, what is known of processes and
+machines by writer, `events`, what happened to devices, and in the form of `history` `system`, the
+rows of system metrics, and `late_rows`, rows that came when their step was over.
 A million rows pass through in chunks; only one is in memory.
 """
 
@@ -45,6 +45,7 @@ def pieces(connection: Connection, run: RunView, store: Files) -> Iterator[bytes
             for a in runs.alerts_of(connection, run.row.id)
         ],
         "artifacts": [],
+        "environments": merge.internal(config).get("e") or {},
         "files": _files(connection, run, store),
     }
     yield json.dumps(head).removesuffix("}").encode()

@@ -25,7 +25,13 @@ _TIMES = ("_timestamp", "_runtime")
 @click.argument("run", metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole document as JSON.")
 @click.option("--base-url", default="", help="Server to ask; default: as configured.")
-def export(run: str, as_json: bool, base_url: str) -> None:
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="Of a run folder, also `environments` (processes and machines), and if it was uploaded "
+    "`system` and `late_rows`. A server's document always has them.",
+)
+def export(run: str, as_json: bool, base_url: str, whole: bool) -> None:
     """Print everything that a run recorded.
 
     RUN is a run folder, the id of a run below ./trackd, or ENTITY/PROJECT/RUN on the server.
@@ -39,7 +45,7 @@ def export(run: str, as_json: bool, base_url: str) -> None:
     from trackd_agent.daemon.servers import NoSuchRun, ServerUnreachable
 
     try:
-        document = _document(run, base_url)
+        document = _document(run, base_url, whole=whole)
     except NoSuchRun as error:
         click.echo(f"trackd export: {error}", err=True)
         sys.exit(NO_RUN_STATUS)
@@ -54,7 +60,7 @@ def export(run: str, as_json: bool, base_url: str) -> None:
             click.echo(line)
 
 
-def _document(run: str, base_url: str) -> dict[str, Any]:
+def _document(run: str, base_url: str, *, whole: bool) -> dict[str, Any]:
     """Return the document of a run.
 
     Raises:
@@ -67,7 +73,7 @@ def _document(run: str, base_url: str) -> dict[str, Any]:
 
     data = layout.data_dir()
     if folder := folder_named(run):
-        return folder_document(folder, data)
+        return folder_document(folder, data, whole=whole)
     if run.count("/") == 2 and not run.startswith(("/", ".")):
         return server_document(run, data, base_url)
     raise NoSuchRun(

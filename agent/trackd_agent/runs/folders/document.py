@@ -17,6 +17,7 @@ from trackd_agent.runs.folders import families, logged_artifacts
 from trackd_agent.runs.folders.saved_files import list_files
 from trackd_agent.runs.state import system_lines, tree
 from trackd_agent.runs.state.config_tree import RESERVED
+from trackd_agent.runs.state.environments import environment_of
 from trackd_agent.runs.state.metrics import MetricDefinitions
 from trackd_agent.runs.state.writer_state import WriterState, encode_json
 from trackd_proto.records import Alert, ArtifactLogged, Kind
@@ -40,6 +41,8 @@ class Replay:
     """One writer's records, replayed."""
 
     state: WriterState
+    #: Its name at servers.
+    writer_id: str = ""
     history: list[str] = field(default_factory=list[str])
     console: dict[int, str] = field(default_factory=dict[int, str])
     policies: dict[str, str] = field(default_factory=dict[str, str])
@@ -84,7 +87,7 @@ def replay(
     start = source.start_or_substitute(facts)
     if start is None:
         return None
-    made = Replay(WriterState(start), is_alive=source.is_alive())
+    made = Replay(WriterState(start), source.producer, is_alive=source.is_alive())
     for frame in families.frames_of(source, children or []):
         if frame.kind != Kind.STATS:  # the document has no system metrics
             made.state.apply(frame)
@@ -133,6 +136,12 @@ def run_document(replays: list[Replay], files_dir: Path | None) -> dict[str, Any
     }
     # The document of most runs stays word for word what other programs expect of it.
     return {**document, "events": events} if events else document
+
+
+def environments(replays: list[Replay]) -> dict[str, Any]:
+    """Return by writer what is known of its process and machine, as a server would get it."""
+    found = {each.writer_id: environment_of(each.state, each.writer_id) for each in replays}
+    return {writer_id: environment for writer_id, environment in found.items() if environment}
 
 
 def _facts(writers: list[Replay]) -> dict[str, Any]:
