@@ -62,10 +62,12 @@ class RowCheck:
 
     def take(self, key: Any, value: Any) -> None:
         """Sort one value."""
-        # A known key has been looked at before.
-        if not (key.__class__ is str and key in self._keys.top) and not self._takes_key(key):
-            return
-        key = clean_text(key)
+        # A known key has been looked at, and cleaned, before.
+        is_known = key.__class__ is str and key in self._keys.top
+        if not is_known:
+            if not self._takes_key(key):
+                return
+            key = clean_text(key)
         try:
             if is_rich(value.__class__):
                 plain = row_value(value, self._place, Slot(key, self._step))
@@ -73,6 +75,10 @@ class RowCheck:
                 plain = to_history(value)
         except Exception as error:  # noqa: BLE001 - the value's own code failed, the row goes on
             self.leave_out(key, error)
+            return
+        if is_known and plain.__class__ is not dict and self._leaves < MAX_ROW_KEYS:
+            self._leaves += 1  # what `_keep` does, without two calls
+            self.good[key] = plain
         else:
             self._keep(key, plain)
 
