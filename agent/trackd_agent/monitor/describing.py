@@ -118,6 +118,7 @@ class _Part:
         self._asking = anyio.Lock()
         self._machine: dict[str, Any] = {}
         self._known_news = -1  # -1: not known yet
+        self._may_know_subjects = True
         self._is_busy = False
         self._problem = ""
 
@@ -129,7 +130,9 @@ class _Part:
                 machine = await self._ask(self._ask_machine)
                 self._machine = machine or {}
                 self._known_news = -1 if machine is None else news
-            of_subject = await self._ask(lambda: self._ask_subject(subject))
+            of_subject = {}
+            if self._may_know_subjects:  # no thread for nothing: there may be many ranks
+                of_subject = await self._ask(lambda: self._ask_subject(subject))
         return {**self._machine, **(of_subject or {})}
 
     def _ask_machine(self) -> dict[str, Any]:
@@ -138,8 +141,10 @@ class _Part:
 
     def _ask_subject(self, subject: Subject) -> dict[str, Any]:
         collector = self._source.collector()
-        is_asked = isinstance(collector, DescribesSubject)
-        return collector.describe_for(subject) if is_asked else {}
+        if isinstance(collector, DescribesSubject):
+            return collector.describe_for(subject)
+        self._may_know_subjects = False
+        return {}
 
     async def _ask(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         """Return a checked answer; None: there was none, which may be different next time."""
