@@ -108,6 +108,25 @@ async def test_metrics_are_served_on_the_socket_and_on_the_port_asked_for(tmp_pa
         rank.kill()
 
 
+async def test_a_port_that_is_taken_and_a_monitor_that_is_off_leave_the_socket_its_metrics(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        env: dict[str, Any] = {"TRACKD_RPC__METRICS_PORT": str(port)}
+        env |= {"TRACKD_SERVER__START": "never", "TRACKD_MONITOR__ENABLED": "false"}
+        async with running_agent(tmp_path, **env) as agent, over_socket(agent) as client:
+            page = (await client.get("/metrics")).text
+            assert "trackd_agent_uptime_seconds" in page and "trackd_node_" not in page
+            assert f"http://127.0.0.1:{port}/metrics" not in (await agent.status()).sockets
+            assert "metrics_port_not_served" in agent.log
+            for nonsense in (b"GET /metrics", b"HEAD / HTTP/1.1\r\n\r\n", b"GET " + b"x" * 99_999):
+                with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as rude:
+                    rude.connect(str(agent.socket))
+                    rude.sendall(nonsense)
+            assert "no ranks" in await run_verb(agent, "top", "--once")
+
+
 async def test_a_look_at_the_node_shows_its_ranks_and_their_own_figures(tmp_path: Path) -> None:
     async with (
         running_agent(tmp_path, TRACKD_SERVER__START="never") as agent,
