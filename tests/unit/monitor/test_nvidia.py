@@ -205,7 +205,7 @@ def test_a_gpu_that_is_lost_loses_its_keys_and_a_mark_says_so(gpus: Gpus) -> Non
     assert {reading.key.split(".")[1] for reading in found.shared} == {"1"}
     event = Event("lost", "GPU 0 is lost to the driver", "gpu.0.lost", 1, 0)
     assert found.events == [(None, event)]
-    assert found.problems == ["GPU 0 is lost: GPU is lost"]
+    assert found.problems == ["GPU 0 is not read: GPU is lost"]
 
 
 def test_a_gpu_that_was_lost_before_anybody_watched_is_a_problem_and_no_event(gpus: Gpus) -> None:
@@ -214,12 +214,12 @@ def test_a_gpu_that_was_lost_before_anybody_watched_is_a_problem_and_no_event(gp
         found = watcher.collector.collect(watcher.targets)
         assert len(watcher.collector.describe()["gpu_nvidia"]) == 2
     assert {reading.key.split(".")[1] for reading in found.shared} == {"0"}
-    assert (found.events, found.problems) == ([], ["GPU 1 is lost: GPU is lost"])
+    assert (found.events, found.problems) == ([], ["GPU 1 is not read: GPU is lost"])
 
 
 def test_a_machine_whose_only_gpu_is_lost_has_no_data_and_says_why(gpus: Gpus) -> None:
     gpus.set(COUNT=1, LOST=0)
-    with gpus.watch() as watcher, pytest.raises(NoDataError, match="GPU 0 is lost"):
+    with gpus.watch() as watcher, pytest.raises(NoDataError, match="GPU 0 is not read"):
         watcher.sample()
 
 

@@ -123,7 +123,7 @@ class NvidiaCollector:
         for happened in answer["events"]:
             found.gpu_event(event_of(happened))
         for gpu, why in answer["lost"].items():
-            found.problem(f"GPU {gpu} is lost: {why}")
+            found.problem(f"GPU {gpu} is not read: {why}")
         if not answer["devices"] and not found.events:
             raise NoDataError("; ".join(found.problems) or "no NVIDIA GPU answers")
         return found
