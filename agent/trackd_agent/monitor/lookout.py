@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Events of devices that are remembered.
 MAX_EVENTS = 100
+#: Keys of which events are counted.
+MAX_EVENT_KEYS = 1_000
 #: Begins the keys of our own subscriptions.
 _OURS = "look:"
 #: Of what is read for a rank, these are its own; the rest is the node's.
@@ -45,6 +47,8 @@ class NodeView:
     ranks: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     pids: dict[str, int] = field(default_factory=dict[str, int])
     events: tuple[tuple[float, Event], ...] = ()  # with their times, oldest first
+    #: How many events of each key there were since the first look.
+    event_counts: dict[str, int] = field(default_factory=dict[str, int])
 
 
 class Lookout:
@@ -68,6 +72,7 @@ class Lookout:
         self._awaited: set[str] = set()
         self._complete = anyio.Event()
         self._events: deque[tuple[float, Event]] = deque(maxlen=MAX_EVENTS)
+        self._event_counts: Counter[str] = Counter()
         self._view = NodeView()
         self._viewed_s = -math.inf
 
@@ -107,6 +112,7 @@ class Lookout:
             ranks={key: _own(values) for key, values in ranks.items()},
             pids=pids,
             events=tuple(self._events),
+            event_counts=dict(self._event_counts),
         )
 
     def _subjects(self) -> dict[str, Subject]:
@@ -128,6 +134,9 @@ class Lookout:
 
         def hear(time_s: float, events: list[Event]) -> None:
             self._events.extend((time_s, event) for event in events)
+            for event in events:
+                if event.key in self._event_counts or len(self._event_counts) < MAX_EVENT_KEYS:
+                    self._event_counts[event.key] += 1
 
         is_node = key == _OURS
         return self._monitor.subscribe(subject, take, hear if is_node else None)

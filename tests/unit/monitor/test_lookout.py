@@ -73,6 +73,7 @@ async def test_a_look_reads_node_and_ranks_in_one_reading() -> None:
     assert set(second.ranks) == {"rank-b"}
     assert [event.name for _, event in second.events] == ["xid"] * len(second.events)
     assert len(second.events) >= 1
+    assert second.event_counts == {"gpu.0.xid": len(second.events)}
 
 
 async def test_who_looks_again_at_once_gets_the_same_view() -> None:

@@ -137,7 +137,11 @@ def node_families(view: NodeView, runs: Sequence[RunSnapshot]) -> Iterable[Famil
             }
             for key, value in view.ranks.get(writer.producer, {}).items():
                 _add(families, "trackd_rank_", key, value, labels)
-    return (families[name] for name in sorted(families))
+    happened = Family("trackd_node_events", "counter", "What happened to devices, by kind.")
+    for key, count in sorted(view.event_counts.items()):
+        device = {"device": key.rpartition(".")[0]} if "." in key else {}
+        happened.add(count, event=key.rpartition(".")[2], **device)
+    return (*(families[name] for name in sorted(families)), happened)
 
 
 def _add(

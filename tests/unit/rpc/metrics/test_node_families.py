@@ -74,6 +74,7 @@ def test_node_agent_and_ranks_are_told_apart() -> None:
             "network.sent": 10,
             "é": 1,
         },
+        event_counts={"gpu.1.xid": 2},
         ranks={"00ab": {"cpu": 50, "gpu.process.0.gpu": 9}, "gone": {"cpu": 1}},
     )
     lines = render(node_families(view, [run]), open_metrics=True).splitlines()
@@ -86,4 +87,5 @@ def test_node_agent_and_ranks_are_told_apart() -> None:
         "trackd_node_network_sent_bytes_total 10",
         f"trackd_rank_cpu_percent{{{rank}}} 50",
         f'trackd_rank_gpu_process_utilization_percent{{{rank},gpu="0"}} 9',
+        'trackd_node_events_total{event="xid",device="gpu.1"} 2',
     ]
