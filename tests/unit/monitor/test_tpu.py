@@ -26,10 +26,9 @@ from tests.support.tpu import (
 
 from trackd_agent.monitor.collectors.tpu import MAX_VALUES
 from trackd_agent.monitor.contract import DescribesMachine, NoDataError
-from trackd_agent.monitor.readers import Readers
+from trackd_agent.monitor.readers import Readers, tpu_runtime
 from trackd_agent.monitor.readers.tpu import LOOK_AGAIN_S, TpuReader, find_chips
 from trackd_agent.monitor.readers.tpu_points import percentiles
-from trackd_agent.monitor.readers.tpu_runtime import ANSWER_S
 from trackd_agent.monitor.series import Series
 
 if TYPE_CHECKING:
@@ -44,7 +43,8 @@ QUEUE = "hlo.queue.size.gauge"
 
 
 @pytest.fixture(autouse=True)
-def no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_library_and_much_patience(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tpu_runtime, "ANSWER_S", 20.0)  # a machine may be busy
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("WANDB_LIBTPU_PATH", "TPU_LIBRARY_PATH", "LIBTPU_PATH"):
         monkeypatch.delenv(name, raising=False)
@@ -203,7 +203,7 @@ def test_buckets_without_number_cost_nothing(machine: Machine) -> None:
     with served(machine, metrics) as tpus:
         started_s = time.monotonic()
         values = tpus.sample()
-        assert time.monotonic() - started_s < ANSWER_S + 1
+        assert time.monotonic() - started_s < 5
     assert values["tpu.bufferTransferLatency.1.p50Us"] == 4
     assert values["tpu.bufferTransferLatency.1.p90Us"] == pytest.approx(6.4)
     assert values["tpu.bufferTransferLatency.2.p50Us"] == 0
@@ -269,10 +269,14 @@ def test_a_runtime_that_comes_later_is_found(machine: Machine) -> None:
             assert values == {"tpu.0.dutyCycle": 1}
 
 
-def test_slow_and_failing_metrics_cost_only_themselves(machine: Machine) -> None:
+def test_slow_and_failing_metrics_cost_only_themselves(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tpu_runtime, "ANSWER_S", 2.0)
+
     def answer(name: str, context: grpc.ServicerContext) -> GetRuntimeMetricResponse:
         if name == TOTAL:
-            time.sleep(2 * ANSWER_S)
+            time.sleep(4)
         if name == USAGE:
             context.abort(grpc.StatusCode.INTERNAL, "broken")
         return answers(ONE_DUTY)(name, context)
@@ -285,14 +289,17 @@ def test_slow_and_failing_metrics_cost_only_themselves(machine: Machine) -> None
     assert f"{USAGE}: the runtime at {address} answers INTERNAL" in problems
 
 
-def test_something_else_on_the_port_is_no_data_or_a_problem(machine: Machine) -> None:
+def test_something_silent_on_the_port_costs_one_wait(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tpu_runtime, "ANSWER_S", 0.5)
     with (
         closing(socket.create_server(("127.0.0.1", 0))) as silent,
         node(machine, f"127.0.0.1:{silent.getsockname()[1]}") as tpus,
     ):
         started_s = time.monotonic()
         found = tpus.collect()
-        assert time.monotonic() - started_s < ANSWER_S + 1
+        assert time.monotonic() - started_s < 5
     assert found.shared == []
     assert found.problems
 

@@ -19,7 +19,6 @@ from tests.support.tpu import (
 
 from trackd_agent.monitor.contract import NoDataError
 from trackd_agent.monitor.readers.tpu_library import Form, LibraryMetric, parse_lines
-from trackd_agent.monitor.readers.tpu_runtime import ANSWER_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +117,7 @@ def test_a_library_that_hangs_holds_up_nobody(
         for _ in range(2):
             started_s = time.monotonic()
             assert tpus.sample() == {"tpu.0.dutyCycle": 1}
-            assert time.monotonic() - started_s < ANSWER_S
+            assert time.monotonic() - started_s < 5
         started_s = time.monotonic()
     assert time.monotonic() - started_s < 2  # its process ends with the agent
 
