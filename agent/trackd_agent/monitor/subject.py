@@ -40,7 +40,7 @@ class Subject:
     disk_paths: tuple[str, ...] = ("/",)
     track_process_tree: bool = False  # `cpu` and `proc.*` cover all descendants as well
     use_cgroup: bool = True  # limits of the container count as the capacity of the machine
-    gpu_device_ids: tuple[int, ...] | None = None  # which `gpu.{i}` it wants; None: all
+    gpu_device_ids: tuple[int, ...] | None = None  # which `gpu.{i}` it wants; none: all
     label: str = ""  # of the rank within its run (`x_label`); empty: it has none
     open_metrics: OpenMetricsWish = OpenMetricsWish()
     dcgm_exporter: str = ""  # URL of a Prometheus query or of an exporter's /metrics; empty: none
@@ -52,7 +52,7 @@ class Subject:
 
     def wants_gpu(self, index: int) -> bool:
         """Return whether it wants the keys of `gpu.{index}`."""
-        return self.gpu_device_ids is None or index in self.gpu_device_ids
+        return not self.gpu_device_ids or index in self.gpu_device_ids
 
 
 @dataclass(frozen=True, slots=True)

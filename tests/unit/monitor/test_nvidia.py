@@ -191,8 +191,9 @@ def test_a_process_has_the_figures_of_the_gpus_it_computes_on(gpus: Gpus) -> Non
 
 
 def test_device_ids_hold_for_processes_too(gpus: Gpus) -> None:
+    """An empty list wants all: as measured with the reference client."""
     gpus.set(PIDS="0:500,1:500")
-    with gpus.watch(target("a", (500,), (1,)), target("b")) as watcher:
+    with gpus.watch(target("a", (500,), (1,)), target("b", gpu_ids=())) as watcher:
         assert {key.split(".")[-2] for key in watcher.sample()} == {"1"}
         assert {key.split(".")[-2] for key in watcher.sample(watcher.targets[1])} == {"0", "1"}
 
