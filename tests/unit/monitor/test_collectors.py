@@ -82,18 +82,11 @@ def test_disk_reports_a_missing_path_as_a_problem_of_that_path(machine: Machine)
     assert found.problems == ["disk path /not/there: No such file or directory"]
 
 
-def test_disk_space_is_told_where_traffic_cannot_be_read(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unreadable(**_: object) -> None:
-        raise NotImplementedError("no /proc/diskstats")
-
-    monkeypatch.setattr("psutil.disk_io_counters", unreadable)
+def test_disk_space_is_told_where_traffic_cannot_be_read(machine: Machine) -> None:
+    (machine.proc / "diskstats").unlink()
     watcher = Watcher(machine, "disk", machine.target(os.getpid(), disk_paths=("/",)))
     assert set(watcher.sample()) == {"disk./.usagePercent", "disk./.usageGB"}
-    assert watcher.collector.collect([watcher.target]).problems == [
-        "disk traffic: no /proc/diskstats"
-    ]
+    assert watcher.read().problems == ["disk traffic: No such file or directory"]
 
 
 def test_disk_sums_all_disks_where_no_device_carries_the_path(machine: Machine) -> None:

@@ -13,7 +13,8 @@ from tests.support.watching import Watcher
 from trackd_agent.monitor import MonitorConfig
 from trackd_agent.monitor.contract import NoDataError
 from trackd_agent.monitor.readers import Readers
-from trackd_agent.monitor.readers.details import parse_cores, parse_meminfo
+from trackd_agent.monitor.readers.details import parse_cores
+from trackd_agent.monitor.readers.host import parse_diskstats, parse_meminfo
 from trackd_agent.monitor.readers.network import parse_devices, parse_retransmits
 from trackd_agent.monitor.registry import REGISTRATIONS
 from trackd_agent.monitor.subject import Subject
@@ -147,3 +148,28 @@ def test_what_the_agent_costs_is_told_to_those_who_ask() -> None:
     assert found[1].amount == pytest.approx(rss_mb, rel=0.5)
     with pytest.raises(NoDataError, match="x_stats_self_usage"):
         collector.collect([readers.target(Subject("a", os.getpid()))])
+
+
+def test_lines_of_disks_that_cannot_be_read_are_left_out() -> None:
+    good = " 8 0 sda 1 0 2 0 1 0 4 0 0 0 0\n"
+    disks = parse_diskstats(f"{good} 8 1 sdb 1 0 x 0 1 0 4 0\n 8 2 sdc\n\n")
+    assert {name: (disk.in_bytes, disk.out_bytes) for name, disk in disks.items()} == {
+        "sda": (1024, 2048)
+    }
+
+
+def test_a_kernel_that_does_not_tell_what_is_available_is_estimated(machine: Machine) -> None:
+    text = "MemTotal: 100 kB\nMemFree: 10 kB\nBuffers: 5 kB\nCached: 25 kB\n"
+    (machine.proc / "meminfo").write_text(text)
+    assert Watcher(machine, "memory", machine.target()).sample()["memory_percent"] == 60
+
+
+def test_a_machine_that_does_not_tell_its_memory_has_no_such_keys(machine: Machine) -> None:
+    (machine.proc / "meminfo").write_text("MemTotal: half\n")
+    machine.set_process(42, threads=3)
+    with pytest.raises(NoDataError, match="meminfo"):
+        Watcher(machine, "memory", machine.target()).read()
+    assert set(Watcher(machine, "process", machine.target()).sample()) == {
+        "proc.cpu.threads",
+        "proc.memory.rssMB",
+    }

@@ -57,8 +57,9 @@ class DiskCollector:
     def _collect_traffic(self, wishes: Wishes, found: Readings) -> None:
         try:
             traffic = self._host.disk_traffic()
-        except (OSError, NotImplementedError) as error:  # a sandbox without /proc/diskstats
-            found.problem(f"disk traffic: {error}")
+        except (OSError, NotImplementedError) as error:  # a sandbox
+            reason = getattr(error, "strerror", None) or error
+            found.problem(f"disk traffic: {reason}")
             return
         for paths, readings in wishes.items():
             devices = self._host.devices_of(paths, traffic)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trackd_agent.monitor.contract import Readings, Registration
+from trackd_agent.monitor.contract import NoDataError, Readings, Registration
 from trackd_agent.monitor.series import BYTES_PER_MB
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class MemoryCollector:
         """Read the machine once, and the cgroup of each target that has a limit."""
         found = Readings()
         memory = self._host.memory()
+        if memory is None:
+            raise NoDataError("/proc/meminfo does not tell how much memory there is")
         host = _readings(memory.total_bytes, memory.available_bytes)
         for target in targets:
             cgroup = target.cgroup

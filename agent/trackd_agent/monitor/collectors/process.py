@@ -20,7 +20,8 @@ class ProcessCollector:
 
     def __init__(self, readers: Readers) -> None:
         self._processes = readers.process
-        self._total_bytes = readers.host.memory().total_bytes
+        memory = readers.host.memory()
+        self._total_bytes = memory.total_bytes if memory else 0
 
     def collect(self, targets: Sequence[Target]) -> Readings:
         """Read the process of every target; one that ended has no keys."""
@@ -40,14 +41,13 @@ class ProcessCollector:
         if stat is None:
             return
         cgroup = target.cgroup
-        limit_bytes = cgroup.memory_limit_bytes if cgroup else 0
+        limit_bytes = (cgroup.memory_limit_bytes if cgroup else 0) or self._total_bytes
         percent = 100 * stat.cpu_s / target.cpu_capacity
         found.over_interval("cpu", percent, time.monotonic(), target)
         found.now("proc.cpu.threads", stat.threads, target)
         found.now("proc.memory.rssMB", stat.rss_bytes / BYTES_PER_MB, target)
-        found.now(
-            "proc.memory.percent", 100 * stat.rss_bytes / (limit_bytes or self._total_bytes), target
-        )
+        if limit_bytes:
+            found.now("proc.memory.percent", 100 * stat.rss_bytes / limit_bytes, target)
 
 
 COLLECTOR = Registration("process", ProcessCollector)

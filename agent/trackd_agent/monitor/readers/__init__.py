@@ -63,7 +63,7 @@ class Readers:
         """Return readers below the configured roots."""
         libraries = Libraries(config.library_path)
         return cls(
-            host=HostReader(config.sys_root),
+            host=HostReader(config.proc_root, config.sys_root),
             process=ProcessReader(config.proc_root),
             network=NetworkReader(config.proc_root, config.sys_root),
             details=DetailsReader(config.proc_root, config.sys_root),

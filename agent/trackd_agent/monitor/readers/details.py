@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from trackd_agent.monitor.readers.cgroup import read_text
+from trackd_agent.monitor.readers.host import parse_meminfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,17 +114,6 @@ def parse_cores(text: str) -> dict[int, CoreTimes]:
             ticks = [int(field) for field in fields]
             idle = sum(ticks[field] for field in _IDLE if field < len(ticks))
             found[int(number)] = CoreTimes(sum(ticks) - idle, sum(ticks))
-    return found
-
-
-def parse_meminfo(text: str) -> dict[str, int]:
-    """Return the sizes of `/proc/meminfo` in KiB, by name."""
-    found: dict[str, int] = {}
-    for line in text.splitlines():
-        name, _, rest = line.partition(":")
-        words = rest.split()
-        if words and words[0].isdecimal():
-            found[name] = int(words[0])
     return found
 
 
