@@ -71,7 +71,9 @@ class NeuronReader:
             if path := shutil.which(candidate):
                 return path
         if self._command:
-            raise NoDataError(f"monitor.neuron_monitor: {self._command} is no program")
+            raise NoDataError(
+                f"monitor.neuron_monitor: {self._command!r} is no program; correct the path, or leave it out"
+            )
         raise NoDataError(
             "no Trainium or Inferentia: there is no neuron-monitor on the agent's PATH or at "
             f"{USUAL_PLACE}"
