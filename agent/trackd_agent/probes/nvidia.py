@@ -110,14 +110,12 @@ class NvidiaProbe:
         }
 
     def describe(self) -> dict[str, Any]:
-        """Return what the GPUs are, in their order; asked once each."""
+        """Return what the GPUs are, in their order; of a lost one what was ever known."""
         until_s = time.monotonic() + self._patience_s
         for gpu in self._gpus:
-            if gpu.index not in self._identities:
-                answer = self._ask(gpu.index, gpu.describe, until_s)
-                if answer is not None:
-                    self._identities[gpu.index] = answer
-        gpus = [self._identities.get(gpu.index, {}) for gpu in self._gpus]
+            known = self._identities.setdefault(gpu.index, {})
+            known.update(self._ask(gpu.index, gpu.describe, until_s) or {})
+        gpus = [self._identities[gpu.index] for gpu in self._gpus]
         return {"gpus": gpus, "cuda_version": self._cuda_version()}
 
     def _ask(self, gpu: int, call: Callable[[], _T], until_s: float) -> _T | None:

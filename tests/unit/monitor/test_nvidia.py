@@ -213,7 +213,12 @@ def test_a_gpu_that_was_lost_before_anybody_watched_is_a_problem_and_no_event(gp
     gpus.set(LOST=1)
     with gpus.watch() as watcher:
         found = watcher.collector.collect(watcher.targets)
-        assert len(watcher.collector.describe()["gpu_nvidia"]) == 2
+        described = watcher.collector.describe()["gpu_nvidia"]
+        assert described[1].keys() == {"name", "uuid"}
+        gpus.set()
+        assert watcher.collector.describe()["gpu_nvidia"][1].keys() == described[0].keys()
+        gpus.set(LOST=1)
+        assert watcher.collector.describe()["gpu_nvidia"][1].keys() == described[0].keys()
     assert {reading.key.split(".")[1] for reading in found.shared} == {"0"}
     assert (found.events, found.problems) == ([], ["GPU 1 is not read: GPU is lost"])
 
