@@ -141,3 +141,21 @@ def test_a_process_bound_to_one_cpu_has_that_capacity(machine: Machine) -> None:
         target = Readers.of(machine.config).target(Subject("a", bound.pid))
         bound.communicate(b"\n")
     assert target.cpu_capacity == 1
+
+
+@pytest.mark.parametrize("text", ["", "42", "42 (name", "42 (name) S 1 1", "42 (name) S x" * 9])
+def test_a_process_whose_figures_are_no_line_of_proc_counts_as_gone(
+    machine: Machine, text: str
+) -> None:
+    machine.set_process(1, cpu_ticks=100, children=(42,))
+    machine.set_process(42)
+    reader = ProcessReader(machine.proc)
+    whole, broken = reader.identify(1), reader.identify(42)
+    assert whole is not None
+    assert broken is not None
+    (machine.proc / "42" / "stat").write_text(text)
+    assert reader.identify(42) is None
+    assert reader.read(broken) is None
+    tree = reader.read_tree(whole)
+    assert tree is not None
+    assert tree.cpu_s == pytest.approx(100 * TICK_S)

@@ -44,24 +44,20 @@ class ProcessReader:
 
     def identify(self, pid: int) -> ProcessId | None:
         """Return the identity of the process that has this pid now, None if there is none."""
-        text = self._stat_text(pid)
-        return ProcessId(pid, parse_stat(text)[0]) if text else None
+        found = self._stat(pid)
+        return ProcessId(pid, found[0]) if found else None
 
     def read(self, process: ProcessId) -> ProcessStat | None:
         """Return the figures of a process, None if it ended."""
-        text = self._stat_text(process.pid)
-        if not text:
-            return None
-        start_ticks, stat = parse_stat(text)
-        return stat if start_ticks == process.start_ticks else None
+        found = self._stat(process.pid)
+        return found[1] if found and found[0] == process.start_ticks else None
 
     def read_tree(self, process: ProcessId) -> ProcessStat | None:
         """Return the sum over a process and its descendants, None if the process itself ended."""
         if (own := self.read(process)) is None:
             return None
-        members = [own]
-        texts = map(self._stat_text, self._walk(process.pid)[1:])
-        members.extend(parse_stat(text)[1] for text in texts if text)
+        others = map(self._stat, self._walk(process.pid)[1:])
+        members = [own, *(found[1] for found in others if found)]
         return ProcessStat(
             # With the reaped children a tree's CPU time does not fall when one of them ends.
             cpu_s=sum(member.cpu_s + member.reaped_cpu_s for member in members),
@@ -92,11 +88,13 @@ class ProcessReader:
             pass  # ended meanwhile: it has no children of its own any more
         return children
 
-    def _stat_text(self, pid: int) -> str:
+    def _stat(self, pid: int) -> tuple[int, ProcessStat] | None:
         try:
-            return self._text(f"{self._root}/{pid}/stat")
+            return parse_stat(self._text(f"{self._root}/{pid}/stat"))
         except OSError:  # it ended; or procfs hides the processes of other users
-            return ""
+            return None
+        except (ValueError, IndexError):  # no line of figures: one process must not hide the others
+            return None
 
     @staticmethod
     def _text(path: str) -> str:
