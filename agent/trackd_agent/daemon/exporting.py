@@ -19,10 +19,11 @@ from trackd_agent.daemon.servers import (
     socket_of,
     start_agent,
 )
-from trackd_agent.runs.folders.document import environments, replay, run_document
+from trackd_agent.runs.folders.document import replay, run_document
 from trackd_agent.runs.folders.families import grouped
 from trackd_agent.runs.folders.run_folder import find_writers
 from trackd_agent.runs.folders.saved_files import list_files
+from trackd_agent.runs.state.environments import environment_of
 from trackd_proto.layout import RunFolderFacts
 from trackd_proto.v1.admin_pb2 import FlushRequest
 from trackd_proto.v1.admin_pb2_grpc import AdminServiceStub
@@ -111,7 +112,9 @@ def _recorded_document(run_dir: Path, facts: RunFolderFacts | None) -> dict[str,
         raise NoSuchRun(f"{run_dir} holds no run: no record of one can be read there")
     files_dir = run_dir / "files"
     document = run_document(replays, files_dir if files_dir.is_dir() else None)
-    return {**document, "environments": environments(replays)}
+    told = {each.writer_id: environment_of(each.state, each.writer_id) for each in replays}
+    document["environments"] = {writer_id: each for writer_id, each in told.items() if each}
+    return document
 
 
 def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from trackd_agent.runs.folders import families, logged_artifacts
 from trackd_agent.runs.folders.saved_files import list_files
 from trackd_agent.runs.state import system_lines, tree
 from trackd_agent.runs.state.config_tree import RESERVED
-from trackd_agent.runs.state.environments import environment_of
 from trackd_agent.runs.state.metrics import MetricDefinitions
 from trackd_agent.runs.state.writer_state import WriterState, encode_json
 from trackd_proto.records import Alert, ArtifactLogged, Kind
@@ -136,12 +135,6 @@ def run_document(replays: list[Replay], files_dir: Path | None) -> dict[str, Any
     }
     # The document of most runs stays word for word what other programs expect of it.
     return {**document, "events": events} if events else document
-
-
-def environments(replays: list[Replay]) -> dict[str, Any]:
-    """Return by writer what is known of its process and machine, as a server would get it."""
-    found = {each.writer_id: environment_of(each.state, each.writer_id) for each in replays}
-    return {writer_id: environment for writer_id, environment in found.items() if environment}
 
 
 def _facts(writers: list[Replay]) -> dict[str, Any]:
