@@ -13,7 +13,7 @@ from trackd import __version__
 from trackd import identity as identities
 from trackd.context import start_record
 from trackd.errors import CommError, LabelInUseError, UsageError
-from trackd.lifecycle.continuing import run_ref
+from trackd.lifecycle.continuing import MODES, run_ref
 from trackd.messages.footer import Digest
 from trackd.runs.status import RunStatus
 from trackd.sending import monitoring
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from trackd.runs.status import SystemMetrics
     from trackd_proto.v1 import common_pb2
 
-MODES = {
-    "online": run_pb2.MODE_ONLINE,
-    "offline": run_pb2.MODE_OFFLINE,
-    "shared": run_pb2.MODE_SHARED,
-}
 #: Longest wait of `init` for an agent, whatever `init_timeout` says: rows are safe without one.
 MAX_AGENT_WAIT_S = 10.0
 _CALL_TIMEOUT_S = 5.0

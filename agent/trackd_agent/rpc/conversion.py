@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from trackd_agent.core.errors import InvalidRequest
 from trackd_agent.runs.options import (
@@ -113,7 +115,17 @@ def continue_options(request: run_pb2.ContinueRunRequest) -> ContinueOptions:
         base_url=request.base_url,
         api_key=request.api_key,
         timeout_s=max(0.0, request.timeout_s),
+        settings=_settings(request.settings_json),
     )
+
+
+def _settings(content: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(content, type=dict[str, Any]) if content else {}
+    except ValueError as error:  # never shown: it may hold secrets
+        raise InvalidRequest(
+            "INVALID_SETTINGS", "settings_json must be a JSON object: update trackd"
+        ) from error
 
 
 def continue_response(earlier: EarlierRun | None) -> run_pb2.ContinueRunResponse:

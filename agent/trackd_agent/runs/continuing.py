@@ -21,9 +21,9 @@ from trackd_agent.runs import operators
 from trackd_agent.runs.options import EarlierRun
 from trackd_agent.runs.recovery import look_after
 from trackd_agent.runs.state.config_tree import RESERVED
-from trackd_agent.runs.upload.run_settings import positive
+from trackd_agent.runs.upload.run_settings import manners_of, positive
 from trackd_agent.runs.upload.upsert import rewind_variables
-from trackd_agent.upstream import Patience, RequestFailed, RetryClass, RunPath, expect
+from trackd_agent.upstream import Courier, RequestFailed, RetryClass, RunPath, expect
 from trackd_proto.wandb_http.operations import REWIND_RUN, RUN_SO_FAR
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from trackd_agent.runs.context import RunsContext
     from trackd_agent.runs.options import ContinueOptions
     from trackd_agent.runs.run import Run
-    from trackd_agent.upstream import Upstream
 
 T = TypeVar("T")
 
@@ -84,16 +83,17 @@ async def earlier_run(
         NotAuthenticated: the server does not take the API key.
         UpstreamUnavailable: nobody could tell in time.
     """
-    upstream = context.upstreams.get(options.base_url)
+    courier = Courier(context.upstreams.get(options.base_url))
+    courier.manner = manners_of(options.settings).calls
     if options.rewind_to_step is not None:
-        return await _rewind(options, run, upstream)
+        return await _rewind(options, run, courier)
     if not options.resume:
         if run is not None:
             await _let_settle(run, options.timeout_s)
         return None
     earlier = await _from_here(run, options.label, context) if run else None
     if earlier is None:
-        earlier = await _patiently(upstream, options.timeout_s, lambda: _ask(upstream, options))
+        earlier = await _patiently(courier, options.timeout_s, lambda: _ask(courier, options))
     _check(options, exists=earlier is not None)
     return earlier
 
@@ -135,10 +135,10 @@ async def _from_here(run: Run, label: str, context: RunsContext) -> EarlierRun |
     )
 
 
-async def _ask(upstream: Upstream, options: ContinueOptions) -> EarlierRun | None:
+async def _ask(courier: Courier, options: ContinueOptions) -> EarlierRun | None:
     """Ask the server once."""
     names = {"name": options.run_id, "project": options.project, "entity": options.entity or None}
-    data = await upstream.graphql(RUN_SO_FAR, names)
+    data = await courier.upstream.graphql(RUN_SO_FAR, names, None, courier.manner)
     answer = msgspec.convert(data, _Answer)
     bucket = answer.model.bucket if answer.model else None
     # A run counts as begun once a client told of itself.
@@ -162,7 +162,7 @@ async def _ask(upstream: Upstream, options: ContinueOptions) -> EarlierRun | Non
     )
 
 
-async def _rewind(options: ContinueOptions, run: Run | None, upstream: Upstream) -> EarlierRun:
+async def _rewind(options: ContinueOptions, run: Run | None, courier: Courier) -> EarlierRun:
     """Take back what came after a step; the server has to have all of the run before."""
     step = options.rewind_to_step
     assert step is not None
@@ -172,11 +172,11 @@ async def _rewind(options: ContinueOptions, run: Run | None, upstream: Upstream)
     variables = rewind_variables(path, step)
 
     async def attempt() -> EarlierRun | None:
-        data = await upstream.graphql(REWIND_RUN, variables)
+        data = await courier.upstream.graphql(REWIND_RUN, variables, None, courier.manner)
         is_there = data.get("rewindRun") and expect(data, "rewindRun", _Rewound).rewound_run
-        return await _ask(upstream, options) if is_there else None
+        return await _ask(courier, options) if is_there else None
 
-    earlier = await _patiently(upstream, options.timeout_s, attempt)
+    earlier = await _patiently(courier, options.timeout_s, attempt)
     if earlier is None:
         raise InvalidRequest(
             "RUN_MISSING", f"resume_from: run {options.run_id!r} does not exist at the server"
@@ -200,11 +200,9 @@ async def _let_settle(run: Run, timeout_s: float) -> None:
         )
 
 
-async def _patiently(
-    upstream: Upstream, timeout_s: float, attempt: Callable[[], Awaitable[T]]
-) -> T:
+async def _patiently(courier: Courier, timeout_s: float, attempt: Callable[[], Awaitable[T]]) -> T:
     """Repeat a request while that may help, for a time."""
-    patience = Patience(upstream.config)
+    patience = courier.patience()
     problem = "no answer in time"
     with anyio.move_on_after(timeout_s):
         while True:
@@ -217,9 +215,9 @@ async def _patiently(
             except msgspec.ValidationError as error:
                 problem = f"unexpected answer: {error}"
                 await anyio.sleep(1.0)
+    server = courier.upstream.base_url or courier.upstream.name
     raise UpstreamUnavailable(
-        "UPSTREAM_UNAVAILABLE",
-        f"{upstream.base_url or upstream.name} does not tell what the run has so far ({problem})",
+        "UPSTREAM_UNAVAILABLE", f"{server} does not tell what the run has so far ({problem})"
     )
 
 

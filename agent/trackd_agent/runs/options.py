@@ -73,6 +73,8 @@ class ContinueOptions:
     base_url: str = ""
     api_key: str = field(default="", repr=False)
     timeout_s: float = 30.0
+    #: As in the run's first record.
+    settings: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
 
 class EarlierRun(msgspec.Struct, frozen=True):

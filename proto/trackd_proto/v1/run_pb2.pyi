@@ -62,6 +62,7 @@ class ContinueRunRequest(_message.Message):
     BASE_URL_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
     TIMEOUT_S_FIELD_NUMBER: _builtins.int
+    SETTINGS_JSON_FIELD_NUMBER: _builtins.int
     mode: Global___Mode.ValueType
     """How the run is recorded."""
     resume: _builtins.str
@@ -78,6 +79,10 @@ class ContinueRunRequest(_message.Message):
     """As in AttachRequest."""
     timeout_s: _builtins.float
     """Longest time to wait for the server, in seconds."""
+    settings_json: _builtins.bytes
+    """Settings of the run, as in its first record: a JSON object. Its proxies, headers and timeouts
+    count for what is asked of the server here, too. May hold secrets; kept in memory only.
+    """
     @_builtins.property
     def run(self) -> _common_pb2.RunRef:
         """Run to continue; `run_id` and `project` required."""
@@ -93,10 +98,11 @@ class ContinueRunRequest(_message.Message):
         base_url: _builtins.str = ...,
         api_key: _builtins.str = ...,
         timeout_s: _builtins.float = ...,
+        settings_json: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_rewind_to_step", b"_rewind_to_step", "rewind_to_step", b"rewind_to_step", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rewind_to_step", b"_rewind_to_step", "api_key", b"api_key", "base_url", b"base_url", "label", b"label", "mode", b"mode", "resume", b"resume", "rewind_to_step", b"rewind_to_step", "run", b"run", "timeout_s", b"timeout_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rewind_to_step", b"_rewind_to_step", "api_key", b"api_key", "base_url", b"base_url", "label", b"label", "mode", b"mode", "resume", b"resume", "rewind_to_step", b"rewind_to_step", "run", b"run", "settings_json", b"settings_json", "timeout_s", b"timeout_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rewind_to_step: _TypeAlias = _typing.Literal["rewind_to_step"]  # noqa: Y015
     _WhichOneofArgType__rewind_to_step: _TypeAlias = _typing.Literal["_rewind_to_step", b"_rewind_to_step"]  # noqa: Y015

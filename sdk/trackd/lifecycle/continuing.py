@@ -14,6 +14,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
+from trackd.context import agent_settings
 from trackd.errors import AuthenticationError, CommError, UsageError
 from trackd.sending.agent_link import AgentCallError, AgentLink
 from trackd_proto.v1 import common_pb2, run_pb2
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
     from trackd.context import RunIdentity, WriterContext
     from trackd.settings import Settings
 
+MODES = {
+    "online": run_pb2.MODE_ONLINE,
+    "offline": run_pb2.MODE_OFFLINE,
+    "shared": run_pb2.MODE_SHARED,
+}
 _RESERVED = "_wandb"
 _POLL_S = 0.05
 #: Shortest time that one question gets, and by how much the agent's own limit lies below it.
@@ -205,8 +213,6 @@ def _raise_if_final(error: AgentCallError) -> None:
 def _call(
     context: WriterContext, identity: RunIdentity, timeout_s: float
 ) -> run_pb2.ContinueRunResponse:
-    from trackd.writer import MODES
-
     settings = context.settings
     request = run_pb2.ContinueRunRequest(
         run=run_ref(identity),
@@ -216,6 +222,7 @@ def _call(
         base_url=settings.base_url or "",
         api_key=settings.api_key or "",
         timeout_s=timeout_s,
+        settings_json=msgspec.json.encode(agent_settings(settings)),
     )
     if settings.resume_from is not None:
         request.rewind_to_step = int(settings.resume_from.value)

@@ -17,7 +17,9 @@ from tests.fakes.wandb_server import fake_server
 from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
 
+from trackd_agent.core.errors import InvalidRequest
 from trackd_agent.filestream import FileStreamConfig
+from trackd_agent.rpc.conversion import continue_options
 from trackd_agent.runs.options import RunRef
 from trackd_agent.runs.upload.run_settings import (
     ignored_globs,
@@ -28,6 +30,7 @@ from trackd_agent.runs.upload.run_settings import (
 from trackd_agent.transfer import TransferConfig
 from trackd_agent.upstream import Manner, UpstreamConfig
 from trackd_proto.records import FileSaved
+from trackd_proto.v1 import common_pb2, run_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -121,6 +124,29 @@ async def test_headers_and_compression_of_a_run_reach_the_server(tmp_path: Path)
     assert seen["graphql"]["x-team"] == seen["file_stream"]["x-team"] == "vision"
     assert "x-team" not in seen["put"]  # a signed address has an authority of its own
     assert len(server.rows("r1")) == 500
+
+
+async def test_what_is_asked_of_an_earlier_run_goes_the_way_of_the_run(tmp_path: Path) -> None:
+    seen: list[str | None] = []
+
+    async def note(request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
+        seen.append(request.headers.get("x-team"))
+        return await answer()
+
+    request = run_pb2.ContinueRunRequest(
+        run=common_pb2.RunRef(run_id="r1", project="p"),
+        mode=run_pb2.MODE_ONLINE,
+        resume="never",
+        timeout_s=5,
+        settings_json=b'{"x_extra_http_headers": {"X-Team": "vision"}}',
+    )
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        server.faults = {"graphql": note}
+        assert await registry.earlier_run(continue_options(request)) is None
+    assert "vision" in seen
+    request.settings_json = b"[1]"
+    with pytest.raises(InvalidRequest, match="settings_json must be a JSON object"):
+        continue_options(request)
 
 
 async def test_ignored_files_stay_here(tmp_path: Path) -> None:
