@@ -72,7 +72,8 @@ class NeuronReader:
                 return path
         if self._command:
             raise NoDataError(
-                f"monitor.neuron_monitor: {self._command!r} is no program; correct the path, or leave it out"
+                f"monitor.neuron_monitor: {self._command!r} is no program; correct the path, or "
+                "leave it out"
             )
         raise NoDataError(
             "no Trainium or Inferentia: there is no neuron-monitor on the agent's PATH or at "
