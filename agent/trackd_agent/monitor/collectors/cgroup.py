@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from trackd_agent.monitor.contract import NoDataError, Readings, Registration
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from trackd_agent.monitor.readers import Readers
     from trackd_agent.monitor.readers.cgroup import Cgroup
-    from trackd_agent.monitor.subject import Target
+    from trackd_agent.monitor.subject import Subject, Target
 
 #: By resource and extent of pressure; `full` of the CPU is none that the kernel defines.
 _PRESSURE_KEYS = {
@@ -25,8 +24,6 @@ _PRESSURE_KEYS = {
     ("io", "full"): "proc.io.pressureFullPercent",
 }
 _MICRO = 1e-6
-#: Subjects whose count of killed processes is remembered; those seen longest ago are forgotten.
-_MAX_REMEMBERED = 4096
 
 
 class CgroupCollector:
@@ -39,7 +36,7 @@ class CgroupCollector:
 
     def __init__(self, readers: Readers) -> None:
         self._cgroups = readers.cgroup
-        self._kills: OrderedDict[str, int] = OrderedDict()
+        self._kills: dict[str, int] = {}  # of each subject, at its last tick
 
     def collect(self, targets: Sequence[Target]) -> Readings:
         """Read the counters of each target's cgroup."""
@@ -50,6 +47,10 @@ class CgroupCollector:
         if not found.by_subject:
             raise NoDataError("no watched process is in a cgroup with limits")
         return found
+
+    def forget(self, subject: Subject) -> None:
+        """Drop the count of killed processes of a subject that is gone."""
+        self._kills.pop(subject.key, None)
 
     def _collect_one(self, cgroup: Cgroup, target: Target, found: Readings) -> None:
         if throttling := self._cgroups.throttling(cgroup):
@@ -68,9 +69,6 @@ class CgroupCollector:
     def _note_kills(self, kills: int, cgroup: Cgroup, target: Target, found: Readings) -> None:
         new = kills - self._kills.get(target.key, kills)
         self._kills[target.key] = kills
-        self._kills.move_to_end(target.key)
-        if len(self._kills) > _MAX_REMEMBERED:
-            self._kills.popitem(last=False)
         if new > 0:
             limit_gb = cgroup.memory_limit_bytes / BYTES_PER_GB
             limit = f" (limit: {limit_gb:.3g} GiB)" if limit_gb else ""

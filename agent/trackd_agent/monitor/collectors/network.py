@@ -31,24 +31,22 @@ class NetworkCollector:
             inside = [target for target in targets if target.network_place == place]
             self._collect_one(place, [None] if alone else inside, found)
         if not (found.shared or found.by_subject):
-            raise NoDataError("; ".join(found.problems) or "no network")
+            raise NoDataError("; ".join(found.problems) or "no network interface")
         return found
 
     def _collect_one(self, place: int, targets: Sequence[Target | None], found: Readings) -> None:
         try:
-            interfaces = self._network.traffic(place).values()
+            interfaces = self._network.traffic(place)
         except OSError as error:
             if not place:
                 found.problem(f"network traffic: {error.strerror or error}")
             return  # a container that is gone
+        if interfaces is None:
+            return
         retransmits = self._network.tcp_retransmits(place)
         for target in targets:
-            sent, received = (
-                sum(each.sent_bytes for each in interfaces),
-                sum(each.received_bytes for each in interfaces),
-            )
-            found.since_first("network.sent", sent, target)
-            found.since_first("network.recv", received, target)
+            found.since_first("network.sent", interfaces.sent_bytes, target)
+            found.since_first("network.recv", interfaces.received_bytes, target)
             if retransmits is not None:
                 found.since_first("network.tcpRetransmits", retransmits, target)
 

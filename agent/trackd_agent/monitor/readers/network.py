@@ -18,7 +18,7 @@ _RECEIVED, _SENT = 0, 8
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What went through an interface since it came up, in bytes."""
+    """What went through interfaces since they came up, in bytes."""
 
     received_bytes: int
     sent_bytes: int
@@ -40,21 +40,26 @@ class NetworkReader:
             return 0
         return 0 if theirs == ours else pid
 
-    def traffic(self, place: int = 0) -> dict[str, Traffic]:
-        """Return the counters of the interfaces that lead outside, each byte counted once.
+    def traffic(self, place: int = 0) -> Traffic | None:
+        """Return the sum over the interfaces that lead outside, each byte counted once.
 
         Without the loopback, and without members of a bond or bridge: their master counts them
-        (sysfs shows that for our own namespace alone).
+        (sysfs shows that for our own namespace alone). None where there is no interface at all.
 
         Raises:
             OSError: They cannot be read; the namespace is gone.
         """
         interfaces = parse_devices(self._text(place, "dev"))
-        return {
-            name: traffic
+        if not interfaces:
+            return None
+        outside = [
+            traffic
             for name, traffic in interfaces.items()
             if name != "lo" and (place or not self._has_master(name))
-        }
+        ]
+        return Traffic(
+            sum(each.received_bytes for each in outside), sum(each.sent_bytes for each in outside)
+        )
 
     def tcp_retransmits(self, place: int = 0) -> int | None:
         """Return how many TCP segments were sent again; None where the kernel does not count."""
