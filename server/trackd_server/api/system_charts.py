@@ -51,6 +51,8 @@ _GROUPS = {
     "disk": "Disk",
     "network": "Network",
 }
+#: A figure that clients send under two names.
+_SAME = {"unCorrectedMemoryErrors": "uncorrectedMemoryErrors"}
 #: Charts whose key does not say what it measures, and their unit.
 _TITLES = {
     ("gpu", "gpu"): ("utilization", "%"),
@@ -207,7 +209,7 @@ def _by_chart(
 def place_of(metric: str) -> Place:
     """Return where a key (without `system.` and label) is drawn."""
     if found := _DEVICE.fullmatch(metric):
-        return Place(found[1], found[3], found[2])
+        return Place(found[1], _SAME.get(found[3], found[3]), found[2])
     parts = metric.split(".")
     match parts[0]:
         case "disk" if len(parts) > 2:
@@ -288,8 +290,9 @@ def _title(kind: str, name: str) -> tuple[str, str]:
     known = _TITLES.get((kind.removesuffix(".process"), name))
     if known:
         return known
-    unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
-    stem = name.removesuffix("MB").removesuffix("GB").removesuffix("Percent").removesuffix("Watts")
+    ending = next((ending for ending in _UNITS if name.endswith(ending)), "")
+    unit = _UNITS.get(ending, "")
+    stem = name if ending == "utilization" else name.removesuffix(ending)
     words = _CAMEL.sub(" ", stem.replace("_", " ").replace(".", " ")).strip() or name
     return words[:_MAX_NAME_CHARS].lower(), unit
 

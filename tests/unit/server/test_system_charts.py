@@ -86,6 +86,21 @@ def test_what_ranks_of_a_node_see_alike_is_one_line_and_their_processes_are_two(
     assert names(board(other, []), "GPU") == {"utilization, %": ["0 · a", "0 · c"]}
 
 
+def test_a_figure_with_two_names_is_drawn_once_and_units_are_said_once() -> None:
+    keys = ("uncorrectedMemoryErrors", "unCorrectedMemoryErrors", "memoryAllocatedBytes")
+    values: dict[str, Any] = {
+        f"gpu__0__{key}": 5.0 for key in (*keys, "energyJoules", "powerPercent")
+    }
+    found = board([row(at, **values, proc__memory__rssMB=1) for at in range(4)], [])
+    assert list(names(found, "GPU")) == [
+        "uncorrected memory errors",
+        "memory allocated, B",
+        "energy, J",
+        "power, %",
+    ]
+    assert list(names(found, "Process")) == ["memory rss, MB"]
+
+
 def test_events_are_marked_on_the_charts_of_their_devices() -> None:
     rows = [row(at, gpu__0__gpu=1, memory_percent=2) for at in (0, 100)]
     xid = Happening(1025.0, 25.0, "xid", "Xid 79", "gpu.0.xid", 79.0)

@@ -28,6 +28,9 @@ _INDEX = re.compile(r"\d+(?::\d+)?")
 _DEVICES = ("gpu", "tpu", "ipu", "trn", "cpu")
 #: Begins keys that come from other exporters: Prometheus reads those itself.
 _FOREIGN = "openmetrics."
+#: Of what there is by device as well; and a figure that has another name, too.
+_SUMS = ("disk.in", "disk.out")
+_SECOND_NAME = ".unCorrectedMemoryErrors"
 #: Keys that only say what they measure to those who know; and units that a name must tell.
 _NAMES = {
     "cpu": "cpu_percent",
@@ -96,7 +99,7 @@ def series_of(key: str) -> Series | None:
     """Return name and labels for a key; None: it is left out (a sum, another exporter's)."""
     key, _, label = key.partition(LABEL_SEPARATOR)
     labels = {"node": label} if label else {}
-    if key.startswith(_FOREIGN) or key in ("disk.in", "disk.out"):
+    if key.startswith(_FOREIGN) or key in _SUMS or key.endswith(_SECOND_NAME):
         return None
     parts = key.split(".")
     if parts[0] == "disk" and len(parts) > 2:

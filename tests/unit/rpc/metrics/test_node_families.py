@@ -54,8 +54,10 @@ def test_a_key_becomes_name_and_labels(
     assert series_of(key) == (name, labels, scale)
 
 
-@pytest.mark.parametrize("key", ["disk.in", "disk.out", "openmetrics.node.up.0"])
-def test_sums_and_what_comes_from_other_exporters_are_left_out(key: str) -> None:
+@pytest.mark.parametrize(
+    "key", ["disk.in", "openmetrics.node.up.0", "gpu.0.unCorrectedMemoryErrors"]
+)
+def test_sums_second_names_and_what_comes_from_other_exporters_are_left_out(key: str) -> None:
     assert series_of(key) is None
 
 
