@@ -71,7 +71,7 @@ def table(patterns: tuple[str, ...]) -> SampleTable:
             return None
         return f"openmetrics.e.{name}.{numbers.number(name, labels())}"
 
-    return SampleTable(key_of)
+    return SampleTable(key_of, lambda name: metrics.may_admit(f"e.{name}"))
 
 
 def cpu_ms(act: Callable[[], object]) -> float:
@@ -148,7 +148,9 @@ def main() -> None:
     show_lateness("no scrapes", "", options.seconds)
     for name, make in BODIES.items():
         here, there = multiprocessing.Pipe()
-        server = multiprocessing.get_context("spawn").Process(target=serve, args=(make(), there))
+        server = multiprocessing.get_context("spawn").Process(
+            target=serve, args=(make(), there), daemon=True
+        )
         server.start()
         show_lateness(name, here.recv(), options.seconds)
         here.send("stop")

@@ -31,7 +31,7 @@ class Endpoint:
             number = self.numbers.number(name, labels())
             return None if number is None else f"{name}.{number}"
 
-        self.table = SampleTable(key_of, max_head_bytes)
+        self.table = SampleTable(key_of, lambda name: name != "unloved", max_head_bytes)
 
     def scrape(self, text: str, content_type: str = "") -> dict[str, float]:
         return read(self.table, text.encode(), content_type)
@@ -105,6 +105,17 @@ def test_a_broken_line_costs_only_itself_and_gets_no_index() -> None:
     text = gauge('a{x="1"} 1', 'a{x="2"} 1_0', 'a{x="3', '\udcff{x="4"} 1', 'a{x="5"} 2')
     body = text.encode(errors="surrogateescape")
     assert read(Endpoint().table, body) == {"a.0": 1, "a.1": 2}
+
+
+def test_a_metric_that_its_name_rules_out_is_not_looked_at() -> None:
+    text = '# TYPE unloved gauge\nunloved 1\nunloved{x="1"} 2 3\n# TYPE h histogram\nh{le="1"} 1\n'
+    endpoint = Endpoint()
+    for _ in range(3):
+        assert endpoint.scrape(f'{text}{gauge("a 1")}# TYPE h gauge\nh{{le="1"}} 2\n') == {
+            "a.0": 1,
+            "h.0": 2,
+        }
+    assert endpoint.asked == 2
 
 
 def test_labels() -> None:

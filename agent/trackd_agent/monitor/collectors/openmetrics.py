@@ -157,13 +157,16 @@ def _whole_lines(answer: HttpAnswer) -> bytes:
 def _new_endpoint(wish: _Wish, search: Search) -> _Endpoint:
     metrics, numbers = MetricFilter(wish.filters, search), SeriesNumbers()
 
+    def may_want(name: str) -> bool:
+        return metrics.may_admit(f"{wish.name}.{name}")
+
     def key_of(name: str, labels: Callable[[], Mapping[str, str]]) -> str | None:
         if not metrics.admits(f"{wish.name}.{name}", labels):
             return None
         number = numbers.number(name, labels())
         return None if number is None else f"openmetrics.{wish.name}.{name}.{number}"
 
-    return _Endpoint(metrics, SampleTable(key_of), numbers)
+    return _Endpoint(metrics, SampleTable(key_of, may_want), numbers)
 
 
 def _wishes(wish: OpenMetricsWish) -> Iterator[_Wish]:

@@ -60,6 +60,10 @@ class MetricFilter:
             if name is not None and len(usable) == len(values):
                 self._rules.append((name, usable))
 
+    def may_admit(self, name: str) -> bool:
+        """Return whether a series of this name is wanted, if it has the right labels."""
+        return self._wants_all or any(self._finds(pattern, name) for pattern, _ in self._rules)
+
     def admits(self, name: str, labels: Callable[[], Mapping[str, str]]) -> bool:
         """Return whether a series is wanted; its labels are looked at only where they matter."""
         if self._wants_all:

@@ -56,6 +56,21 @@ def parse_sample(line: bytes) -> Line | None:
     return Line(head.rstrip(b" \t"), name, labels, value) if name else None
 
 
+def plain_head(line: bytes) -> tuple[bytes, str] | None:
+    """Return head and name of a line without timestamp or exemplar, which may yet be no sample.
+
+    None where it cannot be told without reading the line.
+    """
+    head, _, _ = line.rpartition(b" ")
+    name, brace, _ = head.partition(b"{")
+    if not name or b" " in name or (brace and (not head.endswith(b"}") or b" # {" in head)):
+        return None
+    try:
+        return head, name.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def parse_labels(labels: bytes) -> dict[str, str]:
     """Return label values by name from the text between the braces of a sample."""
     if not (b"\\" in labels or labels.startswith(b'"') or b',"' in labels or b', "' in labels):

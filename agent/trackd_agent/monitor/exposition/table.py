@@ -10,6 +10,7 @@ from trackd_agent.monitor.exposition.lines import (
     parse_sample,
     parse_type,
     parse_value,
+    plain_head,
 )
 from trackd_agent.monitor.exposition.pace import Pace
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 16 * 1024
 #: Lines of a body whose order is remembered.
 MAX_LAYOUT_LINES = 200_000
+#: Names of metrics of which is remembered whether they are wanted.
+MAX_NAMES = 20_000
 #: Memory for heads of one table, in each of two generations.
 MAX_HEAD_BYTES = 16 * 1024**2
 _WANTED_TYPES = ("gauge", "counter")
@@ -62,14 +65,22 @@ def is_open_metrics(content_type: str, body: bytes) -> bool:
 class SampleTable:
     """Keys of the series of one endpoint."""
 
-    def __init__(self, key_of: KeyOf, max_head_bytes: int = MAX_HEAD_BYTES) -> None:
+    def __init__(
+        self,
+        key_of: KeyOf,
+        may_want: Callable[[str], bool] = lambda _: True,
+        max_head_bytes: int = MAX_HEAD_BYTES,
+    ) -> None:
         """Start without knowing any series.
 
         Args:
             key_of: Asked once for each head; equal label sets may have several heads.
+            may_want: Whether a metric of this name may have a key; spares a look at its labels.
             max_head_bytes: Memory for what was learnt, in each of two generations.
         """
         self._key_of = key_of
+        self._may_want = may_want
+        self._names: dict[str, bool] = {}  # what was answered
         self.heads: Heads[_Meaning] = Heads(max_head_bytes)
         #: Heads of metrics that no type made wanted when they were met: name alone.
         self.unkeyed: Heads[str] = Heads(max_head_bytes)
@@ -99,10 +110,29 @@ class SampleTable:
             return None
         meaning = self.heads.young.get(head) or self.heads.recall(head)
         if meaning is None:
-            key = self._key_of(name, lambda: parse_labels(sample.labels))
+            is_wanted = self._wants(name)
+            key = self._key_of(name, lambda: parse_labels(sample.labels)) if is_wanted else None
             meaning = (name, key)
             self.heads.put(head, meaning)
         return meaning[1], value
+
+    def is_of_no_use(self, head: bytes, name: str, wanted: set[str]) -> bool:
+        """Return whether the name alone decides that a line does not count, and remember it."""
+        if name not in wanted:
+            self.unkeyed.put(head, name)
+            return True
+        if self._wants(name):
+            return False
+        self.heads.put(head, (name, None))
+        return True
+
+    def _wants(self, name: str) -> bool:
+        may_want = self._names.get(name)
+        if may_want is None:
+            if len(self._names) >= MAX_NAMES:
+                self._names.clear()
+            may_want = self._names[name] = self._may_want(name)
+        return may_want
 
 
 class Scan:
@@ -185,7 +215,12 @@ class Scan:
             if declared := parse_type(line):
                 self._declare(*declared)
             return
-        found = self._beyond_value(line) or self._table.learn(line, self._wanted)
+        if plain := plain_head(line):
+            if self._table.is_of_no_use(*plain, self._wanted):
+                return
+            found = self._table.learn(line, self._wanted)
+        else:
+            found = self._beyond_value(line) or self._table.learn(line, self._wanted)
         if found is not None and found[0] is not None:
             self.values[found[0]] = found[1]
 
@@ -194,8 +229,6 @@ class Scan:
 
         Nothing but a whole head is ever known: whatever follows one is value and timestamp.
         """
-        if line.rpartition(b" ")[0].endswith(b"}") and b" # {" not in line:
-            return None  # value alone: a new series
         for before in (line, line.partition(b" # {")[0]):
             head, _, rest = before.rpartition(b" ")
             for _ in range(2):  # the value alone; value and timestamp
