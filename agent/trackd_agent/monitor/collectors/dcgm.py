@@ -97,8 +97,12 @@ class DcgmKeys:
     """Keys of one source's series, and the GPUs that they are about."""
 
     gpus: dict[str, str] = field(default_factory=dict[str, str])  # UUID → name of the model
-    is_full: bool = False  # series had to be left out
     _owners: dict[str, str] = field(default_factory=dict[str, str])  # key → device
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for a further series."""
+        return len(self._owners) >= MAX_KEYS
 
     def key(self, name: str, labels: Mapping[str, str]) -> str | None:
         """Return the key of a series, None where it is not about a GPU or not known to us.
@@ -123,8 +127,7 @@ class DcgmKeys:
     def _own(self, key: str, device: str) -> str | None:
         """Return a key if it is free or this device has it already."""
         if key not in self._owners:
-            if len(self._owners) >= MAX_KEYS:
-                self.is_full = True
+            if self.is_full:
                 return None
             self._owners[key] = device
         return key if self._owners[key] == device or not device else None
@@ -274,7 +277,7 @@ class DcgmCollector:
                 for target in watchers:
                     found.now(key, value, target)
         if source.keys.is_full:
-            found.problem(f"DCGM tells of more than {MAX_KEYS} series: narrow the query")
+            found.problem(f"DCGM tells of {MAX_KEYS} series or more: narrow the query")
         if len(source.keys.gpus) != known_gpus:
             found.describe_again()
 
