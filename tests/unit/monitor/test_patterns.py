@@ -80,7 +80,7 @@ def test_a_search_that_takes_for_ever_ends_and_its_pattern_matches_nothing(
     assert not metrics.admits(VICTIM, dict)
     assert metrics.admits(f"{VICTIM} fine", dict)
     assert not metrics.admits("aaa", dict)
-    assert time.monotonic() - started_s < 3
+    assert time.monotonic() - started_s < 10
     assert time.process_time() - used_s < 0.2  # others ran meanwhile
     (problem,) = metrics.problems
     assert problem.startswith(f"OpenMetrics filter {EVIL!r} takes too long and matches nothing")
