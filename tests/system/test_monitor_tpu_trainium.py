@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -72,7 +72,10 @@ class Node:
     @property
     def metadata(self) -> dict[str, Any]:
         names = [name for name in self.server.files if name.endswith("wandb-metadata.json")]
-        return json.loads(self.server.files[names[0]]) if names else {}
+        # One that was replaced while it was sent arrives cut off, and then once more.
+        with suppress(json.JSONDecodeError):
+            return json.loads(self.server.files[names[0]]) if names else {}
+        return {}
 
     async def rank(self, **environment: str) -> subprocess.Popen[str]:
         rank = train(self.folder, RANK, self.agent.environment | environment)
