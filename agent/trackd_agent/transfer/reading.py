@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +24,7 @@ class Stamp(NamedTuple):
 
 
 class FileChanged(Exception):
-    """The file got shorter while it was read."""
+    """The file got shorter while it was read, or another took its name before."""
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -38,11 +39,17 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 class Reading:
-    """One pass over a file; the digest is known when all pieces were read."""
+    """One pass over a file; the digest is known when all pieces were read.
 
-    def __init__(self, path: Path, size_bytes: int, chunk_bytes: int) -> None:
+    Args:
+        path: where it is.
+        stamp: which file, and how much of it.
+        chunk_bytes: size of a piece.
+    """
+
+    def __init__(self, path: Path, stamp: Stamp, chunk_bytes: int) -> None:
         self._path = path
-        self._size_bytes = size_bytes
+        self._stamp = stamp
         self._chunk_bytes = chunk_bytes
         self._digest = hashlib.md5(usedforsecurity=False)
 
@@ -56,12 +63,15 @@ class Reading:
 
         Raises:
             OSError: the file cannot be read.
-            FileChanged: it ended too early.
+            FileChanged: it ended too early, or is another file by now.
         """
-        left = self._size_bytes
+        left = self._stamp.size_bytes
         run = anyio.to_thread.run_sync
         file = await run(lambda: self._path.open("rb", buffering=0))
         try:
+            facts = os.fstat(file.fileno())
+            if (facts.st_dev, facts.st_ino) != self._stamp[:2]:
+                raise FileChanged(f"{self._path} was replaced")
             while left:
                 chunk = await run(file.read, min(left, self._chunk_bytes))
                 if not chunk:

@@ -231,7 +231,7 @@ class FileUploader:
         file = self._files[name]
         if not file.md5 or file.sent is None or file.sent.size_bytes != stamp.size_bytes:
             return False
-        reading = Reading(self._root / name, stamp.size_bytes, self._config.chunk_bytes)
+        reading = Reading(self._root / name, stamp, self._config.chunk_bytes)
         try:
             return await reading.exhaust() == file.md5
         except (OSError, FileChanged):
@@ -265,7 +265,7 @@ class FileUploader:
 
     async def _send(self, name: str, stamp: Stamp, url: str, headers: dict[str, str]) -> None:
         file = self._files[name]
-        reading = Reading(self._root / name, stamp.size_bytes, self._config.chunk_bytes)
+        reading = Reading(self._root / name, stamp, self._config.chunk_bytes)
         try:
             courier = self._courier
             async with aclosing(reading.chunks()) as chunks:

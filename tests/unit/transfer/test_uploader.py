@@ -12,6 +12,7 @@ from tests.fakes.wandb_server import FakeServer, fake_server
 from tests.support.runs import FAST, until
 
 from trackd_agent.transfer import FileUploader, TransferConfig, is_safe_name
+from trackd_agent.transfer.reading import FileChanged, Reading, stamp_of
 from trackd_agent.upstream import (
     Courier,
     Credentials,
@@ -84,6 +85,22 @@ async def test_unchanged_content_is_not_sent_again(tmp_path: Path) -> None:
         uploader.add("f", "now")
         assert await uploader.drained(5)
         assert server.files["f"] == b"diff"
+
+
+async def test_a_file_that_another_replaces_on_the_way_is_sent_whole(tmp_path: Path) -> None:
+    async with uploading(tmp_path) as (server, uploader):
+        path = tmp_path / "f"
+        path.write_bytes(b"short")
+        stamp = stamp_of(path)
+        assert stamp is not None
+        (tmp_path / "new").write_bytes(b"longer than before")
+        (tmp_path / "new").replace(path)
+        reading = Reading(path, stamp, 1024)
+        with pytest.raises(FileChanged, match="replaced"):
+            await reading.exhaust()
+        uploader.add("f", "now")
+        assert await uploader.drained(5)
+        assert server.files["f"] == b"longer than before"
 
 
 async def test_missing_files_are_counted_and_hold_nobody_up(tmp_path: Path) -> None:
