@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 #: Failures after the first are logged each time their number reaches a power of this.
 _LOG_BASE = 10
-#: Events of one collector that wait for its next tick; of more the oldest are dropped.
+#: Events of one collector that wait for its next tick; what is more is dropped, and counted.
 _MAX_EVENTS = 256
 #: Distinct problems that are remembered (and so logged) for one collector.
 _MAX_PROBLEMS = 100
@@ -51,6 +51,7 @@ class CollectorState:
     total_duration_s: float = 0.0
     reason: str = ""  # why the last tick gave nothing
     problems: tuple[str, ...] = ()  # parts that the last tick could not read, the first few
+    dropped_events: int = 0  # what happened and was told to nobody: too much at once
     is_on: bool = True  # False: switched off by the configuration
 
     @property
@@ -77,12 +78,16 @@ class CollectorRunner:
         self._limiter = limiter
         self._collector: Collector | None = None
         self._making = threading.Lock()
-        self._running = False
+        #: Held by the thread that collects, also when nobody waits for it any more.
+        self._collecting = threading.Lock()
         #: Grows whenever what the collector says about the machine may have changed.
         self.news = 0
         self._problems: set[str] = set()
         #: What happened, until it is told: a device that is lost makes the tick late that says so.
-        self._events: deque[tuple[str | None, Event]] = deque(maxlen=_MAX_EVENTS)
+        self._events: deque[tuple[str | None, Event]] = deque()
+        self._dropped_events = 0
+        #: Subjects that went while a thread was at work, which may still ask for their things.
+        self._gone: list[Subject] = []
 
     @property
     def name(self) -> str:
@@ -92,9 +97,10 @@ class CollectorRunner:
     async def tick(self, targets: Sequence[Target], deadline_s: float) -> Readings:
         """Return the collector's readings, empty where it has none; only cancellation raises."""
         self.state = replace(self.state, ticks=self.state.ticks + 1)
-        if self._running:
+        if self._collecting.locked():
             self._timed_out("the previous tick has not come back")
             return Readings()
+        self._forget_gone()
         started_s = time.monotonic()
         try:
             readings = await self._in_thread(targets, deadline_s)
@@ -114,25 +120,36 @@ class CollectorRunner:
             last_duration_s=duration_s,
             total_duration_s=self.state.total_duration_s + duration_s,
             problems=tuple(text[:_SHOWN_CHARS] for text in readings.problems[:_SHOWN_PROBLEMS]),
+            dropped_events=self._dropped_events,
         )
         self._log_problems(readings)
         readings.events = [self._events.popleft() for _ in range(len(self._events))]
         return readings
 
     async def _in_thread(self, targets: Sequence[Target], deadline_s: float) -> Readings:
-        self._running = True
         with anyio.fail_after(deadline_s):
             return await to_thread.run_sync(
                 self._collect, targets, abandon_on_cancel=True, limiter=self._limiter
             )
 
     def _collect(self, targets: Sequence[Target]) -> Readings:
+        # Taken here and not by who waits: a tick that is given up before its thread begins (a node
+        # that is overloaded, or has no thread to spare) must not count as running for ever.
+        if not self._collecting.acquire(blocking=False):
+            raise TimeoutError
         try:
             readings = self.collector().collect(targets)
-            self._events.extend(readings.events)
+            self._keep_events(readings)
             return readings
         finally:
-            self._running = False  # also when nobody waits any more
+            self._collecting.release()
+
+    def _keep_events(self, readings: Readings) -> None:
+        room = max(0, _MAX_EVENTS - len(self._events))
+        self._events.extend(readings.events[:room])
+        if dropped := len(readings.events[room:]):
+            self._dropped_events += dropped
+            readings.problem(f"more than {_MAX_EVENTS} events at once: the others are dropped")
 
     def collector(self) -> Collector:
         """Return the collector; makes it at the first call, which may block."""
@@ -145,6 +162,13 @@ class CollectorRunner:
         """Let the collector drop what it remembers for a subject that is gone."""
         if isinstance(self._collector, Forgets):
             self._collector.forget(subject)
+            if self._collecting.locked():
+                self._gone.append(subject)
+
+    def _forget_gone(self) -> None:
+        gone, self._gone = self._gone, []
+        for subject in gone:
+            self.forget(subject)
 
     def _succeeded(self, readings: Readings) -> None:
         if self.state.no_data or not self.state.success or readings.is_described_anew:

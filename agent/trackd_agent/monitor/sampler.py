@@ -214,7 +214,11 @@ class Monitor:
             if due := [
                 each for each in self._watches if each.due_s <= now_s and not each.is_paused
             ]:
-                await self._tick(due)
+                try:
+                    await self._tick(due)
+                except Exception:  # noqa: BLE001
+                    # Seam: without it a node that has no thread to spare would lose its agent.
+                    _log.exception("tick_failed")
 
     async def _tick(self, due: list[_Watch]) -> None:
         """Read once for all that are due, and hand each its values."""

@@ -11,14 +11,15 @@ from structlog.testing import capture_logs
 
 from trackd_agent.monitor import Monitor, MonitorConfig, Subject
 from trackd_agent.monitor.contract import Event, NoDataError, Readings, Registration
+from trackd_agent.monitor.readers import Readers
+from trackd_agent.monitor.runner import CollectorRunner
+from trackd_agent.monitor.subject import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trackd_agent.monitor.readers import Readers
-    from trackd_agent.monitor.subject import Target
-
 Values = dict[str, float]
+READERS = Readers.of(MonitorConfig())
 
 
 class Scripted:
@@ -164,6 +165,70 @@ async def test_a_hanging_collector_costs_one_deadline_and_one_thread() -> None:
                     await anyio.sleep(0.02)
     finally:
         release.set()
+
+
+async def test_a_tick_that_was_given_up_before_its_thread_began_stops_no_later_one() -> None:
+    runner = CollectorRunner(counting().registration("a"), READERS, anyio.CapacityLimiter(1))
+    assert (await runner.tick([], deadline_s=0.0)).shared == []
+    assert runner.state.timeouts == 1
+    assert (await runner.tick([], deadline_s=10.0)).shared
+    assert runner.state.word == "ok"
+
+
+async def test_no_thread_to_spare_costs_one_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    inbox = Inbox()
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr("anyio._backends._asyncio.WorkerThread.start", refuse)
+        async with Monitor(MonitorConfig(), [counting().registration("a")]) as monitor:
+            monitor.subscribe(subject("a"), inbox.sink("a"))
+            with anyio.fail_after(10):
+                while not logs:
+                    await anyio.sleep(0.01)
+            patched.undo()
+            assert await inbox.wait("a", 2)
+    assert {log["event"] for log in logs} <= {"tick_failed", "collector_failed"}
+
+
+async def test_events_that_nobody_can_take_at_once_are_bounded_and_counted() -> None:
+    def happen(tick: int, found: Readings) -> None:
+        for number in range(300):
+            found.event("xid", f"Xid {number}", "gpu.0.xid", number)
+
+    runner = CollectorRunner(Scripted(happen).registration("a"), READERS, anyio.CapacityLimiter(1))
+    told = await runner.tick([], deadline_s=10.0)
+    assert [event.value for _, event in told.events] == list(range(256))
+    assert runner.state.dropped_events == 44
+    assert runner.state.problems == ("more than 256 events at once: the others are dropped",)
+
+
+async def test_what_a_late_thread_kept_for_a_subject_that_went_is_forgotten_at_the_next_tick() -> (
+    None
+):
+    release, kept = threading.Event(), set[str]()
+
+    class Keeping(Scripted):
+        def collect(self, targets: Sequence[Target]) -> Readings:
+            release.wait(20)
+            kept.update(target.key for target in targets)
+            return Readings()
+
+        def forget(self, subject: Subject) -> None:
+            kept.discard(subject.key)
+
+    keeping = Keeping(lambda tick, found: None)
+    runner = CollectorRunner(keeping.registration("a"), READERS, anyio.CapacityLimiter(1))
+    gone = Target(subject("gone"), None, None, 1.0)
+    await runner.tick([gone], deadline_s=0.05)
+    runner.forget(gone.subject)
+    release.set()
+    with anyio.fail_after(10):
+        while not kept:
+            await anyio.sleep(0.01)
+    await runner.tick([], deadline_s=10.0)
+    assert kept == set()
 
 
 async def test_what_happened_is_told_even_if_the_tick_that_found_it_came_too_late() -> None:

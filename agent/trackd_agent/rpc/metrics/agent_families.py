@@ -89,9 +89,13 @@ def collector_families(collectors: Sequence[CollectorState]) -> Iterable[Family]
     total = Family(
         "trackd_collector_duration_seconds", "counter", "Time of all readings.", "seconds"
     )
+    dropped = Family(
+        "trackd_collector_dropped_events", "counter", "Events of devices that were too many."
+    )
     for state in collectors:
         if not state.is_on:
             continue
+        dropped.add(state.dropped_events, collector=state.name)
         success.add(state.success, collector=state.name)
         data.add(state.word == "ok", collector=state.name)
         readings.add(state.ticks, collector=state.name)
@@ -99,4 +103,4 @@ def collector_families(collectors: Sequence[CollectorState]) -> Iterable[Family]
         timeouts.add(state.timeouts, collector=state.name)
         last.add(state.last_duration_s, collector=state.name)
         total.add(state.total_duration_s, collector=state.name)
-    return success, data, readings, failures, timeouts, last, total
+    return success, data, readings, failures, timeouts, dropped, last, total
