@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from trackd_agent.monitor.contract import NoDataError
 from trackd_agent.monitor.readers.backoff import Backoff
-from trackd_agent.monitor.readers.child import MAX_STDERR_BYTES, Child, ChildError
+from trackd_agent.monitor.readers.child import MAX_MOANS_BYTES, MAX_STDERR_BYTES, Child, ChildError
 from trackd_agent.monitor.readers.library import Libraries
 from trackd_agent.monitor.readers.probe import ABSENT_S, MAX_ANSWER_BYTES, ProbeError, ProbeReader
 
@@ -191,6 +192,37 @@ def test_a_tool_is_read_to_its_end_within_bounds() -> None:
         child.read_all(0.1, 100)
     with pytest.raises(ChildError, match="does not start: No such file"):
         Child(["/no/such/tool"])
+
+
+@pytest.mark.parametrize("last_words", ["echo '{}'", "exit 3", "echo '{}'; exec >&- 2>&-"])
+def test_what_a_tool_leaves_running_ends_with_it(tmp_path: Path, last_words: str) -> None:
+    left = tmp_path / "left"
+    script = f"sleep 60 >/dev/null 2>&1 & echo $! > {left}; {last_words}"
+    with (
+        Child(["/bin/sh", "-c", script]) as child,
+        pytest.raises(ChildError) if "3" in last_words else contextlib.nullcontext(),
+    ):
+        assert child.read_all(5, 100) == b"{}\n"
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(left.read_text())).wait(5)
+    # Here it keeps the output open as well, so that the tool does not seem to end.
+    with (
+        Child(["/bin/sh", "-c", f"sleep 60 & echo $! > {left}"]) as child,
+        pytest.raises(ChildError, match="no answer in time"),
+    ):
+        child.read_all(0.2, 100)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(left.read_text())).wait(5)
+
+
+def test_a_flood_of_errors_ends_a_tool_before_its_time() -> None:
+    started_s = time.monotonic()
+    with (
+        Child(["/bin/sh", "-c", "yes moan >&2"]) as child,
+        pytest.raises(ChildError, match=f"more than {MAX_MOANS_BYTES} bytes of errors: .*moan"),
+    ):
+        child.read_all(60, 100)
+    assert time.monotonic() - started_s < 30
 
 
 def test_lines_of_a_tool_that_runs_on_come_one_by_one() -> None:

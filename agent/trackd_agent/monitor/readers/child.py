@@ -23,6 +23,9 @@ _CHUNK_BYTES = 65536
 MAX_STDERR_BYTES = 2048
 #: How long an ended child is waited for. One stuck in the kernel cannot be; it is left behind.
 _REAP_S = 1.0
+#: How much it may write to standard error until it has answered; reading on would cost a core.
+MAX_MOANS_BYTES = 4 * 1024**2
+_LOOK_S = 0.005
 
 
 class ChildError(Exception):
@@ -62,6 +65,7 @@ class Child:
         self._out, self._err = self._process.stdout.fileno(), self._process.stderr.fileno()
         self._buffer = bytearray()
         self._stderr = bytearray()
+        self._moans_bytes = 0  # since it was last waited for
         self._selector = selectors.DefaultSelector()
         for descriptor in (self._out, self._err):
             os.set_blocking(descriptor, False)
@@ -91,7 +95,7 @@ class Child:
     @property
     def has_left(self) -> bool:
         """Whether it ended by itself and all was well."""
-        return self._process.poll() == 0
+        return self._status() == 0
 
     def send(self, line: bytes) -> None:
         """Write a line (shorter than a pipe, so that this never waits) to its standard input.
@@ -111,7 +115,7 @@ class Child:
         Raises:
             ChildError: None came in time, it is too long, or the process ended.
         """
-        until_s = time.monotonic() + deadline_s
+        until_s, self._moans_bytes = time.monotonic() + deadline_s, 0
         searched = 0
         while (end := self._buffer.find(b"\n", searched)) < 0:
             searched = len(self._buffer)
@@ -132,14 +136,13 @@ class Child:
         Raises:
             ChildError: It does not end in time, writes too much, or fails without a word.
         """
-        until_s = time.monotonic() + deadline_s
+        until_s, self._moans_bytes = time.monotonic() + deadline_s, 0
         while self._receive(until_s):
             if len(self._buffer) > max_bytes:
                 raise ChildError(self._why(f"wrote more than {max_bytes} bytes"))
-        try:
-            status = self._process.wait(max(0.0, until_s - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            raise ChildError(self._why("closed its output and did not end")) from None
+        status = self._wait(until_s)
+        if status is None:
+            raise ChildError(self._why("closed its output and did not end"))
         if status and not self._buffer:
             raise ChildError(self._why("ended"))
         return bytes(self._buffer)
@@ -147,10 +150,10 @@ class Child:
     def kill(self) -> None:
         """End the process at once, from any thread: whoever reads from it is told that it ended.
 
-        What it started ends with it: a vendor's tool may be a script.
+        What it started ends with it: a vendor's tool may be a script, which may have ended first.
         """
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended this moment
+        if self._process.returncode is None:  # else its number may be that of others by now
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # all have ended
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
@@ -180,11 +183,35 @@ class Child:
                 if not chunk:
                     return False
             elif chunk:
-                self._stderr += chunk
-                del self._stderr[:-MAX_STDERR_BYTES]
+                self._hear(chunk)
             else:
                 self._selector.unregister(key.fd)
         return True
+
+    def _hear(self, chunk: bytes) -> None:
+        self._stderr += chunk
+        del self._stderr[:-MAX_STDERR_BYTES]
+        self._moans_bytes += len(chunk)
+        if self._moans_bytes > MAX_MOANS_BYTES:
+            raise ChildError(self._why(f"wrote more than {MAX_MOANS_BYTES} bytes of errors"))
+
+    def _wait(self, until_s: float) -> int | None:
+        """Return the status with which it ended, None if it runs at that time."""
+        while (status := self._status()) is None and time.monotonic() < until_s:
+            time.sleep(_LOOK_S)
+        return status
+
+    def _status(self) -> int | None:
+        """Return the status with which it ended, negative for a signal; None while it runs.
+
+        It is not reaped: until `close` its number stays that of all that it started.
+        """
+        if self._process.returncode is not None or not hasattr(os, "waitid"):  # (macOS)
+            return self._process.poll()
+        found = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def _why(self, what: str) -> str:
         with contextlib.suppress(OSError):  # nothing more in the pipe, which holds one chunk
@@ -192,6 +219,6 @@ class Child:
             del self._stderr[:-MAX_STDERR_BYTES]
         ended = ""
         if what == "ended":
-            with contextlib.suppress(subprocess.TimeoutExpired):  # its output ends a moment before
-                ended = f" with status {self._process.wait(_REAP_S)}"
+            status = self._wait(time.monotonic() + _REAP_S)  # its output ends a moment before
+            ended = "" if status is None else f" with status {status}"
         return f"{self._name} {what}{ended}" + (f": {self.stderr}" if self._stderr else "")

@@ -120,6 +120,8 @@ class ToolReader:
         try:
             with Child([program, *self._arguments]) as child:
                 self._child = child
+                if self._closed:  # while it was being started
+                    child.kill()
                 printed = child.read_all(RUN_S, MAX_OUTPUT_BYTES)
         except ChildError as error:
             self._output = None
