@@ -197,6 +197,7 @@ def test_each_query_is_a_request_and_a_failing_one_costs_its_own_rows(
         (b'{"status":"error","error":"parse error"}', "the query failed: parse error"),
         (b'{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}', "'scalar'"),
         (b'{"status":"success","data":{"resultType":"vector","result":{}}}', "not that of"),
+        (b'{"status":"success","data":' + b'{"a":' * 9999, "not that of a Prometheus query"),
     ],
 )
 def test_answers_that_are_none(

@@ -55,6 +55,8 @@ ODD_LINES = [
     ('a{x="1"}  9', 9.0),
     ('a{x="1"}10', 10.0),
     ('a{x="1"y="2"} 11', 11.0),
+    ('a{x="1",,y="2"} 11', 11.0),
+    ('a{ , x="1"} 11', 11.0),
     ('a{1x="1"} 12', 12.0),
     ('a{x="1"} 13\r', 13.0),
     ("a 1e3", 1000.0),
@@ -118,6 +120,15 @@ def test_a_metric_that_its_name_rules_out_is_not_looked_at() -> None:
     assert endpoint.asked == 2
 
 
+def test_bytes_that_are_no_utf_8_are_replaced() -> None:
+    body = b'# TYPE a gauge\na{x="\xff"} 1\na{x="ok"} 2\na{x="\xfe\xfe"} 3\n'
+    endpoint = Endpoint()
+    for _ in range(2):
+        assert read(endpoint.table, body) == {"a.0": 1, "a.1": 2, "a.2": 3}
+    labels = endpoint.numbers.label_map(1000)[0]
+    assert labels["a"] == {"0": {"x": "\ufffd"}, "1": {"x": "ok"}, "2": {"x": "\ufffd" * 2}}
+
+
 def test_labels() -> None:
     line = parse_sample(b'a{p="C:\\\\dir",q="say \\"hi\\"",n="a\\nb",o="\\q",e="",u="\xc3\xa9"} 1')
     assert line is not None
@@ -137,6 +148,7 @@ def test_labels() -> None:
 
 def test_types() -> None:
     assert parse_type(b"# TYPE a gauge") == ("a", "gauge")
+    assert parse_type(b" \t# TYPE a gauge") == ("a", "gauge")
     assert parse_type(b'#  TYPE  "a.b"\tcounter\r') == ("a.b", "counter")
     for line in (b"#TYPE a gauge", b"# TYPE a gauge of a kind", b"# TYPE a", b"# HELP a gauge"):
         assert parse_type(line) is None
@@ -152,6 +164,12 @@ def test_only_what_an_earlier_line_declares_counts() -> None:
         assert endpoint.scrape(text) == {"a.0": 4, "c.0": 3}
     # Declared this time, or no more: what was learnt of the lines does not say whether they count.
     assert endpoint.scrape("# TYPE d gauge\nd 6\nc 7\na 8\n") == {"d.0": 6}
+
+
+def test_blanks_before_a_comment_do_not_matter() -> None:
+    endpoint = Endpoint()
+    for kind, expected in (("gauge", {"a.0": 1}), ("gauge", {"a.0": 1}), ("histogram", {})):
+        assert endpoint.scrape(f"  # HELP a b\n \t# TYPE a {kind}\n a 1\n") == expected
 
 
 def test_counters_are_named_differently_in_the_two_formats() -> None:

@@ -143,7 +143,7 @@ def parse_vector(body: bytes) -> Iterator[tuple[str, dict[str, str], float]]:
     """
     try:
         answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise HttpError(f"the answer is not that of a Prometheus query: {error}") from None
     if answer.status != "success":
         raise HttpError(f"the query failed: {answer.error[:_MAX_ERROR_CHARS] or answer.status}")
@@ -152,7 +152,7 @@ def parse_vector(body: bytes) -> Iterator[tuple[str, dict[str, str], float]]:
     for raw in answer.data.result:
         try:
             row = msgspec.json.decode(raw, type=_Row)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             continue
         value = parse_value(row.value[1].encode())
         if value is not None:

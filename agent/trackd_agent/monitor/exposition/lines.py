@@ -1,9 +1,9 @@
 """One line of an exposition: pure functions of its bytes.
 
 Read generously, for exporters are written by hand: blanks and tabs between any two tokens, labels
-with or without commas, names of any characters but blanks, braces and quotes, and quoted names
-(`{"a.name", label="x"} 1`, of formats that allow UTF-8). What follows the value, a timestamp or
-an exemplar, is not looked at.
+with any number of commas or none, values with bytes that are no UTF-8, names of any characters
+but blanks, braces and quotes, and quoted names (`{"a.name", label="x"} 1`, of formats that allow
+UTF-8). What follows the value, a timestamp or an exemplar, is not looked at.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ MAX_LINE_BYTES = 64 * 1024
 # Possessive throughout (`*+`): a line that does not match fails in linear time, hostile or not.
 _QUOTED = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _PAIR = rb'(?:[^\s={},"]++|' + _QUOTED + rb")[ \t]*+=[ \t]*+" + _QUOTED
-_ITEM = rb"(?>" + _PAIR + rb"|" + _QUOTED + rb")[ \t]*+,?+[ \t]*+"
+_ITEM = rb"(?>" + _PAIR + rb"|" + _QUOTED + rb")[ \t,]*+"
 _SAMPLE = re.compile(
-    rb"([ \t]*+([^\s{}\"#][^\s{}\"]*+)?+[ \t]*+(?:\{[ \t]*+((?:" + _ITEM + rb")*+)\})?+)"
+    rb"([ \t]*+([^\s{}\"#][^\s{}\"]*+)?+[ \t]*+(?:\{[ \t,]*+((?:" + _ITEM + rb")*+)\})?+)"
     rb"[ \t]*+([^\s{]\S*+)"
 )
 _ITEMS = re.compile(
     rb'(?:([^\s={},"]++)|(' + _QUOTED + rb"))(?:[ \t]*+=[ \t]*+(" + _QUOTED + rb"))?+"
 )
 _PLAIN_PAIR = re.compile(r'([^\s={},"]++)[ \t]*+=[ \t]*+"([^"]*+)"')
-_TYPE = re.compile(rb'#[ \t]+TYPE[ \t]+([^\s"]+|' + _QUOTED + rb")[ \t]+(\S+)[ \t]*\r?$")
+_TYPE = re.compile(rb'[ \t]*+#[ \t]+TYPE[ \t]+([^\s"]+|' + _QUOTED + rb")[ \t]+(\S+)[ \t]*\r?$")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", '"': '"', "\\": "\\"}
 
@@ -48,11 +48,7 @@ def parse_sample(line: bytes) -> Line | None:
     if len(line) > MAX_LINE_BYTES or not (match := _SAMPLE.match(line)):
         return None
     head, plain_name, labels, value = match.groups(b"")
-    try:
-        name = plain_name.decode() or _quoted_name(labels)
-        labels.decode()
-    except UnicodeDecodeError:
-        return None
+    name = _text(plain_name) or _quoted_name(labels)
     return Line(head.rstrip(b" \t"), name, labels, value) if name else None
 
 
@@ -65,18 +61,15 @@ def plain_head(line: bytes) -> tuple[bytes, str] | None:
     name, brace, _ = head.partition(b"{")
     if not name or b" " in name or (brace and (not head.endswith(b"}") or b" # {" in head)):
         return None
-    try:
-        return head, name.decode()
-    except UnicodeDecodeError:
-        return None
+    return head, _text(name)
 
 
 def parse_labels(labels: bytes) -> dict[str, str]:
     """Return label values by name from the text between the braces of a sample."""
     if not (b"\\" in labels or labels.startswith(b'"') or b',"' in labels or b', "' in labels):
-        return dict(_PLAIN_PAIR.findall(labels.decode()))
+        return dict(_PLAIN_PAIR.findall(_text(labels)))
     return {
-        _unquote(quoted) if quoted else plain.decode(): _unquote(value)
+        _unquote(quoted) if quoted else _text(plain): _unquote(value)
         for plain, quoted, value in _ITEMS.findall(labels)
         if value
     }
@@ -92,15 +85,22 @@ def parse_value(text: bytes) -> float | None:
         return None
 
 
+def is_comment(line: bytes) -> bool:
+    """Return whether a line is a comment, as `# TYPE` lines are; blanks may come first."""
+    return line.lstrip(b" \t").startswith(b"#")
+
+
 def parse_type(line: bytes) -> tuple[str, str] | None:
     """Return metric and type of a `# TYPE` line, None for other comments."""
     if len(line) > MAX_LINE_BYTES or not (match := _TYPE.match(line)):
         return None
     name, kind = match.groups()
-    try:
-        return _unquote(name) if name.startswith(b'"') else name.decode(), kind.decode()
-    except UnicodeDecodeError:
-        return None
+    return _unquote(name) if name.startswith(b'"') else _text(name), _text(kind)
+
+
+def _text(written: bytes) -> str:
+    """Return text; bytes that are no UTF-8 are replaced, as the W&B client does."""
+    return written.decode(errors="replace")
 
 
 def _quoted_name(labels: bytes) -> str:
@@ -111,7 +111,7 @@ def _quoted_name(labels: bytes) -> str:
 
 
 def _unquote(quoted: bytes) -> str:
-    text = quoted[1:-1].decode()
+    text = _text(quoted[1:-1])
     if "\\" not in text:
         return text
     # An escape that the formats do not know stands for itself.

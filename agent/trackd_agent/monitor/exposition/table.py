@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trackd_agent.monitor.exposition.heads import Heads
 from trackd_agent.monitor.exposition.lines import (
+    is_comment,
     parse_labels,
     parse_sample,
     parse_type,
@@ -169,7 +170,7 @@ class Scan:
             if key is None:
                 continue
             if not key:
-                if line != beginning if beginning else line.startswith(b"#"):
+                if line != beginning if beginning else is_comment(line):
                     return [line, *coming]
                 self._feed_unknown(line)
                 continue
@@ -208,10 +209,10 @@ class Scan:
             return head + b" ", meaning[1] if meaning[0] in self._wanted else None
         if head in self._table.unkeyed.young:
             return head + b" ", None
-        return (line if line.startswith(b"#") else b""), ""
+        return (line if is_comment(line) else b""), ""
 
     def _feed_unknown(self, line: bytes) -> None:
-        if line.startswith(b"#"):
+        if is_comment(line):
             if declared := parse_type(line):
                 self._declare(*declared)
             return
