@@ -1,10 +1,10 @@
 """What this process writes to `sys.stdout` and `sys.stderr`, in order, for every run that listens.
 
 `write` of the two streams is wrapped once per process. The wrapper writes to the terminal as
-before and puts the text into a queue; that is all while much is printed (by a wrapper that does
-next to nothing else), and a tick (of the runs' senders, every few milliseconds) passes the queue
-on in one piece. While little is printed every line is passed on before `print` returns, so that
-it outlives a kill.
+before and puts the text into a queue. While little is printed every line is passed on before
+`print` returns, so that it outlives a kill. While much is printed the wrapper of stdout is another
+one, which does nothing but append to a `Batch`; full batches are joined, and a tick (of the runs'
+senders, every few milliseconds) passes on what there is in one piece.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import operator
 import sys
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
+from trackd.console.batch import Batch
 from trackd.logs import LOGGER
 
 if TYPE_CHECKING:
@@ -35,10 +37,12 @@ _PROMPT_LINES = 16
 _FEW_WRITES = 64
 #: Writes that may wait; the next one passes them on.
 _MAX_WAITING = 4096
-#: Writes that are joined into one text where much is printed: few enough to be in the cache still.
-_PACK_WRITES = 512
-#: How `print` ends a line: a write of its own, always of this one object.
-_LINE_END = "\n"
+#: Characters of joined texts that may wait for the tick; whoever prints more passes them on.
+_MAX_PACKED_CHARACTERS = 4 * 1024 * 1024
+#: Writes that are joined into one text where much is printed.
+_BATCH_WRITES = 2048
+#: Full batches that are looked at again, for the text of a thread that was on its way.
+_LATE_BATCHES = 64
 _STREAMS = ((STDOUT, "stdout"), (STDERR, "stderr"))
 #: Longest wait of the end of a run for another thread that is passing text on, in seconds.
 _LAST_WORD_S = 1.0
@@ -48,7 +52,8 @@ class Feed:
     """The output of this process and who listens to it."""
 
     __slots__ = (
-        "_listeners", "_lock", "_packed", "_prompt_lines", "_queue", "_taps", "max_waiting",
+        "_batches", "_listeners", "_lock", "_number", "_packed", "_printer", "_prompt_lines",
+        "_queue", "_taps", "batch", "max_waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -56,6 +61,14 @@ class Feed:
         self._queue: list[Any] = []
         #: What was before that: pairs of stream and text.
         self._packed: list[tuple[int, str]] = []
+        #: What takes stdout while much is printed.
+        self.batch: Batch | None = None
+        #: The number of it.
+        self._number = 0
+        #: It, and those before.
+        self._batches: deque[Batch] = deque()
+        #: The thread that prints much; 0: more than one does, and they use no batches.
+        self._printer: int | None = None
         #: Queue length above which a write settles; 0: every write does.
         self.max_waiting = 0
         self._prompt_lines = _PROMPT_LINES
@@ -106,33 +119,35 @@ class Feed:
     def settle(self, text: str) -> None:
         """Called by a write: pass on what waits, if it is time."""
         if not self.max_waiting:
-            if not text.endswith("\n") and len(text) < MAX_RECORD_CHARACTERS:
+            is_line = text.endswith("\n") or len(text) >= MAX_RECORD_CHARACTERS
+            if not is_line and len(self._queue) <= _MAX_WAITING:
                 return
             self._prompt_lines -= 1
             if self._prompt_lines <= 0:
                 self.max_waiting = _MAX_WAITING
-                if text is _LINE_END:
-                    for tap in self._taps:
-                        tap.hurry()
+                printer = threading.get_ident()
+                self._printer = printer if self._printer in (None, printer) else 0
+                if self._printer:
+                    self._pack_and_hurry()
+                    return
         self.drain()
 
     def tick(self) -> None:
         """Pass on what waits; called every few milliseconds by a thread of each run."""
-        waiting = len(self._queue) + _PACK_WRITES * len(self._packed)
-        if waiting:
-            self.drain()
-        is_calm = waiting <= _FEW_WRITES  # otherwise much is printed still: on in large pieces
-        if is_calm:
+        batch = self.batch
+        waiting = len(self._queue) + (len(batch) if batch else 0)
+        is_calm = waiting <= _FEW_WRITES and not self._packed
+        if is_calm:  # otherwise much is printed still: on in large pieces
+            self.calm()
             self._prompt_lines = _PROMPT_LINES
             self.max_waiting = 0
-        if is_calm or waiting > 2 * _MAX_WAITING:  # by something that ends lines unlike `print`
-            for tap in self._taps:
-                tap.calm()
+            self._printer = None
+        self.drain()
 
     def drain(self) -> None:
         """Pass on what waits, unless a thread, perhaps this one, is at it already."""
-        queue, lock = self._queue, self._lock
-        while (queue or self._packed) and lock.acquire(blocking=False):
+        lock = self._lock
+        while self._is_waiting() and lock.acquire(blocking=False):
             try:
                 self._pack()
                 packed, self._packed = self._packed, []
@@ -143,20 +158,56 @@ class Feed:
             finally:
                 lock.release()
 
-    def pack(self) -> None:
-        """Join what waits, and pass it on once it is much."""
+    def _is_waiting(self) -> bool:
+        return bool(self._queue or self._packed or any(map(len, self._batches)))
+
+    def _pack_and_hurry(self) -> None:
         if self._lock.acquire(blocking=False):
             try:
                 self._pack()
+                self._hurry()
             finally:
                 self._lock.release()
-            if len(self._packed) >= _MAX_WAITING // _PACK_WRITES:
+            if sum(len(text) for _, text in self._packed) > _MAX_PACKED_CHARACTERS:
                 self.drain()
 
     def _pack(self) -> None:
+        if self.batch:
+            self._hurry()  # with the next one: what is in this one is taken
+        batches = self._batches
+        for batch in tuple(batches):
+            if batch is not self.batch and (items := batch.take()):
+                self._packed += _joined(items)
+        while len(batches) > _LATE_BATCHES:
+            batches.popleft()
         items = self._queue[:]
         del self._queue[: len(items)]
-        self._packed += _joined(items)
+        if items:
+            self._packed += _joined(items)
+
+    # --- much is printed, or little ----------------------------------------------------------
+
+    def _hurry(self) -> None:
+        """Let stdout write into a new batch; not where somebody else wrapped what we wrapped."""
+        number = self._number + 1
+        batch = Batch(_BATCH_WRITES, self._on_full, number)
+        self._batches.append(batch)
+        taken = [tap.hurry(batch.append) for tap in self._taps]
+        self._number = number
+        self.batch = batch if any(taken) else None
+
+    def calm(self) -> None:
+        """Let stdout write into the queue again."""
+        if self.batch is not None:
+            self.batch = None
+            for tap in self._taps:
+                tap.calm()
+
+    def _on_full(self, number: int) -> None:
+        """Let the next write come to `settle`, unless that batch is done with anyway."""
+        if number == self._number and self.batch is not None:
+            self._prompt_lines = self.max_waiting = 0
+            self.calm()
 
     def _deliver(self, packed: list[tuple[int, str]]) -> None:
         listeners = self._listeners
@@ -182,7 +233,7 @@ class Feed:
                 if one is None:
                     continue
                 try:
-                    self._taps.append(_Tap(one, *self._make_writes(one, number)))
+                    self._taps.append(self._make_tap(one, number))
                 except (AttributeError, TypeError):
                     if one is stream:
                         refused.append(f"sys.{name} ({type(one).__name__})")
@@ -196,18 +247,21 @@ class Feed:
         self.max_waiting = 0
 
     def _forget(self) -> None:
+        self._number += 1  # the alarm of the last batch concerns nobody any more
+        self.batch = None
+        self._batches.clear()
         self._queue.clear()
         self._packed = []
 
-    def _make_writes(self, stream: Any, number: int) -> tuple[Callable[..., Any], ...]:
-        """Return the wrapper of a stream, and the one for when much is printed if it differs."""
+    def _make_tap(self, stream: Any, number: int) -> _Tap:
         is_original = stream is getattr(sys, _STREAMS[number - 1][1])
+        original = stream.write
         if type(stream) is not io.TextIOWrapper or not is_original:
-            return (self._make_careful_write(stream.write, number),)
+            return _Tap(stream, self._make_careful_write(original, number))
         # Python's own streams take text only, and all of it.
         if number == STDOUT:
-            return self._make_write(stream.write), self._make_hurried_write(stream.write)
-        return (self._make_error_write(stream.write),)
+            return _Tap(stream, self._make_write(original), original)
+        return _Tap(stream, self._make_error_write(original))
 
     def _make_write(self, original: Callable[[str], int]) -> Callable[..., Any]:
         feed, queue = self, self._queue
@@ -222,28 +276,14 @@ class Feed:
 
         return write
 
-    def _make_hurried_write(self, original: Callable[[str], int]) -> Callable[..., Any]:
-        """Return a wrapper that looks at the queue at the ends of lines only, as `print` does.
-
-        Looking costs more than all the rest: a fifth of what `print` itself takes.
-        """
-        feed, queue, line_end, max_waiting = self, self._queue, _LINE_END, _PACK_WRITES
-        append = queue.append
-
-        def write(text: str, /) -> int:
-            append(text)
-            if text is line_end and len(queue) > max_waiting:
-                feed.pack()
-            return original(text)
-
-        return write
-
     def _make_error_write(self, original: Callable[[str], int]) -> Callable[..., Any]:
         feed, queue = self, self._queue
         append = queue.append
 
         def write(text: str, /) -> int:
             written = original(text)
+            if feed.batch is not None:
+                feed.calm()  # what is in it comes first
             append((text,))
             if len(queue) > feed.max_waiting:
                 feed.settle(text)
@@ -280,28 +320,39 @@ class _Tap:
         self,
         stream: Any,
         write: Callable[..., Any],
-        hurried_write: Callable[..., Any] | None = None,
+        original: Callable[[str], int] | None = None,
     ) -> None:
         self._stream = stream
         self._write = self._calm_write = write
-        self._hurried_write = hurried_write or write
+        #: Set where the stream takes nothing but text.
+        self._original = original
         attributes: dict[str, Any] = getattr(stream, "__dict__", {})
         #: What somebody else had put there before.
         self._before = attributes.get("write")
         stream.write = write
 
-    def hurry(self) -> None:
-        """Much is printed: use the wrapper that costs least."""
-        self._use(self._hurried_write)
+    def hurry(self, append: Callable[[str], None]) -> bool:
+        """Use a wrapper that appends what is written, and nothing else; False: it does not go."""
+        original = self._original
+        if original is None:
+            return False
+
+        def write(text: str, /) -> int:
+            append(text)
+            return original(text)
+
+        return self._use(write)
 
     def calm(self) -> None:
-        """Little is printed: use the wrapper that passes lines on at once."""
+        """Use the wrapper that passes lines on at once, or when they are many."""
         self._use(self._calm_write)
 
-    def _use(self, write: Callable[..., Any]) -> None:
+    def _use(self, write: Callable[..., Any]) -> bool:
         # One that somebody wrapped, or kept, goes on as it is: every wrapper loses nothing.
-        if write is not self._write and self._stream.__dict__.get("write") is self._write:
+        is_ours = self._stream.__dict__.get("write") is self._write
+        if is_ours:
             self._stream.write = self._write = write
+        return is_ours
 
     def remove(self) -> None:
         """Take the wrapper off. One that somebody wrapped stays where it is, and harmless."""

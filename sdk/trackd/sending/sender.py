@@ -379,7 +379,10 @@ class Sender:
                 sent_s = time.monotonic()
                 yield run_pb2.RecordsRequest(first_seq=reader.next_seq)
             idle_polls += 1
-            self._wake.wait(_BUSY_POLL_S if idle_polls < _IDLE_AFTER_POLLS else _IDLE_POLL_S)
+            # What comes in large pieces is no row that somebody waits to see: fewer messages.
+            is_much = piece is not None and piece.size_bytes >= _LEAST_NAMED_BYTES
+            is_idle = idle_polls >= _IDLE_AFTER_POLLS
+            self._wake.wait(_IDLE_POLL_S if is_much or is_idle else _BUSY_POLL_S)
             self._wake.clear()
 
     def _keep_house(self) -> None:

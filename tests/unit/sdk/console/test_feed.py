@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -122,6 +123,70 @@ def test_lines_of_many_threads_are_all_heard(feed: Feed, monkeypatch: pytest.Mon
     feed.leave(heard)
     lines = "".join(text for _, text in heard.records).splitlines()
     assert sorted(lines) == sorted(f"{n} {i}" for n in range(4) for i in range(2_000))
+
+
+@pytest.mark.parametrize("switch_interval_s", [0.005, 0.0001])
+def test_floods_of_many_threads_and_both_streams_are_heard_whole(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch, switch_interval_s: float
+) -> None:
+    replace_streams(monkeypatch)
+    before = sys.getswitchinterval()
+    heard = Heard()
+    feed.join(heard)
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(0.003):
+            feed.tick()
+
+    def work(number: int) -> None:
+        for i in range(10_000):
+            print(number, i)
+            if i % 1000 == 0:
+                print(number, i, file=sys.stderr)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    ticker = threading.Thread(target=tick)
+    sys.setswitchinterval(switch_interval_s)
+    try:
+        for thread in (ticker, *threads):
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        done.set()
+        ticker.join()
+        sys.setswitchinterval(before)
+    feed.leave(heard)
+    pieces = {stream: "".join(t for s, t in heard.records if s == stream) for stream in (1, 2)}
+    # `print` writes text and line end apart, so lines of threads may be torn, but none is lost.
+    assert pieces[1].count("\n") == 40_000
+    assert len(pieces[1]) == sum(len(f"{n} {i}\n") for n in range(4) for i in range(10_000))
+    assert pieces[2].count("\n") == 40
+
+
+def test_a_flood_keeps_the_order_of_both_streams(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_streams(monkeypatch)
+    heard = Heard()
+    feed.join(heard)
+    expected: list[tuple[int, str]] = []
+    for i in range(30_000):
+        print(i)
+        expected.append((1, f"{i}\n"))
+        if i % 7_000 == 0:
+            print("error", i, file=sys.stderr)
+            expected.append((2, f"error {i}\n"))
+        if i % 3_000 == 0:
+            feed.tick()
+    feed.leave(heard)
+    assert [s for s, _ in heard.merged] == [
+        s for s, _ in itertools.groupby(expected, lambda e: e[0])
+    ]
+    for stream in (1, 2):
+        said = "".join(text for s, text in heard.records if s == stream)
+        assert said == "".join(text for s, text in expected if s == stream)
 
 
 def test_very_long_text_is_split(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
