@@ -379,10 +379,7 @@ class Sender:
                 sent_s = time.monotonic()
                 yield run_pb2.RecordsRequest(first_seq=reader.next_seq)
             idle_polls += 1
-            # What comes in large pieces is no row that somebody waits to see: fewer messages.
-            is_much = piece is not None and piece.size_bytes >= _LEAST_NAMED_BYTES
-            is_idle = idle_polls >= _IDLE_AFTER_POLLS
-            self._wake.wait(_IDLE_POLL_S if is_much or is_idle else _BUSY_POLL_S)
+            self._wake.wait(_poll_s(piece, idle_polls))
             self._wake.clear()
 
     def _keep_house(self) -> None:
@@ -435,6 +432,13 @@ class Sender:
         if url and url != self.url:
             self.url = url
             self.on_url(url)
+
+
+def _poll_s(piece: Piece | None, idle_polls: int) -> float:
+    """Return how long to wait for more."""
+    # What comes in large pieces is no row that somebody waits to see: fewer messages.
+    is_much = piece is not None and piece.size_bytes >= _LEAST_NAMED_BYTES
+    return _IDLE_POLL_S if is_much or idle_polls >= _IDLE_AFTER_POLLS else _BUSY_POLL_S
 
 
 def _batch(piece: Piece, *, by_name: bool) -> run_pb2.RecordsRequest:
