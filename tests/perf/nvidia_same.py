@@ -25,6 +25,7 @@ from tests.support.reference_monitor import reference_monitor
 
 from trackd_agent.monitor import MonitorConfig, Subject
 from trackd_agent.monitor.contract import NoDataError
+from trackd_agent.monitor.readers.process import ProcessReader
 from trackd_agent.monitor.subject import Target
 
 ONLY_OURS = {"graphicsClock", "encoderUtilization", "unCorrectedMemoryErrors"}
@@ -53,7 +54,7 @@ def ours(library: Path, gpu_ids: tuple[int, ...], count: int) -> list[Values]:
     """Return our samples."""
     me = os.getpid()
     subject = Subject("s", me, gpu_device_ids=gpu_ids or None)
-    target = Target(subject, None, None, 1.0, find_pids=lambda: (me,))
+    target = Target(subject, ProcessReader(Path("/proc")).identify(me), None, 1.0)
     samples: list[Values] = []
     with Watcher(MonitorConfig(library_path=str(library)), "nvidia", target) as watcher:
         for _ in range(count):

@@ -84,14 +84,16 @@ class Machine:
         rss_pages: int = 0,
         start_ticks: int = 1000,
         children: tuple[int, ...] = (),
+        parent: int = 1,
     ) -> None:
         folder = self.proc / str(pid)
         thread = folder / "task" / str(pid)
         thread.mkdir(parents=True, exist_ok=True)
         times = f"{cpu_ticks - cpu_ticks // 3} {cpu_ticks // 3} {reaped_ticks} 0"
         (folder / "stat").write_text(
-            f"{pid} (a (very) odd name) S 1 1 1 0 -1 4194304 9 9 9 9 {times} 20 0 {threads} 0 "
-            f"{start_ticks} 99999999 {rss_pages} 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17\n"
+            f"{pid} (a (very) odd name) S {parent} 1 1 0 -1 4194304 9 9 9 9 {times} "
+            f"20 0 {threads} 0 {start_ticks} 99999999 "
+            f"{rss_pages} 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17\n"
         )
         (thread / "children").write_text(" ".join(map(str, children)))
 

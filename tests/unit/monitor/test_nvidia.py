@@ -14,6 +14,7 @@ from tests.support.machine import Machine, needs_samples
 from trackd_agent.monitor import Subject
 from trackd_agent.monitor.collectors.nvidia import event_of, values_of
 from trackd_agent.monitor.contract import Event, NoDataError
+from trackd_agent.monitor.readers.process import ProcessId
 from trackd_agent.monitor.subject import Target
 from trackd_agent.probes import nvidia
 from trackd_agent.probes.nvidia_events import CALM_READS, CORRECTED_EVERY_S, Changes
@@ -50,6 +51,8 @@ class Gpus:
         self.state_file.write_text("".join(lines))
 
     def watch(self, *targets: Target) -> Watcher:
+        for process in filter(None, (target.process for target in targets)):
+            self.machine.set_process(process.pid, start_ticks=process.start_ticks)
         return Watcher(self.config, "nvidia", *(targets or (target(),)))
 
 
@@ -61,10 +64,10 @@ def gpus(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gpus
 
 
 def target(
-    name: str = "rank", pids: tuple[int, ...] = (), gpu_ids: tuple[int, ...] | None = None
+    name: str = "rank", pid: int | None = None, gpu_ids: tuple[int, ...] | None = None
 ) -> Target:
     subject = Subject(name, os.getpid(), gpu_device_ids=gpu_ids)
-    return Target(subject, None, None, 1.0, find_pids=lambda: pids)
+    return Target(subject, ProcessId(pid, 1000) if pid is not None else None, None, 1.0)
 
 
 def of_reference(values: dict[str, float]) -> dict[str, float]:
@@ -78,7 +81,7 @@ def test_every_sample_has_exactly_the_expected_keys_and_values(name: str, gpus: 
     environment: dict[str, str] = case["context"]["env"]
     gpus.set(**{key.removeprefix("STUB_NVML_"): value for key, value in environment.items()})
     ids = case.get("settings", {}).get("x_stats_gpu_device_ids")
-    with gpus.watch(target(pids=(pid,), gpu_ids=tuple(ids) if ids else None)) as watcher:
+    with gpus.watch(target(pid=pid, gpu_ids=tuple(ids) if ids else None)) as watcher:
         for sample in case["samples"]:
             values = watcher.sample()
             assert_sample(case, sample, of_reference(values))
@@ -143,11 +146,11 @@ def test_an_old_driver_is_asked_in_the_old_ways(gpus: Gpus, tmp_path: Path) -> N
         "nvmlDeviceGetMigMode",
     )
     gpus.set(COUNT=1, PIDS="0:7")
-    with gpus.watch(target(pids=(7,))) as watcher:
+    with gpus.watch(target(pid=7)) as watcher:
         today = watcher.sample()
     old = build_nvml(tmp_path / "old", without=younger)
     gpus.config = gpus.config.model_copy(update={"library_path": str(old)})
-    with gpus.watch(target(pids=(7,))) as watcher:
+    with gpus.watch(target(pid=7)) as watcher:
         values = watcher.sample()
         assert "cudaCores" not in watcher.collector.describe()["gpu_nvidia"][0]
     assert today.keys() - values.keys() == {"gpu.0.energyJoules"}
@@ -170,7 +173,7 @@ def test_64_ranks_cost_no_more_calls_than_one(gpus: Gpus, tmp_path: Path) -> Non
     for ranks in (1, 64):
         log = tmp_path / f"calls{ranks}"
         gpus.set(LOG=log)
-        with gpus.watch(*(target(f"rank{i}", (i,)) for i in range(ranks))) as watcher:
+        with gpus.watch(*(target(f"rank{i}", i) for i in range(ranks))) as watcher:
             watcher.sample()
         counts.append(len(log.read_text().split()))
     assert counts[0] == counts[1]
@@ -178,8 +181,10 @@ def test_64_ranks_cost_no_more_calls_than_one(gpus: Gpus, tmp_path: Path) -> Non
 
 def test_a_process_has_the_figures_of_the_gpus_it_computes_on(gpus: Gpus) -> None:
     gpus.set(COUNT=3, PIDS="1:500,2:500,0:600")
-    here, elsewhere = target("here", (400, 500)), target("elsewhere", (600,))
-    with gpus.watch(here, elsewhere, target("nowhere", (700,))) as watcher:
+    here, elsewhere = target("here", 400), target("elsewhere", 600)
+    gpus.machine.set_process(500, parent=450)
+    gpus.machine.set_process(450, parent=400)
+    with gpus.watch(here, elsewhere, target("nowhere", 700)) as watcher:
         values = watcher.sample()
         of_processes = {key for key in values if key.startswith("gpu.process.")}
         assert {key.split(".")[2] for key in of_processes} == {"1", "2"}
@@ -188,12 +193,14 @@ def test_a_process_has_the_figures_of_the_gpus_it_computes_on(gpus: Gpus) -> Non
             assert values[key] == values[key.replace(".process", "")]
         assert "gpu.process.0.gpu" in watcher.sample(elsewhere)
         assert not [key for key in watcher.sample(watcher.targets[2]) if "process" in key]
+        gpus.machine.set_process(400, start_ticks=2000)  # the number of another process by now
+        assert not [key for key in watcher.sample() if "process" in key]
 
 
 def test_device_ids_hold_for_processes_too(gpus: Gpus) -> None:
     """An empty list wants all: as measured with the reference client."""
     gpus.set(PIDS="0:500,1:500")
-    with gpus.watch(target("a", (500,), (1,)), target("b", gpu_ids=())) as watcher:
+    with gpus.watch(target("a", 500, (1,)), target("b", gpu_ids=())) as watcher:
         assert {key.split(".")[-2] for key in watcher.sample()} == {"1"}
         assert {key.split(".")[-2] for key in watcher.sample(watcher.targets[1])} == {"0", "1"}
 
@@ -303,6 +310,32 @@ def test_xids_and_slowdowns_are_marks(gpus: Gpus) -> None:
         assert [event for _ in range(CALM_READS) for event in events()] == [
             Event("throttled", "GPU 1 runs at full speed again", "gpu.1.throttled", 0, 1)
         ]
+
+
+def test_an_xid_of_a_gpu_that_is_lost_with_it_is_told(gpus: Gpus) -> None:
+    """That is when it matters most, and such a GPU does not tell its number any more."""
+    with gpus.watch() as watcher:
+        watcher.sample()
+        gpus.set(LOST=1, XID="1:79:1")
+        events = [event for _, event in watcher.collector.collect(watcher.targets).events]
+        assert [(event.key, event.value) for event in events] == [
+            ("gpu.1.xid", 79),
+            ("gpu.1.lost", 1),
+        ]
+
+
+def test_a_gpu_of_which_every_call_fails_says_why(
+    gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = ("UtilizationRates", "MemoryInfo_v2", "MemoryInfo", "Temperature", "TemperatureV")
+    calls += ("PowerUsage", "EnforcedPowerLimit", "TotalEnergyConsumption", "ClockInfo")
+    calls += ("MemoryErrorCounter", "FanSpeed_v2", "FanSpeed", "EncoderUtilization")
+    calls += ("PcieThroughput",)
+    monkeypatch.setenv("STUB_NVML_FAIL", ",".join(f"nvmlDeviceGet{call}" for call in calls))
+    gpus.set(COUNT=1)
+    with gpus.watch() as watcher:
+        assert watcher.sample() == {}
+        assert watcher.problems == ["GPU 0 says nothing: Unknown Error"]
 
 
 def test_memory_errors_are_marks_and_corrected_ones_once_a_minute() -> None:

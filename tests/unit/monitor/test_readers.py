@@ -43,6 +43,30 @@ def test_a_pid_that_was_given_to_another_process_counts_as_ended(machine: Machin
     assert reader.read_tree(process) is None
 
 
+def test_a_lineage_ends_with_the_first_process_and_where_procfs_hides_one(
+    machine: Machine,
+) -> None:
+    reader = ProcessReader(machine.proc)
+    machine.set_process(1, parent=0)
+    machine.set_process(20, parent=1)
+    machine.set_process(30, parent=20)
+    machine.set_process(40, parent=35)
+    machine.set_process(50, parent=50)  # no kernel says so
+    (machine.proc / "60").mkdir()
+    (machine.proc / "60" / "stat").write_text("60 (x)")
+    assert reader.lineages([30, 20, 40, 50, 60, 0, -1]) == {
+        30: {30, 20, 1},
+        20: {20, 1},
+        40: {40, 35},
+        50: {50},
+        60: {60},
+        0: set(),
+        -1: set(),
+    }
+    here = os.getpid()
+    assert {here, os.getppid()} <= ProcessReader(Path("/proc")).lineages([here])[here]
+
+
 def test_a_tree_holds_children_of_children_and_keeps_the_time_of_those_that_ended(
     machine: Machine,
 ) -> None:

@@ -110,16 +110,18 @@ class NvidiaCollector:
         self._probe = readers.nvidia
         self._numbers = readers.gpu_numbers
         self._pci = readers.pci
+        self._processes = readers.process
 
     def collect(self, targets: Sequence[Target]) -> Readings:
         """Ask all devices once, whatever number of ranks there is."""
         longest_s = max((target.subject.interval_s for target in targets), default=0.0)
         answer = self._ask({"max_age_s": max(_MIN_AGE_S, _INTERVALS * longest_s)})
         found = Readings()
-        is_used = any(device["pids"] for device in answer["devices"])
-        pids = {target.key: set(target.pids if is_used else ()) for target in targets}
+        pids = self._pids(targets, {pid for device in answer["devices"] for pid in device["pids"]})
         for device in answer["devices"]:
             _report(device, answer["time_s"], targets, pids, found)
+            if why := device.get("failure"):
+                found.problem(f"GPU {device['name']} says nothing: {why}")
         for happened in answer["events"]:
             found.gpu_event(event_of(happened))
         for gpu, why in answer["lost"].items():
@@ -137,6 +139,18 @@ class NvidiaCollector:
         if version := answer["cuda_version"]:  # 12080 is 12.8
             described["cudaVersion"] = f"{version // 1000}.{version % 1000 // 10}"
         return described
+
+    def _pids(self, targets: Sequence[Target], used: set[int]) -> dict[str, set[int]]:
+        """Return which of the processes that use GPUs are the target's or its descendants."""
+        lineages = self._processes.lineages(used)
+        found: dict[str, set[int]] = {}
+        for target in targets:
+            process = target.process
+            mine = {pid for pid in used if process and process.pid in lineages[pid]}
+            if mine and process and self._processes.read(process) is None:
+                mine.clear()  # it has ended, and its number is that of another
+            found[target.key] = mine
+        return found
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:

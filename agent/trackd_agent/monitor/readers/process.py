@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 #: Descendants that a tree may have before the rest is left out (a fork bomb must not stop us).
 MAX_TREE = 4096
+#: Ancestors of a process that are looked at.
+MAX_DEPTH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,30 @@ class ProcessReader:
         """Return the pids of a process, first, and of its descendants; empty if it ended."""
         return tuple(self._walk(process.pid)) if self.read(process) else ()
 
+    def lineages(self, pids: Iterable[int]) -> dict[int, frozenset[int]]:
+        """Return of each process itself and its ancestors.
+
+        To find out to which of many trees few processes belong this is much cheaper than walking
+        down all trees: of those every thread has to be looked at.
+        """
+        parents: dict[int, int] = {}  # most have the same ones
+        return {pid: self._lineage(pid, parents) for pid in pids}
+
+    def _lineage(self, pid: int, parents: dict[int, int]) -> frozenset[int]:
+        found: list[int] = []
+        while pid > 0 and len(found) <= MAX_DEPTH:
+            found.append(pid)
+            if pid not in parents:
+                parents[pid] = self._parent(pid)
+            pid = parents[pid]
+        return frozenset(found)
+
+    def _parent(self, pid: int) -> int:
+        try:
+            return parse_parent(self._text(f"{self._root}/{pid}/stat"))
+        except (OSError, ValueError, IndexError):  # as in `_stat`; it has no ancestors that we see
+            return 0
+
     def _walk(self, pid: int) -> list[int]:
         found = [pid]
         for parent in found:  # grows while it is walked
@@ -100,6 +127,11 @@ class ProcessReader:
     def _text(path: str) -> str:
         with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 (hot)
             return file.read()
+
+
+def parse_parent(text: str) -> int:
+    """Return the parent's pid of a `/proc/<pid>/stat` line."""
+    return int(text[text.rindex(")") + 2 :].split(None, 2)[4 - 3])
 
 
 def parse_stat(text: str) -> tuple[int, ProcessStat]:
