@@ -68,6 +68,6 @@ def test_what_a_full_disk_costs_is_counted_to_the_row(small_disk: Path) -> None:
         assert numbers == sorted(set(numbers))
         assert len(numbers) + int(told[1]) == ROWS
         assert found["run"]["state"] == "finished"
-        assert f"{told[1]} disk_full" in exported.stderr
+        assert f"disk_full ({told[1]})" in exported.stderr
     finally:
         run("-m", "trackd", "down", "--now")
