@@ -160,11 +160,11 @@ class NvidiaProbe:
         except self._nvml.NVMLError:
             return 0
 
-    def _handles(self) -> list[Any]:
-        handles: list[Any] = []
+    def _handles(self) -> dict[int, Any]:
+        handles: dict[int, Any] = {}
         for gpu in self._gpus:
             try:
-                handles.append(gpu.handle)
+                handles[gpu.index] = gpu.handle
             except self._nvml.NVMLError:  # told by the first read
                 continue
         return handles

@@ -105,10 +105,15 @@ class Device:
     def read(self, now_s: float, max_age_s: float) -> dict[str, Any]:
         """Return what it says now; facts that it does not have are left out.
 
+        One that can say nothing has a `failure` instead, the reason.
+
         Raises:
             DeviceLostError: It is gone.
         """
-        found = {"name": self._name, **self._ask(self._facts)}
+        facts = self._ask(self._facts)
+        found = {"name": self._name, **facts}
+        if not facts:
+            found["failure"] = self._calls.failure
         if self._gpm is not None:
             found["gpm"] = self._read_gpm(self._gpm, now_s, max_age_s)
         else:

@@ -7,6 +7,7 @@ what happened then is no news to whoever asks now, and is dropped.
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 #: Events that are taken out of the driver's queue in one read, or that wait for one.
@@ -24,14 +25,17 @@ SLOWDOWNS = 0x8 | 0x20 | 0x40 | 0x80
 class XidQueue:
     """The driver's events; stays empty where it offers none (virtual machines, old drivers)."""
 
-    def __init__(self, nvml: Any, handles: list[Any]) -> None:
+    def __init__(self, nvml: Any, handles: dict[int, Any]) -> None:
+        """Register the GPUs, by number, as far as they can tell events."""
         self._nvml = nvml
+        # A GPU that has fallen off the bus does not tell its number any more.
+        self._numbers = {_address(handle): number for number, handle in handles.items()}
         self._set: Any = None
         try:
             self._set = nvml.nvmlEventSetCreate()
         except nvml.NVMLError:
             return
-        for handle in handles:
+        for handle in handles.values():
             try:
                 supported = nvml.nvmlDeviceGetSupportedEventTypes(handle)
                 wanted = nvml.nvmlEventTypeXidCriticalError & supported
@@ -46,12 +50,20 @@ class XidQueue:
         while self._set is not None and len(found) < MAX_EVENTS:
             try:
                 event = self._nvml.nvmlEventSetWait_v2(self._set, 0)
-                index = self._nvml.nvmlDeviceGetIndex(event.device)
+                index = self._number(event.device)
             except self._nvml.NVMLError:  # a timeout: the queue is empty
                 break
             if event.eventType == self._nvml.nvmlEventTypeXidCriticalError:
                 found.append({"kind": "xid", "gpu": index, "amount": event.eventData})
         return found
+
+    def _number(self, handle: Any) -> int:
+        number = self._numbers.get(_address(handle))
+        return self._nvml.nvmlDeviceGetIndex(handle) if number is None else number
+
+
+def _address(handle: Any) -> int | None:
+    return ctypes.cast(handle, ctypes.c_void_p).value
 
 
 class Changes:

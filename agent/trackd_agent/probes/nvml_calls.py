@@ -42,6 +42,7 @@ class Calls:
         self._uninitialized = nvml.NVML_ERROR_UNINITIALIZED
         self._error: type[Exception] = nvml.NVMLError
         self._next_way: dict[str, int] = {}
+        self.failure = ""  # what the last call that went wrong this time answered
 
     def ask(self, fact: str, ways: Ways, handle: Any) -> Any:
         """Return a fact, None where there is none.
@@ -63,6 +64,8 @@ class Calls:
                     continue
                 if code in self._never:
                     self._next_way[fact] = len(ways)
+                else:
+                    self.failure = str(error)
                 return None
         return None
 

@@ -335,7 +335,7 @@ def test_a_gpu_of_which_every_call_fails_says_why(
     gpus.set(COUNT=1)
     with gpus.watch() as watcher:
         assert watcher.sample() == {}
-        assert watcher.problems == ["GPU 0 says nothing: Unknown Error"]
+        assert watcher.problems == ["GPU 0 says nothing: Timeout"]
 
 
 def test_memory_errors_are_marks_and_corrected_ones_once_a_minute() -> None:
