@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import socket
 import ssl
 import subprocess
 import threading
@@ -116,6 +118,25 @@ def test_a_body_is_read_up_to_the_limit(endpoints: Endpoints, reader: HttpReader
         assert reason(reader, f"{endpoints.url}/{path}") == "the body is larger than 16 MiB"
 
 
+def test_what_follows_a_compressed_body(endpoints: Endpoints, reader: HttpReader) -> None:
+    first, second = gzip.compress(b"a 1\n"), gzip.compress(b"b 2\n")
+
+    def junk(write: Callable[[bytes], object]) -> None:
+        write(first)
+        while not endpoints.released.is_set():
+            write(b"x" * 64 * 1024)
+
+    compressed = {"Content-Encoding": "gzip"}
+    endpoints.pages["/two"] = Page(first + second, headers=compressed)
+    endpoints.pages["/many"] = Page(gzip.compress(b"") * 2000 + first, headers=compressed)
+    endpoints.pages["/junk"] = Page(headers=compressed, send=junk)
+    both = get(reader, HttpRequest(f"{endpoints.url}/two"))
+    assert isinstance(both, HttpAnswer)
+    assert both.body == b"a 1\nb 2\n"
+    assert "more than 1000 compressed pieces" in reason(reader, f"{endpoints.url}/many")
+    assert "not compressed" in reason(reader, f"{endpoints.url}/junk")
+
+
 def test_secrets_do_not_follow_a_redirection_to_another_origin(
     endpoints: Endpoints, reader: HttpReader
 ) -> None:
@@ -217,10 +238,33 @@ def test_an_exchange_ends_in_time_however_it_dribbles(endpoints: Endpoints) -> N
     endpoints.pages["/body"] = Page(send=dribble)
     endpoints.pages["/silence"] = Page(send=lambda write: endpoints.released.wait(10))
     started_s = time.monotonic()
-    assert reason(reader, f"{endpoints.url}/body") == "the body did not come in time"
-    assert reason(reader, f"{endpoints.url}/silence") == "no answer within 0.3 s"
+    assert reason(reader, f"{endpoints.url}/body") == "no complete answer within 0.3 s"
+    assert reason(reader, f"{endpoints.url}/silence") == "no complete answer within 0.3 s"
     assert time.monotonic() - started_s < 2
     reader.close()
+
+
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 200 OK\r\nX-Long: ", b""])
+def test_headers_that_never_end_cost_a_thread_no_longer_than_an_exchange(sent: bytes) -> None:
+    """One letter after the other, or one interim answer after the other."""
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):  # it was cut off
+                connection.sendall(sent)
+                while True:
+                    connection.sendall(b"x" if sent else b"HTTP/1.1 103 Early Hints\r\n\r\n" * 9)
+                    time.sleep(0.02)
+            ended.set()
+
+        threading.Thread(target=serve, daemon=True).start()
+        reader = HttpReader(wait_s=3, exchange_s=0.3)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        assert reason(reader, url) == "no complete answer within 0.3 s"
+        assert ended.wait(2)
+        reader.close()
 
 
 def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from trackd_agent.monitor.readers.http_deadline import Deadline, DeadlineTransport
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: How long an exchange may take, until it is cut off at the next bytes or the next silence.
+#: How long an exchange may take, redirections included, before it is cut off.
 EXCHANGE_S = 5.0
 CONNECT_S = 2.0
 #: Largest body that is read, after decompression.
@@ -31,6 +33,8 @@ MAX_REDIRECTS = 5
 MAX_EXCHANGES = 128
 _IDLE_S = 60.0
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+#: Compressed pieces of which one body may consist.
+_MAX_MEMBERS = 1000
 _ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 #: Text format 0.0.4 before OpenMetrics: only then are the keys those of the W&B client, for
@@ -94,6 +98,7 @@ class HttpReader:
         self._exchange_s = exchange_s
         self._exchanges: dict[HttpRequest, _Exchange] = {}
         self._lock = threading.Lock()
+        self._deadline = Deadline()
         self._clients: dict[str, httpx.Client] = {}
 
     def get_all(
@@ -110,8 +115,8 @@ class HttpReader:
         for request, exchange in exchanges.items():
             left_s = 0.0 if exchange.is_slow else max(0.0, until_s - time.monotonic())
             if exchange.done.wait(left_s):
-                exchange.is_read = True
                 answers[request] = exchange.outcome
+                self._let_go(request, exchange)
             else:
                 exchange.is_slow = True
                 late, exchange.late = exchange.late, None
@@ -146,10 +151,23 @@ class HttpReader:
                 return exchange
             self._exchanges[request] = exchange
         # A daemon: an endpoint that dribbles its headers must not hold up the end of the agent.
-        threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(request, exchange), name="http-exchange", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # no thread to spare: it may be otherwise at the next tick
+            exchange.end(HttpError(str(error)), is_slow=False)
         return exchange
+
+    def _let_go(self, request: HttpRequest, exchange: _Exchange) -> None:
+        """Keep of an exchange that was read only how quick it was: bodies are large."""
+        rest = _Exchange(is_slow=exchange.is_slow)
+        rest.is_read = True
+        rest.done.set()
+        with self._lock:
+            if self._exchanges.get(request) is exchange:
+                self._exchanges[request] = rest
 
     def _make_room(self) -> bool:
         """Forget the exchange that is over for the longest time; False: all are under way."""
@@ -173,7 +191,7 @@ class HttpReader:
         exchange.end(outcome, is_slow=time.monotonic() - began_s > self._wait_s)
 
     def _get(self, request: HttpRequest) -> HttpAnswer:
-        until_s = time.monotonic() + self._exchange_s
+        self._deadline.until_s = time.monotonic() + self._exchange_s
         url, accept = _checked(request.url), request.accept
         origin = _origin(url)
         for _ in range(MAX_REDIRECTS + 1):
@@ -190,7 +208,7 @@ class HttpReader:
                     continue
                 if not response.is_success:
                     raise HttpError(f"HTTP status {status} {response.reason_phrase}".rstrip())
-                return _read(response, request.max_bytes, until_s)
+                return _read(response, request.max_bytes)
         raise HttpError(f"more than {MAX_REDIRECTS} redirections")
 
     def _client(self, scheme: str) -> httpx.Client:
@@ -198,30 +216,28 @@ class HttpReader:
             if scheme not in self._clients:
                 # Proxies of the environment are for the way out; endpoints are on the way in.
                 # Certificates are those of the system, or of SSL_CERT_FILE.
+                verify = ssl.create_default_context() if scheme == "https" else None
                 self._clients[scheme] = httpx.Client(
                     timeout=httpx.Timeout(self._exchange_s, connect=CONNECT_S),
-                    limits=httpx.Limits(keepalive_expiry=_IDLE_S),
+                    transport=DeadlineTransport(self._deadline, _IDLE_S, verify),
                     trust_env=False,
-                    verify=ssl.create_default_context() if scheme == "https" else False,
                 )
             return self._clients[scheme]
 
 
-def _read(response: httpx.Response, max_bytes: int, until_s: float) -> HttpAnswer:
-    """Read a body as it comes, and stop where it is too large or too slow."""
+def _read(response: httpx.Response, max_bytes: int) -> HttpAnswer:
+    """Read a body as it comes, and stop where it is too large."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "", *_ENCODINGS):
         raise HttpError(f"the body is encoded as {encoding!r}, which was not asked for")
-    inflater = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding in _ENCODINGS else None
+    inflater = _Inflater() if encoding in _ENCODINGS else None
     body = bytearray()
     for chunk in response.iter_raw():
         left = max_bytes + 1 - len(body)
-        body += inflater.decompress(chunk, left) if inflater else chunk
+        body += inflater.inflate(chunk, left) if inflater else chunk
         if len(body) > max_bytes:
             raise HttpError(f"the body is larger than {max_bytes // 1024**2} MiB")
-        if time.monotonic() > until_s:
-            raise HttpError("the body did not come in time")
-    if inflater and not inflater.eof and body:
+    if inflater and not inflater.is_at_end and body:
         raise HttpError("the compressed body has no end")
     headers = response.headers
     return HttpAnswer(
@@ -229,6 +245,38 @@ def _read(response: httpx.Response, max_bytes: int, until_s: float) -> HttpAnswe
         bytes(body),
         "content-length" in headers or "transfer-encoding" in headers,
     )
+
+
+class _Inflater:
+    """Decompresses a body, which may be several compressed ones in a row, as Prometheus reads it.
+
+    zlib's own object would keep all that follows the first one, without a bound.
+    """
+
+    def __init__(self) -> None:
+        self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._members = 1
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the last one is complete."""
+        return self._inflater.eof
+
+    def inflate(self, chunk: bytes, max_bytes: int) -> bytes:
+        """Return what follows, up to so many bytes."""
+        body = bytearray()
+        while chunk and len(body) < max_bytes:
+            if self._inflater.eof:
+                self._begin_next()
+            body += self._inflater.decompress(chunk, max_bytes - len(body))
+            chunk = self._inflater.unused_data
+        return bytes(body)
+
+    def _begin_next(self) -> None:
+        self._members += 1
+        if self._members > _MAX_MEMBERS:
+            raise HttpError(f"the body consists of more than {_MAX_MEMBERS} compressed pieces")
+        self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
 
 
 def _checked(text: str) -> httpx.URL:
@@ -245,7 +293,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 def _reason(error: Exception, exchange_s: float) -> str:
     """Return why an exchange failed, without what was sent."""
     if isinstance(error, httpx.TimeoutException):
-        return f"no answer within {exchange_s:g} s"
+        return f"no complete answer within {exchange_s:g} s"
     if isinstance(error, httpx.LocalProtocolError | UnicodeError):
         return "a header of x_stats_open_metrics_http_headers cannot be sent: check its characters"
     if isinstance(error, zlib.error):
