@@ -187,6 +187,16 @@ def test_each_query_is_a_request_and_a_failing_one_costs_its_own_rows(
         assert "HTTP status 400" in problem
 
 
+def test_what_is_no_address_costs_nobody_else(machine: Machine, endpoints: Endpoints) -> None:
+    temperature = row("DCGM_FI_DEV_GPU_TEMP", "40", gpu="0", Hostname="a")
+    endpoints.pages["/q"] = vector(temperature)
+    good = asking(f"{endpoints.url}/q?query=x", "good")
+    with Node(machine, DcgmCollector) as node:
+        bad, values = node.sample(asking("http://[::1?query=x", "bad"), good)
+        assert (bad, values) == ({}, {"gpu.0.temp/l:a": 40})
+        assert "an address that cannot be read" in node.problems[0]
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

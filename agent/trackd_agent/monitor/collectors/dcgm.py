@@ -75,7 +75,10 @@ class DcgmSource(NamedTuple):
 
     def requests(self) -> list[HttpRequest]:
         """Return the requests of one tick: one for each query, or one to the exporter."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:  # no address; the reader says so, and others have theirs all the same
+            return [HttpRequest(self.url, self.headers)]
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         queries = [value for name, value in pairs if name == "query"]
         others = [pair for pair in pairs if pair[0] != "query"]
