@@ -128,7 +128,8 @@ class _Part:
             if self._known_news != self._source.news:
                 news = self._source.news
                 machine = await self._ask(self._ask_machine)
-                self._machine = machine or {}
+                # Who gives no answer now is described by what it said before.
+                self._machine = self._machine if machine is None else machine
                 self._known_news = -1 if machine is None else news
             of_subject = {}
             if self._may_know_subjects:  # no thread for nothing: there may be many ranks
@@ -137,7 +138,11 @@ class _Part:
 
     def _ask_machine(self) -> dict[str, Any]:
         collector = self._source.collector()
-        return collector.describe() if isinstance(collector, DescribesMachine) else {}
+        try:
+            return collector.describe() if isinstance(collector, DescribesMachine) else {}
+        except NoDataError:
+            self._machine = {}
+            raise
 
     def _ask_subject(self, subject: Subject) -> dict[str, Any]:
         collector = self._source.collector()

@@ -94,6 +94,22 @@ async def test_who_comes_back_is_asked_again_and_who_has_nothing_each_time() -> 
     assert await describer.describe(ME) == {"a": 2}
 
 
+async def test_who_fails_is_described_by_what_it_said_before_and_who_has_gone_is_not() -> None:
+    def fail() -> dict[str, Any]:
+        raise OSError("the driver is busy")
+
+    def nothing() -> dict[str, Any]:
+        raise NoDataError("no such device any more")
+
+    told = Told(lambda: {"gpu": "H100"})
+    describer = Describer([told])
+    assert await describer.describe(ME) == {"gpu": "H100"}
+    told.news, told.say = told.news + 1, fail
+    assert await describer.describe(ME) == {"gpu": "H100"}
+    told.say = nothing
+    assert await describer.describe(ME) == {}
+
+
 async def test_a_hanging_one_costs_one_deadline_and_one_thread() -> None:
     release = threading.Event()
     hanging = Told(lambda: {"late": release.wait(10)})

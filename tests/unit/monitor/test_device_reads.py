@@ -7,9 +7,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.machine import SAMPLES, Machine, needs_samples
 
 from trackd_agent.monitor import MonitorConfig
 from trackd_agent.monitor.readers import Readers
+from trackd_agent.monitor.readers.cgroup import CgroupReader
 from trackd_agent.monitor.readers.details import DetailsReader
 from trackd_agent.monitor.readers.host import HostReader
 from trackd_agent.monitor.readers.network import NetworkReader
@@ -52,6 +54,24 @@ def reads_of(ranks: int) -> Counter[str]:
             if registration.name in HOST_COLLECTORS:
                 registration.make(readers).collect(targets)
     return reads
+
+
+@needs_samples
+def test_ranks_in_one_container_cost_one_look_at_its_cgroup(machine: Machine) -> None:
+    for pid in range(2, 10):
+        machine.set_process(pid)
+        machine.put_in_cgroup(pid, SAMPLES / "cgroup_v2_limits" / "t0")
+    readers = Readers.of(machine.config)
+    targets = [readers.target(Subject(str(pid), pid)) for pid in range(2, 10)]
+    reads = Counter[str]()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("memory_bytes", "throttling", "oom_kills", "stalls_us"):
+            patch.setattr(CgroupReader, name, counted(reads, name, getattr(CgroupReader, name)))
+        for registration in REGISTRATIONS:
+            if registration.name in ("cgroup", "memory"):
+                found = registration.make(readers).collect(targets)
+                assert found.by_subject.keys() == {target.key for target in targets}
+    assert set(reads.values()) == {1}
 
 
 def test_sixty_four_ranks_cost_no_more_device_reads_than_one() -> None:

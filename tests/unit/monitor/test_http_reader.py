@@ -7,6 +7,7 @@ import gzip
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -64,6 +65,29 @@ def test_what_is_asked_and_what_comes(endpoints: Endpoints, reader: HttpReader) 
     assert headers["x-key"] == "s3cret"
     assert headers["authorization"] == "Bearer s3cret"
     assert headers["accept"].startswith("text/plain; version=0.0.4; q=1")
+
+
+def test_a_body_that_was_read_is_kept_no_longer(endpoints: Endpoints, reader: HttpReader) -> None:
+    endpoints.pages["*"] = Page(b"a 1\n")
+    answer = get(reader, HttpRequest(f"{endpoints.url}/1"))
+    until_s = time.monotonic() + 5
+    while sys.getrefcount(answer) > 2 and time.monotonic() < until_s:
+        time.sleep(0.01)  # the thread of the exchange ends a moment later
+    assert sys.getrefcount(answer) == 2  # ours, and that of the call
+
+
+def test_an_endpoint_gets_a_thread_as_soon_as_there_is_one_to_spare(
+    endpoints: Endpoints, reader: HttpReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    endpoints.pages["*"] = Page(b"a 1\n")
+    request = HttpRequest(f"{endpoints.url}/1")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert str(get(reader, request)) == "can't start new thread"
+    assert isinstance(get(reader, request), HttpAnswer)
 
 
 def test_connections_are_kept_and_equal_requests_made_once(

@@ -39,11 +39,14 @@ class CgroupCollector:
         self._kills: dict[str, int] = {}  # of each subject, at its last tick
 
     def collect(self, targets: Sequence[Target]) -> Readings:
-        """Read the counters of each target's cgroup."""
+        """Read the counters of each cgroup once, whatever number of targets is in it."""
         found = Readings()
+        inside: dict[Cgroup, list[Target]] = {}
         for target in targets:
             if target.cgroup is not None:
-                self._collect_one(target.cgroup, target, found)
+                inside.setdefault(target.cgroup, []).append(target)
+        for cgroup, targets_inside in inside.items():
+            self._collect_one(cgroup, targets_inside, found)
         if not found.by_subject:
             raise NoDataError("no watched process is in a cgroup with limits")
         return found
@@ -52,19 +55,21 @@ class CgroupCollector:
         """Drop the count of killed processes of a subject that is gone."""
         self._kills.pop(subject.key, None)
 
-    def _collect_one(self, cgroup: Cgroup, target: Target, found: Readings) -> None:
-        if throttling := self._cgroups.throttling(cgroup):
-            throttled, periods = throttling
-            found.over_interval("proc.cpu.throttledPercent", 100 * throttled, periods, target)
+    def _collect_one(self, cgroup: Cgroup, targets: Sequence[Target], found: Readings) -> None:
+        throttling = self._cgroups.throttling(cgroup)
         kills = self._cgroups.oom_kills(cgroup)
-        if kills is not None:
-            found.since_first("proc.memory.oomKills", kills, target)
-            self._note_kills(kills, cgroup, target, found)
         stalls_us, now_s = self._cgroups.stalls_us(cgroup), time.monotonic()
-        for which, key in _PRESSURE_KEYS.items():
-            if which in stalls_us:
-                percent = 100 * stalls_us[which] * _MICRO
-                found.over_interval(key, percent, now_s, target)
+        for target in targets:
+            if throttling:
+                throttled, periods = throttling
+                found.over_interval("proc.cpu.throttledPercent", 100 * throttled, periods, target)
+            if kills is not None:
+                found.since_first("proc.memory.oomKills", kills, target)
+                self._note_kills(kills, cgroup, target, found)
+            for which, key in _PRESSURE_KEYS.items():
+                if which in stalls_us:
+                    percent = 100 * stalls_us[which] * _MICRO
+                    found.over_interval(key, percent, now_s, target)
 
     def _note_kills(self, kills: int, cgroup: Cgroup, target: Target, found: Readings) -> None:
         new = kills - self._kills.get(target.key, kills)

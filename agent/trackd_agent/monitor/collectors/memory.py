@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from trackd_agent.monitor.contract import Reading
     from trackd_agent.monitor.readers import Readers
+    from trackd_agent.monitor.readers.cgroup import Cgroup
     from trackd_agent.monitor.subject import Target
 
 
@@ -23,20 +24,26 @@ class MemoryCollector:
         self._cgroups = readers.cgroup
 
     def collect(self, targets: Sequence[Target]) -> Readings:
-        """Read the machine once, and the cgroup of each target that has a limit."""
+        """Read the machine once, and each cgroup with a limit that targets are in."""
         found = Readings()
         memory = self._host.memory()
         if memory is None:
             raise NoDataError("/proc/meminfo does not tell how much memory there is")
         host = _readings(memory.total_bytes, memory.available_bytes)
+        limited: dict[Cgroup, list[Reading]] = {}
         for target in targets:
             cgroup = target.cgroup
             if not (cgroup and cgroup.memory_limit_bytes):
                 found.by_subject[target.key] = host
-            elif (current := self._cgroups.memory_bytes(cgroup)) is not None:  # not gone
-                limit_bytes = cgroup.memory_limit_bytes
-                found.by_subject[target.key] = _readings(limit_bytes, limit_bytes - current)
+                continue
+            if cgroup not in limited:
+                limited[cgroup] = self._limited(cgroup)
+            found.by_subject[target.key] = limited[cgroup]
         return found
+
+    def _limited(self, cgroup: Cgroup) -> list[Reading]:
+        limit_bytes, used_bytes = cgroup.memory_limit_bytes, self._cgroups.memory_bytes(cgroup)
+        return [] if used_bytes is None else _readings(limit_bytes, limit_bytes - used_bytes)
 
 
 def _readings(total_bytes: int, available_bytes: int) -> list[Reading]:

@@ -68,6 +68,8 @@ class HostReader:
 
     def affinity(self, pid: int) -> int | None:
         """Return to how many CPUs a process is bound, None if to none in particular."""
+        if pid <= 0:  # 0 would be the thread that asks
+            return None
         try:
             allowed = len(os.sched_getaffinity(pid))
         except (OSError, AttributeError):  # it ended; not on this system
@@ -92,7 +94,10 @@ class HostReader:
         Raises:
             OSError: There is no such path.
         """
-        usage = psutil.disk_usage(path)
+        try:
+            usage = psutil.disk_usage(path)
+        except ValueError as error:  # characters that no path can have
+            raise FileNotFoundError(f"{path!r} is no path") from error
         return DiskSpace(usage.used, usage.free)
 
     def disk_traffic(self) -> dict[str, Traffic]:
