@@ -157,7 +157,7 @@ def _disks(paths: Iterable[str]) -> Iterable[tuple[str, dict[str, str]]]:
     for path in paths:
         try:
             space = os.statvfs(path)
-        except OSError:
+        except (OSError, ValueError):  # not there; no path at all (characters that none can have)
             continue
         total, free = space.f_blocks * space.f_frsize, space.f_bfree * space.f_frsize
         yield path, {"total": str(total), "used": str(total - free)}

@@ -28,6 +28,8 @@ _MAX_RUN_ID_BYTES = 200
 _MAX_TAG_CHARACTERS = 64
 _SHORTEST_SAMPLING_S = 0.1
 _ENCODINGS = ("json", "typed")
+#: What a record can hold.
+_INTEGERS = range(-(2**63), 2**63)
 
 
 def fault(name: str, value: object, remedy: str) -> ValueError:
@@ -64,13 +66,15 @@ def path(name: str, value: Any) -> str:
 
 
 def integer(name: str, value: Any) -> int:
-    """Accept whole numbers."""
+    """Accept whole numbers of 64 bits."""
     try:
         if not isinstance(value, bool) and (isinstance(value, str) or int(value) == value):
-            return int(value)
+            found = int(value)
+            if found in _INTEGERS:
+                return found
     except (TypeError, ValueError, OverflowError):
         pass  # said below, in the words of all settings
-    raise fault(name, value, "use a whole number")
+    raise fault(name, value, "use a whole number of at most 64 bits")
 
 
 def number(name: str, value: Any) -> float:

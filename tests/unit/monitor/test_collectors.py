@@ -82,6 +82,13 @@ def test_disk_reports_a_missing_path_as_a_problem_of_that_path(machine: Machine)
     assert found.problems == ["disk path /not/there: No such file or directory"]
 
 
+@pytest.mark.parametrize("path", ["a\0b", "\ud800"])
+def test_what_can_be_no_path_costs_no_other(machine: Machine, path: str) -> None:
+    watcher = Watcher(machine, "disk", machine.target(os.getpid(), disk_paths=("/", path)))
+    assert "disk./.usageGB" in watcher.sample()
+    assert "it has characters that no path can have" in watcher.read().problems[0]
+
+
 def test_disk_space_is_told_where_traffic_cannot_be_read(machine: Machine) -> None:
     (machine.proc / "diskstats").unlink()
     watcher = Watcher(machine, "disk", machine.target(os.getpid(), disk_paths=("/",)))

@@ -93,6 +93,8 @@ def test_our_environment_wins_over_the_alias() -> None:
         ("quiet", "maybe", ValueError, "true or false"),
         ("init_timeout", "soon", ValueError, "number"),
         ("init_timeout", -1, ValueError, "at least 0"),
+        ("x_stats_pid", 2**64, ValueError, "at most 64 bits"),
+        ("x_stats_gpu_device_ids", [0, 2**64], ValueError, "at most 64 bits"),
         ("x_stats_sampling_interval", 0.01, UsageError, "0.1"),
         ("spool_max_bytes", 5, ValueError, "at least"),
         ("api_key", " secret", UsageError, "blank"),

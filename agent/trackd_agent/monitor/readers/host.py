@@ -5,6 +5,7 @@ Read here on Linux, so that other roots than the real ones can be read; elsewher
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from dataclasses import dataclass
@@ -96,8 +97,8 @@ class HostReader:
         """
         try:
             usage = psutil.disk_usage(path)
-        except ValueError as error:  # characters that no path can have
-            raise FileNotFoundError(f"{path!r} is no path") from error
+        except ValueError as error:
+            raise OSError(errno.EINVAL, "it has characters that no path can have") from error
         return DiskSpace(usage.used, usage.free)
 
     def disk_traffic(self) -> dict[str, Traffic]:
@@ -127,7 +128,7 @@ class HostReader:
         try:
             number = os.stat(path).st_dev  # noqa: PTH116 (raises what we want, and is hot)
             link = os.readlink(f"{self._sys}/dev/block/{os.major(number)}:{os.minor(number)}")  # noqa: PTH115
-        except OSError:
+        except (OSError, ValueError):  # ValueError: characters that no path can have
             return ""
         return link.rpartition("/")[2]
 
