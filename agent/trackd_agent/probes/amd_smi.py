@@ -77,7 +77,9 @@ class AmdSmi:
         # The first name since ROCm 6.2, the second before.
         count = _first_number(info.get("energy_accumulator"), info.get("power"))
         step_uj = _first_number(info.get("counter_resolution"))
-        return None if count is None or step_uj is None else count * step_uj / _MICRO
+        if count is None or step_uj is None or step_uj <= 0:
+            return None
+        return count * step_uj / _MICRO
 
     def _describe_one(self, index: int, handle: Any) -> dict[str, Any]:
         asic = self._info("amdsmi_get_gpu_asic_info", handle)

@@ -13,6 +13,8 @@ from typing import Any
 Ways = tuple[Callable[[Any], Any], ...]
 
 _NO_LIMIT = 2**32 - 1  # a field value's scope: all links together
+#: NVML's word for a 64-bit figure that it does not know (`NVML_VALUE_NOT_AVAILABLE`).
+NOT_AVAILABLE = 2**64 - 1
 #: Processes of one device that are listed, at most.
 MAX_PIDS = 4096
 
@@ -52,7 +54,7 @@ class Calls:
         """
         while (way := self._next_way.get(fact, 0)) < len(ways):
             try:
-                return ways[way](handle)
+                return _known(ways[way](handle))
             except self._error as error:
                 code: int = getattr(error, "value", 0)
                 if code in self._lost:
@@ -159,12 +161,18 @@ def identity(nvml: Any) -> dict[str, Ways]:
     }
 
 
+def _known(answer: Any) -> Any:
+    return None if answer == NOT_AVAILABLE else answer
+
+
 def _utilization(nvml: Any, handle: Any) -> dict[str, int]:
     rates = nvml.nvmlDeviceGetUtilizationRates(handle)
     return {"gpu_percent": rates.gpu, "memory_percent": rates.memory}
 
 
-def _memory(memory: Any) -> dict[str, int]:
+def _memory(memory: Any) -> dict[str, int] | None:
+    if NOT_AVAILABLE in (memory.used, memory.total):
+        return None
     return {"used_bytes": memory.used, "total_bytes": memory.total}
 
 

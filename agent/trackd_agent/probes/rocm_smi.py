@@ -101,7 +101,8 @@ class RocmSmi:
         arguments = [ctypes.byref(each) for each in (count, step_uj, time)]
         if function is None or function(device, *arguments):
             return None
-        return count.value * step_uj.value / _MICRO
+        # No step, no measurement: so does the W&B client.
+        return count.value * step_uj.value / _MICRO if step_uj.value > 0 else None
 
     def _describe_one(self, device: int) -> dict[str, Any]:
         level = self._number("rsmi_dev_perf_level_get", ctypes.c_int, device)

@@ -330,6 +330,21 @@ def test_calls_that_fail_leave_their_keys_out_and_ids_choose(
 
 @needs_samples
 @needs_gcc
+def test_an_energy_counter_without_a_step_is_none(box: Machine, tmp_path: Path) -> None:
+    """As measured with the reference."""
+    source = (SAMPLES / "stubs" / "rsmi_stub.c").read_text()
+    stub = tmp_path / "stub.c"
+    stub.write_text(source.replace("*r=15.3f", "*r=d?-1:0"))
+    library = tmp_path / "librocm_smi64.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, stub], check=True)
+    with watch(box, library_path=str(tmp_path)) as watcher:
+        keys = watcher.sample().keys()
+    assert {"gpu.0.powerWatts", "gpu.1.powerWatts"} <= keys
+    assert not any(key.endswith("energyJoules") for key in keys)
+
+
+@needs_samples
+@needs_gcc
 def test_a_library_before_rocm_5_7_tells_the_averaged_power(box: Machine, tmp_path: Path) -> None:
     """As measured with the reference, which uses the old function where the new one is missing."""
     stub = SAMPLES / "stubs" / "rsmi_stub.c"

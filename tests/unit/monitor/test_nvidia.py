@@ -5,6 +5,7 @@ import math
 import os
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from trackd_agent.monitor.subject import Target
 from trackd_agent.probes import nvidia
 from trackd_agent.probes.nvidia_events import CALM_READS, CORRECTED_EVERY_S, Changes
 from trackd_agent.probes.nvidia_gpu import Gpu
+from trackd_agent.probes.nvml_calls import NOT_AVAILABLE, Calls, facts_of_devices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -415,6 +417,25 @@ def test_odd_facts_give_no_odd_values() -> None:
     assert math.isnan(of(gpm={"2": math.nan})["smActive"])  # the series drops it
     assert of(energy_mj=2**63)["energyJoules"] == 2**63 / 1000
     assert json.dumps(of(gpm={}, nvlink_kib={})) == "{}"
+
+
+def test_what_the_driver_does_not_know_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = SimpleNamespace(used=NOT_AVAILABLE, total=80)
+
+    def memory_info(*_: object) -> object:
+        return memory
+
+    def errors(*_: object) -> int:
+        return NOT_AVAILABLE
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", memory_info)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryErrorCounter", errors)
+    facts = facts_of_devices(pynvml)
+    for name in ("memory", "corrected_errors"):
+        assert Calls(pynvml).ask(name, facts[name], None) is None
+    memory.used = 5
+    found = Calls(pynvml).ask("memory", facts["memory"], None)
+    assert found == {"used_bytes": 5, "total_bytes": 80}
 
 
 def test_a_gpu_without_its_driver_is_told_from_no_gpu(tmp_path: Path) -> None:
