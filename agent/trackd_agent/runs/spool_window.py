@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from trackd_agent.core.errors import InvalidRequest
@@ -40,10 +41,14 @@ class SpoolWindow:
             return False
         for path in sorted(self._folder.glob("*" + SEGMENT_SUFFIX)):
             try:
-                with path.open("rb") as file:
-                    header = frames.decode_segment_header(file.read(frames.SEGMENT_HEADER_BYTES))
+                descriptor = _open_file(path)
             except OSError:  # the rank has removed it, or it is not ours to read
                 continue
+            try:
+                beginning = os.pread(descriptor, frames.SEGMENT_HEADER_BYTES, 0)
+            finally:
+                os.close(descriptor)
+            header = frames.decode_segment_header(beginning)
             return header is not None and header.producer == self._producer
         return False
 
@@ -82,6 +87,15 @@ class SpoolWindow:
         self.close()
         if self._folder is None:
             raise FileNotFoundError("the writer named no spool_dir when it attached")
-        path = self._folder / segment_name(segment_seq)
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self._descriptor = _open_file(self._folder / segment_name(segment_seq))
         self._segment_seq = segment_seq
+
+
+def _open_file(path: Path) -> int:
+    """Open a segment: a plain file. Of a pipe in its place the agent would wait for a writer."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(f"{path} is no plain file")
+    return descriptor

@@ -91,3 +91,14 @@ def test_a_link_in_place_of_a_segment_is_not_followed(spool: Spool, tmp_path: Pa
     window.look_at(spool.folder)
     with pytest.raises(InvalidRequest):
         window.read(5, 0, 4096)
+
+
+def test_a_pipe_in_place_of_a_segment_is_not_waited_for(spool: Spool) -> None:
+    for number in (0, 9):  # the first that is looked at, and one that is read
+        os.mkfifo(spool.folder / f"{number:020d}.seg")
+    assert spool.append(Kind.ROW, b"x" * 100)
+    window = SpoolWindow(PRODUCER)
+    window.look_at(spool.folder)
+    assert window.is_usable()
+    with pytest.raises(InvalidRequest, match="no plain file"):
+        window.read(9, 0, 64)
