@@ -224,6 +224,23 @@ async def test_doctor_says_what_each_collector_found_or_why_it_is_not_used(tmp_p
         assert report["well"]
 
 
+async def test_doctor_says_what_fails_for_a_run_whoever_looks(tmp_path: Path) -> None:
+    gone = f"http://127.0.0.1:{free_port()}/metrics"
+    async with running_agent(tmp_path, TRACKD_SERVER__START="never") as agent:
+        settings = {"x_stats_open_metrics_endpoints": {"gone": gone}, "x_stats_self_usage": True}
+        agent.environment.update(
+            {f"TRACKD_{name.upper()}": json.dumps(value) for name, value in settings.items()}
+        )
+        async with a_rank(agent, tmp_path) as rank:
+            for _ in range(2):
+                report = json.loads(await run_verb(agent, "doctor", "--json", status=1))
+                texts = [each["text"] for each in report["findings"]]
+                (failing,) = [text for text in texts if text.startswith("openmetrics: ")]
+                assert f"endpoint gone ({gone})" in failing and not report["well"]
+                assert any(text.startswith("own: found, read in ") for text in texts)
+            rank.kill()
+
+
 async def until_exported(
     agent: RunningAgent, path: str, part: str, key: str
 ) -> list[dict[str, Any]]:

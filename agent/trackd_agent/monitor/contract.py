@@ -17,6 +17,10 @@ class NoDataError(Exception):
     """This machine has nothing for a collector to read: not a fault, said once at debug level."""
 
 
+class NobodyAsksError(NoDataError):
+    """Nobody of this tick wants what a collector reads; who does may be due at another one."""
+
+
 class Meaning(enum.Enum):
     """How a subject's value follows from the amount that was read."""
 
@@ -112,6 +116,7 @@ class Collector(Protocol):
 
         Raises:
             NoDataError: The machine has no such source.
+            NobodyAsksError: None of these targets wants it.
         """
         ...
 

@@ -16,7 +16,13 @@ import anyio
 import structlog
 from anyio import to_thread
 
-from trackd_agent.monitor.contract import Collector, Forgets, NoDataError, Readings
+from trackd_agent.monitor.contract import (
+    Collector,
+    Forgets,
+    NobodyAsksError,
+    NoDataError,
+    Readings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +51,13 @@ class CollectorState:
     ticks: int = 0  # how often it ran, or should have
     failures: int = 0  # ticks that ended in an error, deadlines included
     timeouts: int = 0  # ticks that met the deadline, or found the last one still running
-    no_data: bool = False  # the last tick found nothing to read on this machine
-    success: bool = True  # the last tick gave readings, or had none to give
+    # These two are of the last tick for somebody who asks for what the collector reads.
+    no_data: bool = False  # it found nothing to read on this machine
+    success: bool = True  # it gave readings, or had none to give
     last_duration_s: float = 0.0
     total_duration_s: float = 0.0
     reason: str = ""  # why the last tick gave nothing
-    problems: tuple[str, ...] = ()  # parts that the last tick could not read, the first few
+    problems: tuple[str, ...] = ()  # parts that subjects' last ticks could not read, the first few
     dropped_events: int = 0  # what happened and was told to nobody: too much at once
     is_on: bool = True  # False: switched off by the configuration
 
@@ -83,6 +90,8 @@ class CollectorRunner:
         #: Grows whenever what the collector says about the machine may have changed.
         self.news = 0
         self._problems: set[str] = set()
+        #: What could not be read for each subject that asks, at the last tick that it was due.
+        self._askers: dict[str, tuple[str, ...]] = {}
         #: What happened, until it is told: a device that is lost makes the tick late that says so.
         self._events: deque[tuple[str | None, Event]] = deque()
         self._dropped_events = 0
@@ -105,6 +114,9 @@ class CollectorRunner:
         try:
             readings = await self._in_thread(targets, deadline_s)
             self._succeeded(readings)
+        except NobodyAsksError as reason:
+            self._not_asked(targets, reason)
+            return Readings()
         except NoDataError as reason:
             self._no_data(reason)
             readings = Readings()
@@ -115,11 +127,13 @@ class CollectorRunner:
             self._failed(error)
             readings = Readings()
         duration_s = time.monotonic() - started_s
+        problems = tuple(text[:_SHOWN_CHARS] for text in readings.problems[:_SHOWN_PROBLEMS])
+        self._askers.update((target.key, problems) for target in targets)
         self.state = replace(
             self.state,
             last_duration_s=duration_s,
             total_duration_s=self.state.total_duration_s + duration_s,
-            problems=tuple(text[:_SHOWN_CHARS] for text in readings.problems[:_SHOWN_PROBLEMS]),
+            problems=self._all_problems(problems),
             dropped_events=self._dropped_events,
         )
         self._log_problems(readings)
@@ -160,6 +174,7 @@ class CollectorRunner:
 
     def forget(self, subject: Subject) -> None:
         """Let the collector drop what it remembers for a subject that is gone."""
+        self._askers.pop(subject.key, None)
         if isinstance(self._collector, Forgets):
             self._collector.forget(subject)
             if self._collecting.locked():
@@ -179,6 +194,19 @@ class CollectorRunner:
         if not self.state.no_data:
             _log.debug("collector_no_data", collector=self.state.name, reason=str(reason))
         self.state = replace(self.state, success=True, no_data=True, reason=str(reason))
+
+    def _not_asked(self, targets: Sequence[Target], reason: NobodyAsksError) -> None:
+        """Keep what was found for others: who looks on must not hide what fails for a run."""
+        for target in targets:
+            self._askers.pop(target.key, None)
+        self.state = replace(self.state, problems=self._all_problems())
+        if not self._askers:
+            self._no_data(reason)
+
+    def _all_problems(self, latest: tuple[str, ...] = ()) -> tuple[str, ...]:
+        told = (text for texts in self._askers.values() for text in texts)
+        every = dict.fromkeys((*latest, *told))
+        return tuple(every)[:_SHOWN_PROBLEMS]
 
     def _failed(self, error: Exception) -> None:
         self._count_failure(f"{type(error).__name__}: {error}")

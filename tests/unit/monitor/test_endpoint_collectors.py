@@ -12,7 +12,7 @@ from trackd_agent.monitor import OpenMetricsWish, Subject
 from trackd_agent.monitor.collectors import dcgm, openmetrics
 from trackd_agent.monitor.collectors.dcgm import DcgmCollector, DcgmKeys, DcgmSource
 from trackd_agent.monitor.collectors.openmetrics import OpenMetricsCollector
-from trackd_agent.monitor.contract import NoDataError
+from trackd_agent.monitor.contract import NobodyAsksError, NoDataError
 from trackd_agent.monitor.readers import Readers
 from trackd_agent.monitor.registry import REGISTRATIONS
 from trackd_agent.monitor.sharing import Shared
@@ -74,14 +74,16 @@ def test_nobody_asks(machine: Machine) -> None:
 
 
 def test_who_is_not_due_still_wants(machine: Machine, endpoints: Endpoints) -> None:
-    endpoints.pages["*"] = gauges(a=1)
+    endpoints.pages["*"] = Page(b'# TYPE a gauge\na{x="1"} 1\n')
     rank = wanting("r", e=f"{endpoints.url}/m")
     with Node(machine, OpenMetricsCollector) as node:
         node.sample(rank)
-        assert node.sample(Subject("other", 42)) == [{}]
-        node.collector.forget(rank)
-        with pytest.raises(NoDataError):
+        with pytest.raises(NobodyAsksError):
             node.sample(Subject("other", 42))
+        described = {"openmetrics": {"e": {"a": {"0": {"x": "1"}}}}}
+        assert node.collector.describe_for(rank) == described
+        node.sample(rank)
+        assert not node.is_described_anew
 
 
 def test_ranks_share_requests_and_numbers(machine: Machine, endpoints: Endpoints) -> None:

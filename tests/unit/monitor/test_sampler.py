@@ -10,7 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from trackd_agent.monitor import Monitor, MonitorConfig, Subject
-from trackd_agent.monitor.contract import Event, NoDataError, Readings, Registration
+from trackd_agent.monitor.contract import (
+    Event,
+    NobodyAsksError,
+    NoDataError,
+    Readings,
+    Registration,
+)
 from trackd_agent.monitor.readers import Readers
 from trackd_agent.monitor.runner import CollectorRunner
 from trackd_agent.monitor.subject import Target
@@ -202,6 +208,49 @@ async def test_events_that_nobody_can_take_at_once_are_bounded_and_counted() -> 
     assert [event.value for _, event in told.events] == list(range(256))
     assert runner.state.dropped_events == 44
     assert runner.state.problems == ("more than 256 events at once: the others are dropped",)
+
+
+class OnlyFor:
+    """A collector that reads for one subject, and fails or has problems as it is told."""
+
+    def __init__(self, key: str, problems: list[str], *, broken: bool = False) -> None:
+        self.key, self.problems, self.broken = key, problems, broken
+
+    def collect(self, targets: Sequence[Target]) -> Readings:
+        if self.key not in [target.key for target in targets]:
+            raise NobodyAsksError("nobody asks")
+        if self.broken:
+            raise OSError("no route")
+        return Readings(problems=self.problems)
+
+
+@pytest.mark.parametrize("broken", [True, False])
+async def test_who_asks_for_less_hides_nothing_of_what_fails_for_a_run(broken: bool) -> None:
+    only = OnlyFor("run", ["endpoint gone"], broken=broken)
+    registration = Registration("a", lambda readers: only)
+    runner = CollectorRunner(registration, READERS, anyio.CapacityLimiter(1))
+    run, look = (Target(subject(key), None, None, 1.0) for key in ("run", "look"))
+    await runner.tick([look], 5.0)
+    assert (runner.state.word, runner.state.reason) == ("no_data", "nobody asks")
+    for targets in ([run, look], [look], [look]):
+        await runner.tick(targets, 5.0)
+        assert runner.state.word == ("failing" if broken else "ok")
+        assert runner.state.problems == (() if broken else ("endpoint gone",))
+    runner.forget(run.subject)
+    await runner.tick([look], 5.0)
+    assert (runner.state.word, runner.state.problems) == ("no_data", ())
+
+
+async def test_what_cannot_be_read_for_one_run_is_shown_until_its_next_reading() -> None:
+    texts = iter([["/nowhere cannot be read"], [], []])
+    scripted = Scripted(lambda _, found: found.problems.extend(next(texts)))
+    runner = CollectorRunner(scripted.registration("a"), READERS, anyio.CapacityLimiter(1))
+    seldom, often = (Target(subject(key), None, None, 1.0) for key in ("seldom", "often"))
+    seen: list[tuple[str, ...]] = []
+    for target in (seldom, often, seldom):
+        await runner.tick([target], 5.0)
+        seen.append(runner.state.problems)
+    assert seen == [("/nowhere cannot be read",), ("/nowhere cannot be read",), ()]
 
 
 async def test_what_a_late_thread_kept_for_a_subject_that_went_is_forgotten_at_the_next_tick() -> (

@@ -14,7 +14,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
-from trackd_agent.monitor.contract import NoDataError, Readings, Registration
+from trackd_agent.monitor.contract import (
+    NobodyAsksError,
+    NoDataError,
+    Readings,
+    Registration,
+)
 from trackd_agent.monitor.exposition import Pace, SampleTable, parse_value, read
 from trackd_agent.monitor.readers.http import HttpError, HttpRequest, shown
 from trackd_agent.monitor.sharing import Shared
@@ -217,10 +222,8 @@ class DcgmCollector:
         for target in targets:
             if source := _source(target.subject):
                 wanting.setdefault(source, []).append(target)
-        if not wanting and len(self._sources):  # of somebody who is not due now
-            return Readings()
         if not wanting:
-            raise NoDataError(_NOBODY_ASKS)
+            raise NobodyAsksError(_NOBODY_ASKS)
         requests = {source: source.requests() for source in wanting}
         answers = self._http.get_all(each for some in requests.values() for each in some)
         found = Readings()

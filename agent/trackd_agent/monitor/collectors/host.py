@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from trackd_agent.monitor.contract import NoDataError, Readings, Registration
+from trackd_agent.monitor.contract import NobodyAsksError, Readings, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ class HostCollector:
         """Read the machine once, for those who ask."""
         asking = [target for target in targets if target.subject.host_details]
         if not asking:
-            raise NoDataError("no run asks for it (x_stats_host_details)")
+            raise NobodyAsksError("no run asks for it (x_stats_host_details)")
         details = self._read().shared
         return Readings(by_subject={target.key: details for target in asking})
 

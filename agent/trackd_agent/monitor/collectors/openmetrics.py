@@ -6,7 +6,14 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trackd_agent.monitor.contract import Meaning, NoDataError, Reading, Readings, Registration
+from trackd_agent.monitor.contract import (
+    Meaning,
+    NobodyAsksError,
+    NoDataError,
+    Reading,
+    Readings,
+    Registration,
+)
 from trackd_agent.monitor.exposition import (
     MAX_SERIES,
     FilterRules,
@@ -79,10 +86,8 @@ class OpenMetricsCollector:
         for target in targets:
             for wish in _wishes(target.subject.open_metrics):
                 wanting.setdefault(wish, []).append(target)
-        if not wanting and len(self._endpoints):  # of somebody who is not due now
-            return Readings()
         if not wanting:
-            raise NoDataError("no run names an endpoint (x_stats_open_metrics_endpoints)")
+            raise NobodyAsksError("no run names an endpoint (x_stats_open_metrics_endpoints)")
         answers = self._http.get_all(wish.request for wish in wanting)
         found = Readings()
         for wish, watchers in wanting.items():

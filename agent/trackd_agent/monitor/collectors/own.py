@@ -6,7 +6,12 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from trackd_agent.monitor.contract import NoDataError, Readings, Registration
+from trackd_agent.monitor.contract import (
+    NobodyAsksError,
+    NoDataError,
+    Readings,
+    Registration,
+)
 from trackd_agent.monitor.series import BYTES_PER_MB
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ class OwnCollector:
         """Read the agent's processes once."""
         asking = [target for target in targets if target.subject.self_usage]
         if not asking:
-            raise NoDataError("no run asks for it (x_stats_self_usage)")
+            raise NobodyAsksError("no run asks for it (x_stats_self_usage)")
         usage = self._processes.read_tree(self._agent) if self._agent else None
         if usage is None:
             raise NoDataError("the agent does not find itself in /proc")
