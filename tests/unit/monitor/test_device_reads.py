@@ -15,6 +15,7 @@ from trackd_agent.monitor.readers.cgroup import CgroupReader
 from trackd_agent.monitor.readers.details import DetailsReader
 from trackd_agent.monitor.readers.host import HostReader
 from trackd_agent.monitor.readers.network import NetworkReader
+from trackd_agent.monitor.readers.paths import PathReader
 from trackd_agent.monitor.registry import REGISTRATIONS
 from trackd_agent.monitor.subject import Subject
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEVICE_READS = {
-    HostReader: ("memory", "disk_space", "disk_traffic", "devices_of"),
+    HostReader: ("memory", "disk_traffic", "devices_of"),
+    PathReader: ("read",),
     NetworkReader: ("traffic", "tcp_retransmits"),
     DetailsReader: ("cores", "swap", "loads", "uptime_s", "temperature_c", "energy_j"),
 }

@@ -23,6 +23,7 @@ from trackd_agent.monitor.readers.library import Libraries
 from trackd_agent.monitor.readers.network import NetworkReader
 from trackd_agent.monitor.readers.neuron import NeuronReader
 from trackd_agent.monitor.readers.nvidia import nvidia_probe
+from trackd_agent.monitor.readers.paths import PathReader
 from trackd_agent.monitor.readers.patterns import PatternReader
 from trackd_agent.monitor.readers.pci import PciReader
 from trackd_agent.monitor.readers.process import ProcessReader
@@ -43,6 +44,7 @@ class Readers:
     """All readers, as collectors get them."""
 
     host: HostReader
+    paths: PathReader
     process: ProcessReader
     network: NetworkReader
     details: DetailsReader
@@ -64,6 +66,7 @@ class Readers:
         libraries = Libraries(config.library_path)
         return cls(
             host=HostReader(config.proc_root, config.sys_root),
+            paths=PathReader(),
             process=ProcessReader(config.proc_root),
             network=NetworkReader(config.proc_root, config.sys_root),
             details=DetailsReader(config.proc_root, config.sys_root),

@@ -5,7 +5,6 @@ Read here on Linux, so that other roots than the real ones can be read; elsewher
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import psutil
 from trackd_agent.monitor.readers.cgroup import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
 #: Devices that are no disks: what they carry is counted elsewhere or is memory.
@@ -35,14 +34,6 @@ class Memory:
 
     total_bytes: int
     available_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class DiskSpace:
-    """Space of one file system, in bytes, as `df` counts it."""
-
-    used_bytes: int
-    available_bytes: int  # to users without privileges
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +80,6 @@ class HostReader:
         available = min(total, kib.get("MemAvailable", rest))
         return Memory(total * _BYTES_PER_KIB, available * _BYTES_PER_KIB) if total else None
 
-    def disk_space(self, path: str) -> DiskSpace:
-        """Return the space of the file system that holds a path.
-
-        Raises:
-            OSError: There is no such path.
-        """
-        try:
-            usage = psutil.disk_usage(path)
-        except ValueError as error:
-            raise OSError(errno.EINVAL, "it has characters that no path can have") from error
-        return DiskSpace(usage.used, usage.free)
-
     def disk_traffic(self) -> dict[str, Traffic]:
         """Return bytes read (in) and written (out) by device name, partitions included.
 
@@ -112,23 +91,18 @@ class HostReader:
             return {name: Traffic(c.read_bytes, c.write_bytes) for name, c in counters.items()}
         return parse_diskstats((self._proc / "diskstats").read_text(errors="replace"))
 
-    def devices_of(self, paths: Sequence[str], known: dict[str, Traffic]) -> list[str]:
-        """Return the devices that carry these paths.
+    def devices_of(self, numbers: Iterable[int], known: dict[str, Traffic]) -> list[str]:
+        """Return the names of the devices with these numbers.
 
-        A path on no device of its own (tmpfs, the overlay of a container) stands for every disk.
+        Where they are none of its own (tmpfs, the overlay of a container) it is every disk.
         """
-        devices: set[str] = set()
-        for path in paths:
-            name = self._device_of(path)
-            if name in known:
-                devices.add(name)
+        devices = {name for number in numbers if (name := self._device_of(number)) in known}
         return sorted(devices or {name for name in known if self._is_disk(name)})
 
-    def _device_of(self, path: str) -> str:
+    def _device_of(self, number: int) -> str:
         try:
-            number = os.stat(path).st_dev  # noqa: PTH116 (raises what we want, and is hot)
             link = os.readlink(f"{self._sys}/dev/block/{os.major(number)}:{os.minor(number)}")  # noqa: PTH115
-        except (OSError, ValueError):  # ValueError: characters that no path can have
+        except OSError:
             return ""
         return link.rpartition("/")[2]
 
