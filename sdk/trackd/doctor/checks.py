@@ -78,7 +78,7 @@ def _spool(data: Path) -> Iterator[Finding]:
     segments = [path for path in root.glob("*/*") if path.is_file()] if root.is_dir() else []
     folders = {path.parent for path in segments}
     total = sum(path.stat().st_blocks * 512 for path in segments if path.exists())
-    yield Finding("spool", f"{len(folders)} writers, {size(total)} on disk")
+    yield Finding("spool", f"{_counted(len(folders), 'writer')}, {size(total)} on disk")
 
 
 def _agent(discovery: Discovery) -> Iterator[Finding]:
@@ -100,7 +100,7 @@ def _agent(discovery: Discovery) -> Iterator[Finding]:
     yield Finding(
         "agent",
         f"process {status.pid}, version {status.version}, at {discovery.target}; "
-        f"{len(status.runs)} runs, {size(status.backlog_bytes)} to upload",
+        f"{_counted(len(status.runs), 'run')}, {size(status.backlog_bytes)} to upload",
     )
     for upstream in status.upstreams:
         text = f"{upstream.name} at {upstream.base_url or '?'}: {upstream.state}"
@@ -173,6 +173,10 @@ def _ask(target: str, call: Callable[[admin_pb2_grpc.AdminServiceStub], Answer])
             return call(admin_pb2_grpc.AdminServiceStub(channel))
         except grpc.RpcError:
             return None
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def size(count: float) -> str:

@@ -31,12 +31,12 @@ class Row:
         return asdict(self)
 
     @property
-    def line(self) -> str:
-        """The row for people."""
+    def text(self) -> str:
+        """The row for people, and what the setting is for."""
         notes = [f"no effect: {self.no_effect}"] if self.no_effect else []
         notes += [f"deprecated: {self.deprecated}"] if self.deprecated else []
         note = f"  [{'; '.join(notes)}]" if notes else ""
-        return f"{self.name} = {self.value}  ({self.source}){note}"
+        return f"{self.name} = {self.value}  ({self.source}){note}\n    {self.description}"
 
 
 def rows(loaded: Loaded) -> list[Row]:

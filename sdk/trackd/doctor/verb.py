@@ -17,14 +17,16 @@ _UNWELL = 1
 
 
 @click.command(short_help="Check what a run needs; show settings and their sources.")
-@click.option("--settings", "show_settings", is_flag=True, help="Show each setting, too.")
+@click.option(
+    "--settings", "show_settings", is_flag=True, help="Show and describe each setting, too."
+)
 @click.option("--changed", is_flag=True, help="Show only settings that differ from their default.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(*, show_settings: bool, changed: bool, as_json: bool) -> None:
     """Look at agent, disk, spool, server and settings; start and change nothing.
 
-    With --settings each setting is shown with its value, where that comes from, and whether it
-    has an effect. Exit status 1: something is to be done.
+    With --settings each setting is shown with its value, where that comes from, whether it has an
+    effect, and what it is for. Exit status 1: something is to be done.
 
     Example: trackd doctor --settings
     """
@@ -44,7 +46,7 @@ def doctor(*, show_settings: bool, changed: bool, as_json: bool) -> None:
             remedy = f"\n          → {finding.remedy}" if finding.remedy else ""
             click.echo(f"{finding.subject:<9} {finding.text}{remedy}")
         for row in rows:
-            click.echo(row.line)
+            click.echo(row.text)
     sys.exit(0 if well else _UNWELL)
 
 

@@ -210,7 +210,9 @@ class ProcessFields:
         15.0, rules.sampling_interval, "Time between two samples of system metrics, in seconds."
     )
     x_stats_track_process_tree: bool = agent_setting(
-        False, rules.boolean, "Add the processes that it started."
+        False,
+        rules.boolean,
+        "`cpu` and `proc.*` cover all processes that x_stats_pid started, too.",
     )
     x_stats_disk_paths: tuple[str, ...] | None = optional(
         agent_setting(("/",), rules.texts, "File systems whose use is recorded.")
@@ -251,11 +253,12 @@ class ProcessFields:
         agent_setting(
             None,
             rules.filters,
-            "Which of them: patterns of `{endpoint}.{metric}`, maybe with patterns of labels.",
+            "Which series of Prometheus endpoints are recorded: a list of patterns of "
+            "`{endpoint}.{metric}`, or such patterns, each with patterns of labels.",
         )
     )
     x_stats_open_metrics_http_headers: dict[str, str] | None = secret(
-        setting(None, rules.text_map, "Headers of requests to these endpoints and to DCGM.")
+        setting(None, rules.text_map, "Headers of requests to Prometheus endpoints and to DCGM.")
     )
     x_stats_neuron_monitor_config_path: str | None = agent_setting(
         None, rules.path, "Configuration of AWS's `neuron-monitor`, in place of our own."
@@ -273,5 +276,7 @@ class ProcessFields:
         "organization there.",
     )
     x_stats_coreweave_metadata_endpoint: str = agent_setting(
-        "/api/v2/cloud-init/meta-data", rules.text, "Path of that question."
+        "/api/v2/cloud-init/meta-data",
+        rules.text,
+        "Path of the question to CoreWeave's metadata service.",
     )

@@ -221,6 +221,7 @@ def test_doctor_shows_settings_with_their_sources(
     assert rows["x_sync"]["no_effect"]
     assert not rows["mode"]["no_effect"]
     text = trackd_command("doctor", "--settings").stdout
+    assert "\n    Time between two samples of system metrics, in seconds.\n" in text
     assert "x_sync = False  (default)  [no effect: " in text
     assert KEY not in text + found.stdout
 
