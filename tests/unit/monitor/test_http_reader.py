@@ -140,6 +140,9 @@ def test_a_body_is_read_up_to_the_limit(endpoints: Endpoints, reader: HttpReader
     assert isinstance(get(reader, HttpRequest(f"{endpoints.url}/large")), HttpAnswer)
     for path in ("bomb", "endless"):
         assert reason(reader, f"{endpoints.url}/{path}") == "the body is larger than 16 MiB"
+        answer = get(reader, HttpRequest(f"{endpoints.url}/{path}"))
+        assert isinstance(answer, HttpError)
+        assert answer.__traceback__ is None  # it would keep the 16 MiB
 
 
 def test_what_follows_a_compressed_body(endpoints: Endpoints, reader: HttpReader) -> None:

@@ -185,7 +185,7 @@ class HttpReader:
         try:
             outcome = self._get(request)
         except HttpError as error:
-            outcome = error
+            outcome = error.with_traceback(None)  # which keeps what was read
         except Exception as error:  # noqa: BLE001 (seam: nobody else sees what ends this thread)
             outcome = HttpError(_reason(error, self._exchange_s))
         exchange.end(outcome, is_slow=time.monotonic() - began_s > self._wait_s)
