@@ -10,7 +10,7 @@ import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, TypeVar
 
 from trackd_proto.wandb_http import EVENT_NAME, LABEL_SEPARATOR, SYSTEM_PREFIX
 from trackd_server.api.series_names import series_names
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from trackd_server.domain.happenings import Happening
+
+T = TypeVar("T")
 
 #: What one page shows at most.
 MAX_CHARTS = 72
@@ -38,6 +40,7 @@ _PERCENT_TOP = 100.0
 _LARGEST = 1e300
 #: A slice of a GPU (MIG) is called `0:1`.
 _DEVICE = re.compile(r"(gpu\.process|gpu|tpu|ipu|trn|cpu)\.(\d+(?::\d+)?)\.(.+)")
+_LOAD = re.compile(r"system\.load(\d+)")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _GROUPS = {
     "gpu": "GPU",
@@ -50,10 +53,12 @@ _GROUPS = {
     "memory": "Memory",
     "disk": "Disk",
     "network": "Network",
+    "system": "Machine",
+    "wandb": "Agent",
 }
 #: A figure that clients send under two names.
 _SAME = {"unCorrectedMemoryErrors": "uncorrectedMemoryErrors"}
-#: Charts whose key does not say what it measures, and their unit.
+#: Charts whose key does not say what it measures, and their unit; they come first, in this order.
 _TITLES = {
     ("gpu", "gpu"): ("utilization", "%"),
     ("gpu", "memory"): ("memory activity", "%"),
@@ -68,12 +73,20 @@ _TITLES = {
     ("gpu", "pcieRxBytes"): ("PCIe received", "B/s"),
     ("gpu", "nvlinkTxBytes"): ("NVLink sent", "B/s"),
     ("gpu", "nvlinkRxBytes"): ("NVLink received", "B/s"),
+    ("cpu", "cpu_percent"): ("each core", "%"),
     ("proc", "cpu"): ("CPU", "%"),
+    ("proc", "cpu.threads"): ("threads", ""),
     ("memory", "memory_percent"): ("memory used", "%"),
+    ("memory", "swap.used"): ("swap used", "B"),
     ("disk", "in"): ("read", "MB"),
     ("disk", "out"): ("written", "MB"),
     ("network", "sent"): ("sent", "B"),
     ("network", "recv"): ("received", "B"),
+    ("network", "tcpRetransmits"): ("TCP retransmits", ""),
+    ("system", "load"): ("load", ""),
+    ("system", "system.uptime"): ("uptime", "s"),
+    ("wandb", "wandb.cpu"): ("CPU", "%"),
+    ("wandb", "wandb.memory.rssMB"): ("memory rss", "MB"),
     ("tpu", "dutyCycle"): ("duty cycle", "%"),
     ("tpu", "hbmMemoryUsage"): ("memory used", "%"),
     ("trn", "neuroncore_utilization"): ("core utilization", "%"),
@@ -81,6 +94,8 @@ _TITLES = {
 _UNITS = {"Percent": "%", "percent": "%", "MB": "MB", "GB": "GB", "Watts": "W", "Joules": "J",
           "Bytes": "B", "utilization": "%"}  # fmt: skip
 _SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+#: Thousands below it are written out: 22,581 MB reads better than 22.6 k MB.
+_GROUPED_BELOW = 1e5
 
 
 class Place(NamedTuple):
@@ -168,8 +183,7 @@ def board(
         return Board([])
     axis = min(times), max(times)
     by_chart = _by_chart(tracks, series_names(config or {}))
-    order = list(_GROUPS)
-    chosen = sorted(by_chart, key=lambda at: (_rank(order, at[0]), at[0]))[:MAX_CHARTS]
+    chosen = sorted(by_chart, key=_order)[:MAX_CHARTS]
     thin = max(1, math.ceil(len(times) / MAX_POINTS))
     groups: dict[str, list[Chart]] = defaultdict(list)
     for kind, name in chosen:
@@ -216,6 +230,8 @@ def place_of(metric: str) -> Place:
             return Place("disk", parts[-1], ".".join(parts[1:-1]))
         case "disk" | "network":
             return Place(parts[0], ".".join(parts[1:]), "all" if parts[0] == "disk" else "")
+        case "system" if found := _LOAD.fullmatch(metric):
+            return Place("system", "load", f"{found[1]} min")
         case "openmetrics" if len(parts) > 3:
             return Place(parts[1], ".".join(parts[2:-1]), parts[-1])
         case "proc" if metric == "proc.memory.availableMB":
@@ -255,8 +271,15 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return is_number and abs(value) < _LARGEST  # also no NaN
 
 
-def _rank(order: list[str], kind: str) -> int:
-    return order.index(kind) if kind in order else len(order)
+def _order(chart: tuple[str, str]) -> tuple[int, str, int]:
+    kind, name = chart
+    return _rank(_GROUPS, kind), kind, _rank(_TITLES, (kind.removesuffix(".process"), name))
+
+
+def _rank(order: Iterable[T], name: T) -> int:
+    """Return the place of a name, or one behind all."""
+    places = list(order)
+    return places.index(name) if name in places else len(places)
 
 
 def _chart(
@@ -332,6 +355,8 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def number(value: float) -> str:
     """Return a number in a few characters."""
+    if _SI[-1][0] <= abs(value) < _GROUPED_BELOW:
+        return f"{value:,.0f}"
     for size, letter in _SI:
         if abs(value) >= size:
             return f"{value / size:.3g} {letter}"

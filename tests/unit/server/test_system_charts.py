@@ -12,7 +12,7 @@ from tests.unit.server.serving import serving
 
 from trackd_server.api import system_charts
 from trackd_server.api.series_names import series_names
-from trackd_server.api.system_charts import Board, Place, board, place_of
+from trackd_server.api.system_charts import Board, Place, board, number, place_of
 from trackd_server.domain import history
 from trackd_server.domain.happenings import Happening
 
@@ -58,11 +58,27 @@ def names(found: Board, title: str) -> dict[str, list[str]]:
         ("disk.in", Place("disk", "in", "all")),
         ("network.sent", Place("network", "sent", "")),
         ("openmetrics.node.up.total.3", Place("node", "up.total", "3")),
+        ("system.load15", Place("system", "load", "15 min")),
+        ("system.powerWatts", Place("system", "system.powerWatts", "")),
         ("anything", Place("system", "anything", "")),
     ],
 )
 def test_a_key_has_its_place(metric: str, place: Place) -> None:
     assert place_of(metric) == place
+
+
+def test_what_counts_most_comes_first_and_numbers_are_short() -> None:
+    rows = [
+        row(at, proc__memory__rssMB=22_581.4, cpu=5.0, gpu__0__temp=4, gpu__0__gpu=9)
+        for at in range(2)
+    ]
+    gpu, process = board(rows, []).groups
+    assert [chart.title for chart in gpu.charts] == ["utilization, %", "temperature, °C"]
+    assert [chart.title for chart in process.charts] == ["CPU, %", "memory rss, MB"]
+    assert [chart.lines[0].last for chart in process.charts] == ["5", "22,581"]
+    assert [number(value) for value in (0.00012, 999, 1000, 250_000, 3e9)] == [
+        "0.00012", "999", "1,000", "250 k", "3 G"
+    ]  # fmt: skip
 
 
 def test_each_device_is_a_line_of_its_metric_in_order() -> None:

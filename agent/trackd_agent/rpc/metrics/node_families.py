@@ -158,5 +158,5 @@ def _add(
         kind = "counter" if series.name in _COUNTERS else "gauge"
         unit = next((unit for unit in _UNITS if name.endswith(f"_{unit}")), "")
         stem = key.partition(LABEL_SEPARATOR)[0]
-        families[name] = Family(name, kind, f"System metric such as {stem!r}.", unit)
+        families[name] = Family(name, kind, f"What runs record as {stem!r}.", unit)
     families[name].samples.append(({**labels, **series.labels}, value * series.scale))
