@@ -272,6 +272,15 @@ def test_no_device_takes_the_key_of_another() -> None:
         assert key(gpu="2", UUID="U8", pod="q") == "gpu.2.smActive"
 
 
+def test_labels_that_are_too_long_cost_their_own_row() -> None:
+    keys, name, long = DcgmKeys(), "DCGM_FI_DEV_GPU_TEMP", "x" * 1000
+    assert keys.key(name, {"gpu": "0", "node": long}) is None
+    assert keys.key(name, {"gpu": long}) is None
+    assert keys.key(name, {"gpu": "0", "uuid": long, "modelName": "T4"}) is None
+    assert not keys.gpus
+    assert keys.key(name, {"gpu": "0", "uuid": "u", "pod": long}) == "gpu.0.temp"
+
+
 def test_gpus_are_counted_once(machine: Machine, endpoints: Endpoints) -> None:
     def gpu(name: str, **labels: str) -> dict[str, Any]:
         return row(name, gpu="0", modelName="H100", **labels)

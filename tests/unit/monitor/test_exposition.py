@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trackd_agent.monitor.exposition import MetricFilter, SampleTable, SeriesNumbers, filter_rules
+from trackd_agent.monitor.exposition import (
+    MetricFilter,
+    SampleTable,
+    SeriesNumbers,
+    filter_rules,
+    labels,
+)
 from trackd_agent.monitor.exposition.heads import Heads
 from trackd_agent.monitor.exposition.lines import parse_labels, parse_sample, parse_type
-from trackd_agent.monitor.exposition.table import chunks, is_open_metrics, read
+from trackd_agent.monitor.exposition.table import MAX_NAME, chunks, is_open_metrics, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,8 +131,8 @@ def test_bytes_that_are_no_utf_8_are_replaced() -> None:
     endpoint = Endpoint()
     for _ in range(2):
         assert read(endpoint.table, body) == {"a.0": 1, "a.1": 2, "a.2": 3}
-    labels = endpoint.numbers.label_map(1000)[0]
-    assert labels["a"] == {"0": {"x": "\ufffd"}, "1": {"x": "ok"}, "2": {"x": "\ufffd" * 2}}
+    told = endpoint.numbers.label_map(1000)[0]
+    assert told["a"] == {"0": {"x": "\ufffd"}, "1": {"x": "ok"}, "2": {"x": "\ufffd" * 2}}
 
 
 def test_labels() -> None:
@@ -200,6 +206,16 @@ def test_series_beyond_the_limit_are_left_out_and_counted() -> None:
             "a.1",
         }
     assert endpoint.numbers.left_out == 2
+
+
+def test_names_and_labels_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "MAX_CHARACTERS", 3000)
+    endpoint = Endpoint()
+    lines = gauge(*(f'a{{x="{n}{"y" * 1500}"}} 1' for n in range(4)))
+    assert endpoint.scrape(lines).keys() == {"a.0", "a.1"}
+    assert endpoint.numbers.left_out == 2
+    name = "n" * (MAX_NAME + 1)
+    assert Endpoint().scrape(f"# TYPE {name} gauge\n{name} 1\n{gauge('a 2')}") == {"a.0": 2}
 
 
 def test_the_memory_of_heads_is_bounded_and_forgets_the_longest_unused() -> None:

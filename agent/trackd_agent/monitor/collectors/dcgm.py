@@ -61,6 +61,8 @@ NAMES = {f"DCGM_FI_{name}": last for name, last in _FIELDS.items()}
 MAX_ANSWER_BYTES = 4 * 1024**2
 #: Keys of one source; more are left out.
 MAX_KEYS = 20_000
+#: Longest key of a series, and longest name of a model; those of longer labels are passed over.
+MAX_KEY = 512
 #: GPUs of one source that a run's environment names.
 MAX_GPUS = 1024
 _MAX_ERROR_CHARS = 200
@@ -123,7 +125,8 @@ class DcgmKeys:
         if name not in NAMES or not index:
             return None
         uuid = labels.get("uuid") or labels.get("UUID") or ""
-        if uuid and (model := labels.get("modelName")) and len(self.gpus) < MAX_GPUS:
+        model = labels.get("modelName", "")
+        if uuid and model and len(self.gpus) < MAX_GPUS and len(uuid + model) <= MAX_KEY:
             self.gpus.setdefault(uuid, model)
         if part := labels.get("GPU_I_ID"):
             index = f"{index}:{part}"
@@ -135,7 +138,7 @@ class DcgmKeys:
     def _own(self, key: str, device: str) -> str | None:
         """Return a key if it is free or this device has it already."""
         if key not in self._owners:
-            if self.is_full:
+            if self.is_full or len(key) + len(device) > MAX_KEY:
                 return None
             self._owners[key] = device
         return key if self._owners[key] == device or not device else None

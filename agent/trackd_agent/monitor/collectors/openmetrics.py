@@ -147,7 +147,8 @@ class OpenMetricsCollector:
         if endpoint.numbers.left_out:
             found.problem(
                 f"endpoint {wish.name} has more than {MAX_SERIES} series that the filters let "
-                "through: the others are left out; narrow x_stats_open_metrics_filters"
+                "through, or labels that are too long: the others are left out; narrow "
+                "x_stats_open_metrics_filters"
             )
         if endpoint.numbers.series != known:
             found.describe_again()

@@ -12,6 +12,8 @@ LabelMap = dict[str, dict[str, dict[str, str]]]
 
 #: Series of one endpoint that get an index; a run with more keys than that helps nobody.
 MAX_SERIES = 20_000
+#: Characters of their names and labels, all together: an endpoint may make up ever new ones.
+MAX_CHARACTERS = 16 * 1024**2
 
 
 class SeriesNumbers:
@@ -24,22 +26,24 @@ class SeriesNumbers:
         self._numbers: dict[str, dict[frozenset[tuple[str, str]], int]] = {}
         self._labels: LabelMap = {}
         self._max_series = max_series
+        self._characters = 0
         self.series = 0
         #: Label sets that got no number, for there were too many.
         self.left_out = 0
 
     def number(self, name: str, labels: Mapping[str, str]) -> int | None:
         """Return the number of a label set, whatever order it is in; None: too many series."""
-        known = self._numbers.setdefault(name, {})
         label_set = frozenset(labels.items())
-        number = known.get(label_set)
+        number = self._numbers.get(name, {}).get(label_set)
         if number is None:
-            if self.series >= self._max_series:
+            if self.series >= self._max_series or self._characters >= MAX_CHARACTERS:
                 self.left_out += 1
                 return None
+            known = self._numbers.setdefault(name, {})
             number = known[label_set] = len(known)
             self._labels.setdefault(name, {})[str(number)] = dict(labels)
             self.series += 1
+            self._characters += _characters(name, labels)
         return number
 
     def label_map(self, max_characters: int) -> tuple[LabelMap, int]:
@@ -51,9 +55,14 @@ class SeriesNumbers:
             for number, labels in list(series.items()):
                 if not labels:
                     continue  # nothing to be told
-                size = len(name) + sum(len(key) + len(value) + 8 for key, value in labels.items())
+                size = _characters(name, labels)
                 if used + size > max_characters:
                     return found, used
                 used += size
                 found.setdefault(name, {})[number] = labels
         return found, used
+
+
+def _characters(name: str, labels: Mapping[str, str]) -> int:
+    """Return how much room a series takes in JSON, roughly."""
+    return len(name) + sum(len(key) + len(value) + 8 for key, value in labels.items())

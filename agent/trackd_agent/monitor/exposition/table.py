@@ -27,6 +27,8 @@ CHUNK_BYTES = 16 * 1024
 MAX_LAYOUT_LINES = 200_000
 #: Names of metrics of which is remembered whether they are wanted.
 MAX_NAMES = 20_000
+#: Longest name of a metric that is looked at; it becomes part of a key.
+MAX_NAME = 1024
 #: Memory for heads of one table, in each of two generations.
 MAX_HEAD_BYTES = 16 * 1024**2
 _WANTED_TYPES = ("gauge", "counter")
@@ -128,6 +130,8 @@ class SampleTable:
         return True
 
     def _wants(self, name: str) -> bool:
+        if len(name) > MAX_NAME:
+            return False
         may_want = self._names.get(name)
         if may_want is None:
             if len(self._names) >= MAX_NAMES:
