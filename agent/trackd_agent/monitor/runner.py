@@ -2,6 +2,7 @@
 
 A collector that hangs (a network file system that does not answer) costs one deadline: its
 thread is left behind, and until that returns the collector is skipped, so threads never pile up.
+One that is slow each time costs a deadline once, and a moment from then on.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from trackd_agent.monitor.subject import Subject, Target
 
 _log = structlog.get_logger()
+#: How long a tick waits for a collector that met the deadline, until it has been quick again.
+_SLOW_WAIT_S = 0.2
 #: Failures after the first are logged each time their number reaches a power of this.
 _LOG_BASE = 10
 #: Events of one collector that wait for its next tick; what is more is dropped, and counted.
@@ -87,6 +90,7 @@ class CollectorRunner:
         self._making = threading.Lock()
         #: Held by the thread that collects, also when nobody waits for it any more.
         self._collecting = threading.Lock()
+        self._is_slow = False  # it met the deadline, and has not been quick since
         #: Grows whenever what the collector says about the machine may have changed.
         self.news = 0
         self._problems: set[str] = set()
@@ -112,7 +116,8 @@ class CollectorRunner:
         self._forget_gone()
         started_s = time.monotonic()
         try:
-            readings = await self._in_thread(targets, deadline_s)
+            wait_s = min(deadline_s, _SLOW_WAIT_S) if self._is_slow else deadline_s
+            readings = await self._in_thread(targets, wait_s, deadline_s)
             self._succeeded(readings)
         except NobodyAsksError as reason:
             self._not_asked(targets, reason)
@@ -121,6 +126,7 @@ class CollectorRunner:
             self._no_data(reason)
             readings = Readings()
         except TimeoutError:
+            self._is_slow = True
             self._timed_out(f"no answer within {deadline_s:g} s")
             readings = Readings()
         except Exception as error:  # noqa: BLE001 (seam: a broken collector must not stop others)
@@ -140,22 +146,26 @@ class CollectorRunner:
         readings.events = [self._events.popleft() for _ in range(len(self._events))]
         return readings
 
-    async def _in_thread(self, targets: Sequence[Target], deadline_s: float) -> Readings:
-        with anyio.fail_after(deadline_s):
+    async def _in_thread(
+        self, targets: Sequence[Target], wait_s: float, deadline_s: float
+    ) -> Readings:
+        with anyio.fail_after(wait_s):
             return await to_thread.run_sync(
-                self._collect, targets, abandon_on_cancel=True, limiter=self._limiter
+                self._collect, targets, deadline_s, abandon_on_cancel=True, limiter=self._limiter
             )
 
-    def _collect(self, targets: Sequence[Target]) -> Readings:
+    def _collect(self, targets: Sequence[Target], deadline_s: float) -> Readings:
         # Taken here and not by who waits: a tick that is given up before its thread begins (a node
         # that is overloaded, or has no thread to spare) must not count as running for ever.
         if not self._collecting.acquire(blocking=False):
             raise TimeoutError
+        began_s = time.monotonic()
         try:
             readings = self.collector().collect(targets)
             self._keep_events(readings)
             return readings
         finally:
+            self._is_slow = time.monotonic() - began_s > deadline_s
             self._collecting.release()
 
     def _keep_events(self, readings: Readings) -> None:

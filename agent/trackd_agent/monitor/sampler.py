@@ -273,12 +273,12 @@ class Monitor:
         readings = (
             reading for each in found for reading in (*each.shared, *each.by_subject.get(key, ()))
         )
-        if not (values := watch.series.values(readings)):
-            return
         try:
-            watch.sink(time_s, values)
+            if values := watch.series.values(readings):
+                watch.sink(time_s, values)
         except Exception:  # noqa: BLE001
-            # Seam: a subscriber that cannot take its sample (a full disk) must not stop the rest.
+            # Seam: a subscriber that cannot take its sample (a full disk), or a collector that
+            # reports what is no number, must not stop the rest.
             _log.exception("stats_not_taken", subject=key)
 
     def _announce(self, time_s: float, events: list[tuple[str | None, Event]]) -> None:

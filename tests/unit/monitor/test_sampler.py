@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -278,6 +279,31 @@ async def test_what_a_late_thread_kept_for_a_subject_that_went_is_forgotten_at_t
             await anyio.sleep(0.01)
     await runner.tick([], deadline_s=10.0)
     assert kept == set()
+
+
+async def test_a_collector_that_is_slow_each_time_costs_the_deadline_once() -> None:
+    pause_s = [0.5]
+
+    def dawdle(tick: int, found: Readings) -> None:
+        time.sleep(pause_s[0])
+        found.now("a", tick)
+
+    runner = CollectorRunner(Scripted(dawdle).registration("a"), READERS, anyio.CapacityLimiter(1))
+    waits: list[float] = []
+    while len(waits) < 3:
+        began_s = time.monotonic()
+        assert not (await runner.tick([], deadline_s=0.4)).shared
+        if runner.state.reason == "no answer within 0.4 s":
+            waits.append(time.monotonic() - began_s)
+        await anyio.sleep(0.05)
+    assert waits[0] > 0.35
+    assert max(waits[1:]) < 0.35
+    pause_s[0] = 0.0
+    with anyio.fail_after(10):
+        while not (await runner.tick([], deadline_s=0.4)).shared:
+            await anyio.sleep(0.05)
+    pause_s[0] = 0.3  # within the deadline: it is waited for again
+    assert (await runner.tick([], deadline_s=0.4)).shared
 
 
 async def test_what_happened_is_told_even_if_the_tick_that_found_it_came_too_late() -> None:

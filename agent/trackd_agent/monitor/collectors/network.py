@@ -21,6 +21,7 @@ class NetworkCollector:
 
     def __init__(self, readers: Readers) -> None:
         self._network = readers.network
+        self._processes = readers.process
 
     def collect(self, targets: Sequence[Target]) -> Readings:
         """Read each network namespace once; most often there is one."""
@@ -29,10 +30,15 @@ class NetworkCollector:
         for place in sorted(places):
             alone = len(places) == 1
             inside = [target for target in targets if target.network_place == place]
+            if place and not any(map(self._is_there, inside)):
+                continue  # its number may be that of another process by now
             self._collect_one(place, [None] if alone else inside, found)
         if not (found.shared or found.by_subject):
             raise NoDataError("; ".join(found.problems) or "no network interface")
         return found
+
+    def _is_there(self, target: Target) -> bool:
+        return target.process is not None and self._processes.read(target.process) is not None
 
     def _collect_one(self, place: int, targets: Sequence[Target | None], found: Readings) -> None:
         try:
