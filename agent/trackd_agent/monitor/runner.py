@@ -46,6 +46,10 @@ _SHOWN_PROBLEMS = 5
 _SHOWN_CHARS = 300
 
 
+class _LateError(Exception):
+    """A collector has not come back in time. (`TimeoutError` may be one of its own.)"""
+
+
 @dataclass(frozen=True, slots=True)
 class CollectorState:
     """How a collector has done so far: the monitor's own metrics."""
@@ -125,7 +129,7 @@ class CollectorRunner:
         except NoDataError as reason:
             self._no_data(reason)
             readings = Readings()
-        except TimeoutError:
+        except _LateError:
             self._is_slow = True
             self._timed_out(f"no answer within {deadline_s:g} s")
             readings = Readings()
@@ -149,16 +153,17 @@ class CollectorRunner:
     async def _in_thread(
         self, targets: Sequence[Target], wait_s: float, deadline_s: float
     ) -> Readings:
-        with anyio.fail_after(wait_s):
+        with anyio.move_on_after(wait_s):
             return await to_thread.run_sync(
                 self._collect, targets, deadline_s, abandon_on_cancel=True, limiter=self._limiter
             )
+        raise _LateError
 
     def _collect(self, targets: Sequence[Target], deadline_s: float) -> Readings:
         # Taken here and not by who waits: a tick that is given up before its thread begins (a node
         # that is overloaded, or has no thread to spare) must not count as running for ever.
         if not self._collecting.acquire(blocking=False):
-            raise TimeoutError
+            raise _LateError
         began_s = time.monotonic()
         try:
             readings = self.collector().collect(targets)

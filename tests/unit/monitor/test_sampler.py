@@ -281,6 +281,16 @@ async def test_what_a_late_thread_kept_for_a_subject_that_went_is_forgotten_at_t
     assert kept == set()
 
 
+async def test_a_time_limit_of_the_collector_itself_is_no_missed_deadline() -> None:
+    def give_up(tick: int, found: Readings) -> None:
+        raise TimeoutError("the device did not answer")
+
+    runner = CollectorRunner(Scripted(give_up).registration("a"), READERS, anyio.CapacityLimiter(1))
+    await runner.tick([], deadline_s=10.0)
+    assert (runner.state.failures, runner.state.timeouts) == (1, 0)
+    assert runner.state.reason == "TimeoutError: the device did not answer"
+
+
 async def test_a_collector_that_is_slow_each_time_costs_the_deadline_once() -> None:
     pause_s = [0.5]
 
