@@ -31,7 +31,7 @@ def blocks(language: str) -> list[str]:
 
 
 #: The scripts of the README, in order.
-FIRST, TOGETHER, MEDIA, _ = blocks("python")
+FIRST, TOGETHER, MEDIA, MEASURED, _ = blocks("python")
 
 
 def commands() -> list[str]:
@@ -101,6 +101,17 @@ def test_each_command_and_each_of_its_options_exist(command: str) -> None:
     assert isinstance(loaded, click.Command)
     known = {name for parameter in loaded.params for name in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known | {"--help"}
+
+
+def test_the_settings_of_system_metrics_are_taken(place: Place) -> None:
+    place.run([sys.executable, "-c", MEASURED])
+    path = f"local/first-steps/{place.only_run()['run_id']}"
+    found: list[dict[str, Any]] = []
+    for _ in range(20):
+        if found := json.loads(place.trackd("export", "--json", path))["system"]:
+            break
+        time.sleep(0.5)
+    assert "system.disk./tmp.usagePercent" in found[0]
 
 
 def test_the_first_script_leaves_what_the_readme_promises(place: Place) -> None:
