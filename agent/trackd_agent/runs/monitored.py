@@ -30,8 +30,9 @@ log = structlog.get_logger()
 MAX_EVENTS = 10_000
 MAX_BURST = 100
 EVENTS_PER_S = 1.0
-#: Why the rest is missing, in the run's counts of what was dropped.
+#: Why the rest is missing, in the run's counts of what was dropped; and why samples are.
 DROP_REASON = "too_many_device_events"
+UNWRITTEN_REASON = "system_metrics_not_written"
 #: The count of dropped ones is journalled (and told to the rank) so often at most.
 _SETTLE_S = 60.0
 #: How long the end of a very short run waits for what the first look at the devices finds.
@@ -81,7 +82,8 @@ class Monitored:
         self._label = label
         self._clock = clock
         self._budget = EventBudget(clock())
-        self._dropped = 0
+        #: Not journalled yet, by reason.
+        self._dropped = {DROP_REASON: 0, UNWRITTEN_REASON: 0}
         self._settled_s = -math.inf
         self._is_described = anyio.Event()
 
@@ -90,12 +92,14 @@ class Monitored:
         self.buffer = MetricBuffer(wanted if isinstance(wanted, int) else 0)
 
     def take_sample(self, time_s: float, values: dict[str, float]) -> None:
-        """Journal a sample; one that cannot be written is no row: the next one will do."""
+        """Journal a sample; one that cannot be written is no row, and is counted."""
         self.buffer.add(time_s, values)
         try:
             self._record(Kind.STATS, Stats(time_s, values))
         except AgentError as error:
-            log.warning("sample_not_journalled", label=self._label, problem=error.message)
+            if not self._dropped[UNWRITTEN_REASON]:  # a full disk is full for many samples
+                log.warning("sample_not_journalled", label=self._label, problem=error.message)
+            self._dropped[UNWRITTEN_REASON] += 1
 
     def take_events(self, time_s: float, events: list[DeviceEvent]) -> None:
         """Journal what happened, as far as the budget goes; the rest is counted."""
@@ -103,12 +107,12 @@ class Monitored:
         granted = self._budget.grant(len(finite), self._clock())
         if granted and self._clock() - self._settled_s >= _SETTLE_S:
             self.settle()
-        self._dropped += len(events) - granted
+        self._dropped[DROP_REASON] += len(events) - granted
         for event in finite[:granted]:
             try:
                 self._record(Kind.EVENT, _as_record(time_s, event))
             except AgentError as error:
-                self._dropped += 1
+                self._dropped[DROP_REASON] += 1
                 log.warning("event_not_journalled", label=self._label, problem=error.message)
 
     def take_description(self, found: dict[str, Any]) -> None:
@@ -127,16 +131,17 @@ class Monitored:
             await self._is_described.wait()
 
     def settle(self) -> None:
-        """Journal how many events were dropped since the last time."""
-        if not self._dropped:
-            return
-        try:
-            self._record(Kind.GAP, Gap(self._dropped, DROP_REASON))
-        except AgentError as error:  # counted with those that come next
-            log.warning("event_not_journalled", label=self._label, problem=error.message)
-        else:
-            self._dropped = 0
-            self._settled_s = self._clock()
+        """Journal how many events and samples were dropped since the last time."""
+        for reason, count in self._dropped.items():
+            if not count:
+                continue
+            try:
+                self._record(Kind.GAP, Gap(count, reason))
+            except AgentError as error:  # counted with those that come next
+                log.warning("gap_not_journalled", label=self._label, problem=error.message)
+            else:
+                self._dropped[reason] = 0
+                self._settled_s = self._clock()
 
 
 def _as_record(time_s: float, event: DeviceEvent) -> Event:

@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
+from structlog.testing import capture_logs
 from tests.fakes.wandb_server import fake_server
 from tests.support.frames import apply, start
 from tests.support.rank import Rank
@@ -98,15 +99,23 @@ def test_long_texts_are_cut_and_values_that_no_chart_has_are_counted() -> None:
     assert gap == records.Gap(1, monitored.DROP_REASON)
 
 
-def test_a_full_disk_costs_the_event_and_it_is_counted() -> None:
+def test_a_full_disk_costs_events_and_samples_and_they_are_counted() -> None:
     notebook = Notebook()
     taking = notebook.monitored()
     notebook.is_full = True
     taking.take_events(1.0, [XID])
-    taking.take_sample(1.0, {"cpu": 1.0})
+    with capture_logs() as logs:
+        for second in range(3):
+            taking.take_sample(float(second), {"cpu": 1.0})
+    assert len(logs) == 1
+    taking.settle()
     notebook.is_full = False
     taking.settle()
-    assert notebook.records == [records.Gap(1, monitored.DROP_REASON)]
+    taking.settle()
+    assert notebook.records == [
+        records.Gap(1, monitored.DROP_REASON),
+        records.Gap(3, monitored.UNWRITTEN_REASON),
+    ]
 
 
 async def test_an_event_reaches_the_server_among_the_system_metrics(tmp_path: Path) -> None:
