@@ -2,8 +2,8 @@
 
 `print` writes twice a line, so whatever a wrapper of `write` does costs every line twice: to ask
 a list for its length is a tenth of what `print` takes. A `deque` with a bound asks by itself: one
-more element than it holds, and it drops the oldest. Here the oldest is an alarm, and being dropped
-it tells.
+more element than it holds, and it drops the oldest. Here the oldest ones are alarms, and being
+dropped they tell.
 """
 
 from __future__ import annotations
@@ -14,21 +14,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Dropped instead of texts when several threads go on writing to a batch that is full.
-_SPARE = ("",) * 64
+#: One would do for one thread; another may write while the first is about to tell.
+_ALARMS = 8
 
 
 class _Alarm:
     """Calls when nobody holds it any more."""
 
-    __slots__ = ("_call", "_number")
+    __slots__ = ("_call",)
 
-    def __init__(self, call: Callable[[int], None], number: int) -> None:
+    def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
-        self._number = number
+
+    def silence(self) -> None:
+        """Call no more."""
+        self._call = _do_nothing
 
     def __del__(self) -> None:
-        self._call(self._number)
+        self._call()
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class Batch:
@@ -36,33 +43,29 @@ class Batch:
 
     Args:
         size: how many texts make it full.
-        on_full: called with the number by the thread whose text was one too many, at once, and
-            also when the batch is given up. It must be short: an exception that a signal raises
-            in it is lost.
-        number: of the batch.
+        on_full: called by the thread whose text was one too many, at once. It has to see to it
+            that nobody writes to the batch any more, and must be short: an exception that a
+            signal raises in it is lost.
     """
 
-    __slots__ = ("_ballast", "_texts", "append")
+    __slots__ = ("_texts", "append")
 
-    def __init__(self, size: int, on_full: Callable[[int], None], number: int) -> None:
-        alarm = _Alarm(on_full, number)
-        self._ballast = 1 + len(_SPARE)
-        self._texts: deque[Any] = deque((alarm, *_SPARE), maxlen=self._ballast + size)
+    def __init__(self, size: int, on_full: Callable[[], None]) -> None:
+        alarms = [_Alarm(on_full) for _ in range(_ALARMS)]
+        self._texts: deque[Any] = deque(alarms, maxlen=_ALARMS + size)
         #: Takes a text.
         self.append = self._texts.append
 
     def __len__(self) -> int:
         """Return about how many texts there are."""
-        return max(0, len(self._texts) - self._ballast)
+        return max(0, len(self._texts) - _ALARMS)
 
     def take(self) -> list[Any]:
-        """Return the texts, once nobody begins to write to it any more.
-
-        Who had begun already may write later; the next call returns that.
-        """
+        """Return the texts and forget them; to be called when nobody writes to it any more."""
         found = list(self._texts)
         self._texts.clear()
-        self._ballast = 0
-        if found and type(found[0]) is _Alarm:
-            found[0] = ""
-        return found
+        alarms = 0
+        while alarms < len(found) and isinstance(alarm := found[alarms], _Alarm):
+            alarm.silence()
+            alarms += 1
+        return found[alarms:]

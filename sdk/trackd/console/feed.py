@@ -2,9 +2,9 @@
 
 `write` of the two streams is wrapped once per process. The wrapper writes to the terminal as
 before and puts the text into a queue. While little is printed every line is passed on before
-`print` returns, so that it outlives a kill. While much is printed the wrapper of stdout is another
-one, which does nothing but append to a `Batch`; full batches are joined, and a tick (of the runs'
-senders, every few milliseconds) passes on what there is in one piece.
+`print` returns, so that it outlives a kill. While much is printed the wrapper of stdout does
+nothing but append to a `Batch`; full batches are joined, and a tick (of the runs' senders, every
+few milliseconds) passes on what there is in one piece.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from trackd.console.batch import Batch
 from trackd.logs import LOGGER
@@ -38,11 +38,9 @@ _FEW_WRITES = 64
 #: Writes that may wait; the next one passes them on.
 _MAX_WAITING = 4096
 #: Characters of joined texts that may wait for the tick; whoever prints more passes them on.
-_MAX_PACKED_CHARACTERS = 4 * 1024 * 1024
+_MAX_PACKED_CHARACTERS = 16 * 1024 * 1024
 #: Writes that are joined into one text where much is printed.
 _BATCH_WRITES = 2048
-#: Full batches that are looked at again, for the text of a thread that was on its way.
-_LATE_BATCHES = 64
 _STREAMS = ((STDOUT, "stdout"), (STDERR, "stderr"))
 #: Longest wait of the end of a run for another thread that is passing text on, in seconds.
 _LAST_WORD_S = 1.0
@@ -52,8 +50,8 @@ class Feed:
     """The output of this process and who listens to it."""
 
     __slots__ = (
-        "_batches", "_listeners", "_lock", "_number", "_packed", "_printer", "_prompt_lines",
-        "_queue", "_taps", "batch", "max_waiting",
+        "_batches", "_calm_append", "_delivering", "_listeners", "_packed", "_packing",
+        "_prompt_lines", "_queue", "_switch", "_taps", "max_waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -61,20 +59,17 @@ class Feed:
         self._queue: list[Any] = []
         #: What was before that: pairs of stream and text.
         self._packed: list[tuple[int, str]] = []
-        #: What takes stdout while much is printed.
-        self.batch: Batch | None = None
-        #: The number of it.
-        self._number = 0
-        #: It, and those before.
+        #: What takes stdout while much is printed, and before that those that are full.
         self._batches: deque[Batch] = deque()
-        #: The thread that prints much; 0: more than one does, and they use no batches.
-        self._printer: int | None = None
+        #: Where stdout's wrapper puts a text; None where stdout is something of its own kind.
+        self._switch: _Switch | None = None
+        self._calm_append = self._append
         #: Queue length above which a write settles; 0: every write does.
         self.max_waiting = 0
         self._prompt_lines = _PROMPT_LINES
         # Never waited for by who prints: a signal handler or a finaliser may print in the
-        # middle of anything.
-        self._lock = threading.Lock()
+        # middle of anything. Two, since delivering may take long, and batches fill meanwhile.
+        self._packing, self._delivering = threading.Lock(), threading.Lock()
         self._listeners: tuple[Listener, ...] = ()
         self._taps: list[_Tap] = []
 
@@ -93,8 +88,9 @@ class Feed:
 
     def leave(self, listener: Listener) -> None:
         """Pass on what waits, and let the listener hear nothing more."""
-        if self._lock.acquire(timeout=_LAST_WORD_S):
-            self._lock.release()
+        for lock in (self._delivering, self._packing):
+            if lock.acquire(timeout=_LAST_WORD_S):
+                lock.release()
         self.drain()
         self._listeners = tuple(one for one in self._listeners if one is not listener)
         if not self._listeners:
@@ -103,6 +99,7 @@ class Feed:
     def renew(self) -> None:
         """Wrap the streams again: a notebook takes the wrappers off at the end of a cell."""
         if self._listeners:
+            self.calm()
             for tap in self._taps:
                 tap.remove()
             self._taps = []
@@ -110,7 +107,8 @@ class Feed:
 
     def abandon(self) -> None:
         """Forget everything; called in a forked child, whose output is its own."""
-        self._lock = threading.Lock()  # another thread may have held it at the fork
+        # Other threads may have held them at the fork.
+        self._packing, self._delivering = threading.Lock(), threading.Lock()
         self._listeners = ()
         self._untap()
 
@@ -125,61 +123,66 @@ class Feed:
             self._prompt_lines -= 1
             if self._prompt_lines <= 0:
                 self.max_waiting = _MAX_WAITING
-                printer = threading.get_ident()
-                self._printer = printer if self._printer in (None, printer) else 0
-                if self._printer:
+                if self._switch is not None:
                     self._pack_and_hurry()
                     return
         self.drain()
 
     def tick(self) -> None:
         """Pass on what waits; called every few milliseconds by a thread of each run."""
-        batch = self.batch
-        waiting = len(self._queue) + (len(batch) if batch else 0)
+        waiting = len(self._queue) + sum(map(len, self._batches))
         is_calm = waiting <= _FEW_WRITES and not self._packed
         if is_calm:  # otherwise much is printed still: on in large pieces
             self.calm()
             self._prompt_lines = _PROMPT_LINES
             self.max_waiting = 0
-            self._printer = None
         self.drain()
 
     def drain(self) -> None:
         """Pass on what waits, unless a thread, perhaps this one, is at it already."""
-        lock = self._lock
-        while self._is_waiting() and lock.acquire(blocking=False):
+        while self._is_waiting() and self._delivering.acquire(blocking=False):
             try:
-                self._pack()
-                packed, self._packed = self._packed, []
+                if not (packed := self._take()):
+                    return
                 self._deliver(packed)
             except Exception:  # noqa: BLE001 - `print` must not fail because we do
                 LOGGER.exception("console output could not be recorded")
                 return
             finally:
-                lock.release()
+                self._delivering.release()
 
     def _is_waiting(self) -> bool:
         return bool(self._queue or self._packed or any(map(len, self._batches)))
 
+    def _take(self) -> list[tuple[int, str]]:
+        """Return all that waits; nothing while a thread, perhaps this one, is packing."""
+        if not self._packing.acquire(blocking=False):
+            return []
+        try:
+            self._pack()
+            packed, self._packed = self._packed, []
+        finally:
+            self._packing.release()
+        return packed
+
     def _pack_and_hurry(self) -> None:
-        if self._lock.acquire(blocking=False):
+        if self._packing.acquire(blocking=False):
             try:
                 self._pack()
                 self._hurry()
             finally:
-                self._lock.release()
+                self._packing.release()
             if sum(len(text) for _, text in self._packed) > _MAX_PACKED_CHARACTERS:
                 self.drain()
 
     def _pack(self) -> None:
-        if self.batch:
+        batches, switch = self._batches, self._switch
+        if batches and self.is_hurried and batches[-1]:
             self._hurry()  # with the next one: what is in this one is taken
-        batches = self._batches
-        for batch in tuple(batches):
-            if batch is not self.batch and (items := batch.take()):
+        used = switch.get() if switch else None
+        while batches and batches[0].append is not used:
+            if items := batches.popleft().take():
                 self._packed += _joined(items)
-        while len(batches) > _LATE_BATCHES:
-            batches.popleft()
         items = self._queue[:]
         del self._queue[: len(items)]
         if items:
@@ -187,27 +190,32 @@ class Feed:
 
     # --- much is printed, or little ----------------------------------------------------------
 
+    @property
+    def is_hurried(self) -> bool:
+        """Whether stdout goes into a batch."""
+        return self._switch is not None and self._switch.get() is not self._calm_append
+
     def _hurry(self) -> None:
-        """Let stdout write into a new batch; not where somebody else wrapped what we wrapped."""
-        number = self._number + 1
-        batch = Batch(_BATCH_WRITES, self._on_full, number)
-        self._batches.append(batch)
-        taken = [tap.hurry(batch.append) for tap in self._taps]
-        self._number = number
-        self.batch = batch if any(taken) else None
+        """Let stdout go into a new batch; while `_packing` is held."""
+        if self._switch is not None:
+            batch = Batch(_BATCH_WRITES, self._on_full)
+            self._batches.append(batch)
+            self._switch.put(batch.append)
 
     def calm(self) -> None:
-        """Let stdout write into the queue again."""
-        if self.batch is not None:
-            self.batch = None
-            for tap in self._taps:
-                tap.calm()
+        """Let stdout go into the queue."""
+        if self._switch is not None:
+            self._switch.put(self._calm_append)
 
-    def _on_full(self, number: int) -> None:
-        """Let the next write come to `settle`, unless that batch is done with anyway."""
-        if number == self._number and self.batch is not None:
-            self._prompt_lines = self.max_waiting = 0
-            self.calm()
+    def _on_full(self) -> None:
+        """Let the next text come to `settle`."""
+        self.calm()
+        self._prompt_lines = self.max_waiting = 0
+
+    def _append(self, text: str) -> None:
+        self._queue.append(text)
+        if len(self._queue) > self.max_waiting:
+            self.settle(text)
 
     def _deliver(self, packed: list[tuple[int, str]]) -> None:
         listeners = self._listeners
@@ -243,38 +251,28 @@ class Feed:
         for tap in self._taps:
             tap.remove()
         self._taps = []
+        self.calm()
+        self._switch = None
         self._forget()
         self.max_waiting = 0
 
     def _forget(self) -> None:
-        self._number += 1  # the alarm of the last batch concerns nobody any more
-        self.batch = None
         self._batches.clear()
         self._queue.clear()
         self._packed = []
 
     def _make_tap(self, stream: Any, number: int) -> _Tap:
-        is_original = stream is getattr(sys, _STREAMS[number - 1][1])
         original = stream.write
-        if type(stream) is not io.TextIOWrapper or not is_original:
-            return _Tap(stream, self._make_careful_write(original, number))
+        is_original = stream is getattr(sys, _STREAMS[number - 1][1])
         # Python's own streams take text only, and all of it.
-        if number == STDOUT:
-            return _Tap(stream, self._make_write(original), original)
-        return _Tap(stream, self._make_error_write(original))
-
-    def _make_write(self, original: Callable[[str], int]) -> Callable[..., Any]:
-        feed, queue = self, self._queue
-        append = queue.append
-
-        def write(text: str, /) -> int:
-            written = original(text)
-            append(text)
-            if len(queue) > feed.max_waiting:
-                feed.settle(text)
-            return written
-
-        return write
+        if type(stream) is not io.TextIOWrapper or not is_original:
+            write = self._make_careful_write(original, number)
+        elif number == STDERR:
+            write = self._make_error_write(original)
+        else:
+            self._switch = _switchable(original, self._calm_append)
+            write = self._switch.write
+        return _Tap(stream, write)
 
     def _make_error_write(self, original: Callable[[str], int]) -> Callable[..., Any]:
         feed, queue = self, self._queue
@@ -282,8 +280,8 @@ class Feed:
 
         def write(text: str, /) -> int:
             written = original(text)
-            if feed.batch is not None:
-                feed.calm()  # what is in it comes first
+            if feed.is_hurried:
+                feed.calm()  # what is in the batch comes first
             append((text,))
             if len(queue) > feed.max_waiting:
                 feed.settle(text)
@@ -313,46 +311,43 @@ class Feed:
         return write
 
 
+class _Switch(NamedTuple):
+    """A wrapper of `write`, and how to change or see what it puts texts into."""
+
+    write: Callable[[str], int]
+    put: Callable[[Callable[[str], object]], None]
+    get: Callable[[], Callable[[str], object]]
+
+
+def _switchable(original: Callable[[str], int], append: Callable[[str], object]) -> _Switch:
+    """Return the wrapper of a stream that takes text only, and all of it.
+
+    It stays the same, since others may wrap or keep it, and loses no text while `append` is
+    changed: a thread that reads that variable calls what it read before another one's turn.
+    """
+
+    def write(text: str, /) -> int:
+        written = original(text)
+        append(text)
+        return written
+
+    def put(new: Callable[[str], object]) -> None:
+        nonlocal append
+        append = new
+
+    return _Switch(write, put, lambda: append)
+
+
 class _Tap:
     """One wrapped stream."""
 
-    def __init__(
-        self,
-        stream: Any,
-        write: Callable[..., Any],
-        original: Callable[[str], int] | None = None,
-    ) -> None:
+    def __init__(self, stream: Any, write: Callable[..., Any]) -> None:
         self._stream = stream
-        self._write = self._calm_write = write
-        #: Set where the stream takes nothing but text.
-        self._original = original
+        self._write = write
         attributes: dict[str, Any] = getattr(stream, "__dict__", {})
         #: What somebody else had put there before.
         self._before = attributes.get("write")
         stream.write = write
-
-    def hurry(self, append: Callable[[str], None]) -> bool:
-        """Use a wrapper that appends what is written, and nothing else; False: it does not go."""
-        original = self._original
-        if original is None:
-            return False
-
-        def write(text: str, /) -> int:
-            append(text)
-            return original(text)
-
-        return self._use(write)
-
-    def calm(self) -> None:
-        """Use the wrapper that passes lines on at once, or when they are many."""
-        self._use(self._calm_write)
-
-    def _use(self, write: Callable[..., Any]) -> bool:
-        # One that somebody wrapped, or kept, goes on as it is: every wrapper loses nothing.
-        is_ours = self._stream.__dict__.get("write") is self._write
-        if is_ours:
-            self._stream.write = self._write = write
-        return is_ours
 
     def remove(self) -> None:
         """Take the wrapper off. One that somebody wrapped stays where it is, and harmless."""
