@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
 
 #: Metric → index → labels.
-LabelMap = dict[str, dict[str, dict[str, str]]]
+LabelMap = dict[str, dict[str, Mapping[str, str]]]
 
 #: Series of one endpoint that get an index; a run with more keys than that helps nobody.
 MAX_SERIES = 20_000
@@ -32,7 +29,10 @@ class SeriesNumbers:
         self.left_out = 0
 
     def number(self, name: str, labels: Mapping[str, str]) -> int | None:
-        """Return the number of a label set, whatever order it is in; None: too many series."""
+        """Return the number of a label set, whatever order it is in; None: too many series.
+
+        The labels are kept: nobody may change them later.
+        """
         label_set = frozenset(labels.items())
         number = self._numbers.get(name, {}).get(label_set)
         if number is None:
@@ -41,7 +41,7 @@ class SeriesNumbers:
                 return None
             known = self._numbers.setdefault(name, {})
             number = known[label_set] = len(known)
-            self._labels.setdefault(name, {})[str(number)] = dict(labels)
+            self._labels.setdefault(name, {})[str(number)] = labels
             self.series += 1
             self._characters += _characters(name, labels)
         return number
@@ -65,4 +65,4 @@ class SeriesNumbers:
 
 def _characters(name: str, labels: Mapping[str, str]) -> int:
     """Return how much room a series takes in JSON, roughly."""
-    return len(name) + sum(len(key) + len(value) + 8 for key, value in labels.items())
+    return len(name) + sum(map(len, labels)) + sum(map(len, labels.values())) + 8 * len(labels)
