@@ -237,6 +237,8 @@ async def test_doctor_says_what_fails_for_a_run_whoever_looks(tmp_path: Path) ->
                 texts = [each["text"] for each in report["findings"]]
                 (failing,) = [text for text in texts if text.startswith("openmetrics: ")]
                 assert f"endpoint gone ({gone})" in failing and not report["well"]
+                remedies = " ".join(each["remedy"] for each in report["findings"])
+                assert "is x_stats_open_metrics_endpoints of the run right?" in remedies
                 assert any(text.startswith("own: found, read in ") for text in texts)
             rank.kill()
 

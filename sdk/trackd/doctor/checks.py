@@ -26,6 +26,8 @@ _CALL_TIMEOUT_S = 5.0
 _SERVER_STATES = ("ready", "starting", "not_started")
 #: States of collectors that need no reason of their own.
 _STATES = {"off": "switched off by the agent's settings", "waiting": "not read so far"}
+#: Collectors that read what a run's setting names.
+_ASKED_BY = {"dcgm": "x_stats_dcgm_exporter", "openmetrics": "x_stats_open_metrics_endpoints"}
 Answer = TypeVar("Answer")
 
 
@@ -128,7 +130,8 @@ def _monitor(discovery: Discovery) -> Iterator[Finding]:
             yield Finding(
                 "monitor",
                 f"{name}: {often}: {each.reason}",
-                f"see {log}; TRACKD_MONITOR__COLLECTORS='{{\"{name}\": false}}' for the agent "
+                (f"is {_ASKED_BY[name]} of the run right? " if name in _ASKED_BY else "")
+                + f"see {log}; TRACKD_MONITOR__COLLECTORS='{{\"{name}\": false}}' for the agent "
                 "switches it off",
             )
         else:

@@ -129,7 +129,9 @@ def texts(name: str, value: Any) -> tuple[str, ...]:
 
 def integers(name: str, value: Any) -> tuple[int, ...]:
     """Accept a sequence of whole numbers, or JSON text of one."""
-    found: Any = _from_json(name, value) if isinstance(value, str) else value
+    found: Any = (
+        _from_json(name, value, "a list of whole numbers") if isinstance(value, str) else value
+    )
     if isinstance(found, Iterable) and not isinstance(found, str | bytes | Mapping):
         return tuple(integer(name, part) for part in cast("Iterable[Any]", found))
     raise fault(name, value, "use a list of whole numbers")
@@ -137,7 +139,9 @@ def integers(name: str, value: Any) -> tuple[int, ...]:
 
 def text_map(name: str, value: Any) -> dict[str, str]:
     """Accept a dictionary of texts, or JSON text of one."""
-    found: Any = _from_json(name, value) if isinstance(value, str) else value
+    found: Any = (
+        _from_json(name, value, "a dictionary of texts") if isinstance(value, str) else value
+    )
     if isinstance(found, Mapping):
         pairs = cast("Mapping[Any, Any]", found).items()
         if all(isinstance(part, str) for pair in pairs for part in pair):
@@ -147,7 +151,7 @@ def text_map(name: str, value: Any) -> dict[str, str]:
 
 def filters(name: str, value: Any) -> dict[str, dict[str, str]] | tuple[str, ...]:
     """Accept patterns of metrics: a list, or a dictionary with patterns of their labels."""
-    found: Any = _from_json(name, value) if isinstance(value, str) else value
+    found: Any = _from_json(name, value, "a list of patterns") if isinstance(value, str) else value
     if isinstance(found, Mapping):
         pairs = cast("Mapping[Any, Any]", found).items()
         mapping = {text(name, pattern): text_map(name, labels) for pattern, labels in pairs}
@@ -172,13 +176,13 @@ def _check_patterns(name: str, patterns: Iterable[str]) -> None:
             raise fault(name, pattern, remedy) from None
 
 
-def _from_json(name: str, value: str) -> Any:
+def _from_json(name: str, value: str, wanted: str) -> Any:
     import json  # few settings are written so
 
     try:
         return json.loads(value)
     except ValueError as error:
-        raise fault(name, value, f"it is no JSON text ({error})") from None
+        raise fault(name, value, f"use {wanted} or its JSON text ({error})") from None
 
 
 def anything(name: str, value: Any) -> Any:

@@ -56,6 +56,9 @@ _GROUPS = {
     "system": "Machine",
     "wandb": "Agent",
 }
+#: What a number in a line's name counts.
+_WORDS = {"gpu": "GPU", "gpu.process": "GPU", "tpu": "TPU", "ipu": "IPU", "trn": "core",
+          "cpu": "core"}  # fmt: skip
 #: A figure that clients send under two names.
 _SAME = {"unCorrectedMemoryErrors": "uncorrectedMemoryErrors"}
 #: Charts whose key does not say what it measures, and their unit; they come first, in this order.
@@ -63,6 +66,7 @@ _TITLES = {
     ("gpu", "gpu"): ("utilization", "%"),
     ("gpu", "memory"): ("memory activity", "%"),
     ("gpu", "memoryAllocated"): ("memory allocated", "%"),
+    ("gpu", "powerWatts"): ("power", "W"),
     ("gpu", "temp"): ("temperature", "°C"),
     ("gpu", "smClock"): ("SM clock", "MHz"),
     ("gpu", "memoryClock"): ("memory clock", "MHz"),
@@ -299,7 +303,7 @@ def _chart(
         bottom=number(low),
         lines=[
             Line(
-                (each or "now")[:_MAX_NAME_CHARS],
+                _shown(kind, each),
                 _path(tracks[each].points, axis, (low, high), thin),
                 number(tracks[each].points[-1][1]),
             )
@@ -307,6 +311,12 @@ def _chart(
         ],
         left_out=len(names) - len(shown),
     )
+
+
+def _shown(kind: str, line: str) -> str:
+    """Return how a line is called: a bare number beside its value would be one too many."""
+    word = _WORDS.get(kind, "") if line[:1].isdigit() else ""
+    return (f"{word} {line}".strip() or "now")[:_MAX_NAME_CHARS]
 
 
 def _title(kind: str, name: str) -> tuple[str, str]:

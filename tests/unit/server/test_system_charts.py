@@ -84,7 +84,10 @@ def test_what_counts_most_comes_first_and_numbers_are_short() -> None:
 def test_each_device_is_a_line_of_its_metric_in_order() -> None:
     rows = [row(at, gpu__2__gpu=at, gpu__10__gpu=50, gpu__2__temp=40 + at) for at in range(5)]
     found = board(rows, [])
-    assert names(found, "GPU") == {"utilization, %": ["2", "10"], "temperature, °C": ["2"]}
+    assert names(found, "GPU") == {
+        "utilization, %": ["GPU 2", "GPU 10"],
+        "temperature, °C": ["GPU 2"],
+    }
     chart = found.groups[0].charts[0]
     assert (chart.title, chart.bottom, chart.top) == ("utilization, %", "0", "100")
     assert chart.lines[0].path == "M0.0 120.0L150.0 118.8 300.0 117.6 450.0 116.4 600.0 115.2"
@@ -96,10 +99,10 @@ def test_what_ranks_of_a_node_see_alike_is_one_line_and_their_processes_are_two(
     rows = [row(at, "a", gpu__0__gpu=at % 7, cpu=50) for at in range(9)]
     rows += [row(at - 2, "b", began=1002, gpu__0__gpu=at % 7, cpu=50) for at in range(2, 9)]
     found = board(rows, [])
-    assert names(found, "GPU") == {"utilization, %": ["0"]}
+    assert names(found, "GPU") == {"utilization, %": ["GPU 0"]}
     assert names(found, "Process") == {"CPU, %": ["a", "b"]}
     other = [*rows, *(row(at, "c", gpu__0__gpu=at % 7 + 1) for at in range(9))]
-    assert names(board(other, []), "GPU") == {"utilization, %": ["0 · a", "0 · c"]}
+    assert names(board(other, []), "GPU") == {"utilization, %": ["GPU 0 · a", "GPU 0 · c"]}
 
 
 def test_a_figure_with_two_names_is_drawn_once_and_units_are_said_once() -> None:
