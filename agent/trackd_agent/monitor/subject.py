@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from trackd_agent.monitor.readers.cgroup import Cgroup
     from trackd_agent.monitor.readers.process import ProcessId
@@ -64,14 +64,6 @@ class Target:
     cgroup: Cgroup | None  # None: nothing limits it
     cpu_capacity: float  # CPUs that count as 100 %
     network_place: int = 0  # where to read the traffic of its network namespace (`NetworkReader`)
-    #: Returns the process and all its descendants now, as the agent numbers them, itself first;
-    #: empty when it ended. Only those who need it pay for the walk.
-    find_pids: Callable[[], tuple[int, ...]] = tuple
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """The process and its descendants now, itself first; each reading walks the tree anew."""
-        return self.find_pids()
 
     @property
     def key(self) -> str:

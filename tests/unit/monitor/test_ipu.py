@@ -67,7 +67,7 @@ def test_the_recorded_devices_give_the_expected_values(devices: Path, watcher: W
 
 def test_with_the_tree_devices_of_descendants_count(machine: Machine, devices: Path) -> None:
     machine.set_process(PID, children=(5000,))
-    machine.set_process(5000)
+    machine.set_process(5000, parent=PID)
     used = [{"id": "0", "user process id": "5000", "clock": "1300MHz"}]
     devices.write_text(json.dumps(used))
     alone, tree = machine.target(PID), machine.target(PID, tree=True)

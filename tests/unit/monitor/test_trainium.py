@@ -19,7 +19,7 @@ from trackd_agent.monitor import Subject
 from trackd_agent.monitor.collectors.trainium import COLLECTOR, TrainiumCollector
 from trackd_agent.monitor.contract import NoDataError
 from trackd_agent.monitor.readers import Readers, neuron
-from trackd_agent.monitor.readers.process import ProcessId, ProcessReader, ProcessStat, parse_stat
+from trackd_agent.monitor.readers.process import ProcessStat, parse_stat
 from trackd_agent.monitor.series import Series
 from trackd_agent.probes import neuron as probe
 
@@ -100,9 +100,8 @@ class Node:
 
 def _children(pid: int) -> list[int]:
     """Return the children of a real process; psutil looks at the machine on paper here."""
-    reader = ProcessReader(Path("/proc"))
     children: list[int] = []
-    for child in reader.tree(reader.identify(pid) or ProcessId(0, 0))[1:]:
+    for child in (int(name) for name in os.listdir("/proc") if name.isdecimal()):
         with suppress(OSError):
             if _parent(child) == pid:
                 children.append(child)
@@ -152,7 +151,7 @@ def test_each_rank_gets_what_belongs_to_its_processes(node: Node) -> None:
     """Ranks of one node, each with a runtime: in itself, in a child, in nobody we watch."""
     node.machine.set_process(10)
     node.machine.set_process(20, children=(21,))
-    node.machine.set_process(21)
+    node.machine.set_process(21, parent=20)
     node.machine.set_process(30)
     for pid in (10, 20, 30, 40):  # the last one is in no procfs that we see
         node.rank(pid)

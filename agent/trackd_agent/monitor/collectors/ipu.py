@@ -36,6 +36,7 @@ _CHANGING = {
     "ipu utilisation",
     "ipu utilisation (session)",
 }
+_PID = re.compile(r"[0-9]{1,10}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -49,14 +50,18 @@ class IpuCollector:
 
     def __init__(self, readers: Readers) -> None:
         self._ipu = readers.ipu
+        self._processes = readers.process
 
     def collect(self, targets: Sequence[Target]) -> Readings:
         """Ask once; hand each device to the targets that use it."""
         devices = parse_devices(self._ipu.ask()["devices"])
         found = Readings()
+        users_of_any = {device.get("user process id", "") for device in devices}
+        lineages = self._processes.lineages(int(pid) for pid in users_of_any if _PID.fullmatch(pid))
         for target in targets:
             tree = target.subject.track_process_tree
-            users = {str(pid) for pid in (target.pids if tree else (target.subject.pid,))}
+            own = self._processes.members(target.process, lineages)
+            users = {str(pid) for pid in (own if tree else (target.subject.pid,))}
             for device in devices:
                 if device.get("user process id") in users:
                     _report(device, target, found)

@@ -142,15 +142,8 @@ class NvidiaCollector:
 
     def _pids(self, targets: Sequence[Target], used: set[int]) -> dict[str, set[int]]:
         """Return which of the processes that use GPUs are the target's or its descendants."""
-        lineages = self._processes.lineages(used)
-        found: dict[str, set[int]] = {}
-        for target in targets:
-            process = target.process
-            mine = {pid for pid in used if process and process.pid in lineages[pid]}
-            if mine and process and self._processes.read(process) is None:
-                mine.clear()  # it has ended, and its number is that of another
-            found[target.key] = mine
-        return found
+        lineages, members = self._processes.lineages(used), self._processes.members
+        return {target.key: set(members(target.process, lineages)) for target in targets}
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -32,6 +32,7 @@ class TrainiumCollector:
 
     def __init__(self, readers: Readers) -> None:
         self._neuron = readers.neuron
+        self._processes = readers.process
 
     def collect(self, targets: Sequence[Target]) -> Readings:
         """Read the newest report of each tool, and find in it what belongs to each target."""
@@ -70,10 +71,13 @@ class TrainiumCollector:
         report = self._neuron.report(config_path, [target.key for target in targets])
         if report.problem:
             found.problem(_lasting(report.problem))
+        numbers = [runtime["pid"] for runtime in report.runtimes]
+        lineages = self._processes.lineages(int(pid) for pid in numbers if pid is not None)
         for target in targets if report.runtimes else ():
             local_rank = target.subject.environment.get("LOCAL_RANK", "")
             # A process that was never seen (another pid namespace) may still be named by number.
-            pids = target.pids if target.process else (target.subject.pid,)
+            own = self._processes.members(target.process, lineages)
+            pids = own if target.process else (target.subject.pid,)
             values = values_of(report.runtimes, pids, local_rank)
             for key, value in list(values.items())[:MAX_VALUES]:
                 found.now(key, value, target)

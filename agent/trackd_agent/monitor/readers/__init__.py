@@ -8,7 +8,6 @@ fixture trees. Only collectors and the sampler call this package.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from trackd_agent.monitor.readers.amd import AmdReader
@@ -101,11 +100,9 @@ class Readers:
         """Return the subject with the facts that hold until its end."""
         cgroup = self.cgroup.find(subject.pid) if subject.use_cgroup else None
         limits = [float(self.host.affinity(subject.pid) or 0), cgroup.cpu_limit if cgroup else 0.0]
-        process = self.process.identify(subject.pid)
         return Target(
             subject=subject,
-            process=process,
-            find_pids=partial(self.process.tree, process) if process else tuple,
+            process=self.process.identify(subject.pid),
             cgroup=cgroup,
             network_place=self.network.place(subject.pid),
             cpu_capacity=min(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 #: Descendants that a tree may have before the rest is left out (a fork bomb must not stop us).
@@ -69,10 +69,6 @@ class ProcessReader:
             rss_bytes=sum(member.rss_bytes for member in members),
         )
 
-    def tree(self, process: ProcessId) -> tuple[int, ...]:
-        """Return the pids of a process, first, and of its descendants; empty if it ended."""
-        return tuple(self._walk(process.pid)) if self.read(process) else ()
-
     def lineages(self, pids: Iterable[int]) -> dict[int, frozenset[int]]:
         """Return of each process itself and its ancestors.
 
@@ -81,6 +77,21 @@ class ProcessReader:
         """
         parents: dict[int, int] = {}  # most have the same ones
         return {pid: self._lineage(pid, parents) for pid in pids}
+
+    def members(
+        self, process: ProcessId | None, lineages: Mapping[int, frozenset[int]]
+    ) -> tuple[int, ...]:
+        """Return which of these are a process or its descendants, nearest first.
+
+        Empty where there is none, and if the process itself has ended: its number may be that of
+        another by now.
+        """
+        if process is None:
+            return ()
+        found = [pid for pid, lineage in lineages.items() if process.pid in lineage]
+        if not found or self.read(process) is None:
+            return ()
+        return tuple(sorted(found, key=lambda pid: len(lineages[pid])))
 
     def _lineage(self, pid: int, parents: dict[int, int]) -> frozenset[int]:
         found: list[int] = []
