@@ -87,6 +87,24 @@ def test_a_tree_holds_children_of_children_and_keeps_the_time_of_those_that_ende
     assert after.cpu_s == pytest.approx(before.cpu_s)
 
 
+def test_the_agent_is_no_part_of_the_rank_that_started_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.set_process(1, cpu_ticks=100, threads=2, rss_pages=10, children=(2, 4))
+    machine.set_process(2, cpu_ticks=30, threads=8, rss_pages=20, children=(3,))
+    machine.set_process(3, cpu_ticks=5, threads=16, rss_pages=30)
+    machine.set_process(4, cpu_ticks=5, threads=1, rss_pages=30)
+    monkeypatch.setattr(os, "getpid", lambda: 2)
+    reader = ProcessReader(machine.proc)
+    threads: list[int] = []
+    for pid in (1, 2):  # the rank, and the agent itself
+        process = reader.identify(pid)
+        tree = reader.read_tree(process) if process else None
+        assert tree is not None
+        threads.append(tree.threads)
+    assert threads == [3, 24]
+
+
 def test_the_real_tree_of_this_process_grows_with_a_child() -> None:
     reader = ProcessReader(Path("/proc"))
     process = reader.identify(os.getpid())

@@ -44,6 +44,7 @@ class ProcessReader:
 
     def __init__(self, proc_root: Path) -> None:
         self._root = str(proc_root)
+        self._agent = os.getpid()
 
     def identify(self, pid: int) -> ProcessId | None:
         """Return the identity of the process that has this pid now, None if there is none."""
@@ -56,7 +57,11 @@ class ProcessReader:
         return found[1] if found and found[0] == process.start_ticks else None
 
     def read_tree(self, process: ProcessId) -> ProcessStat | None:
-        """Return the sum over a process and its descendants, None if the process itself ended."""
+        """Return the sum over a process and its descendants, None if the process itself ended.
+
+        The agent, its server and its probes are no part of the tree of the rank that happened to
+        start the agent.
+        """
         if (own := self.read(process)) is None:
             return None
         others = map(self._stat, self._walk(process.pid)[1:])
@@ -111,7 +116,7 @@ class ProcessReader:
     def _walk(self, pid: int) -> list[int]:
         found = [pid]
         for parent in found:  # grows while it is walked
-            found.extend(self._children(parent))
+            found.extend(child for child in self._children(parent) if child != self._agent)
             if len(found) > MAX_TREE:
                 break
         return found[: MAX_TREE + 1]
