@@ -130,7 +130,7 @@ class Feed:
 
     def tick(self) -> None:
         """Pass on what waits; called every few milliseconds by a thread of each run."""
-        waiting = len(self._queue) + sum(map(len, self._batches))
+        waiting = len(self._queue) + sum(map(len, tuple(self._batches)))
         is_calm = waiting <= _FEW_WRITES and not self._packed
         if is_calm:  # otherwise much is printed still: on in large pieces
             self.calm()
@@ -152,7 +152,7 @@ class Feed:
                 self._delivering.release()
 
     def _is_waiting(self) -> bool:
-        return bool(self._queue or self._packed or any(map(len, self._batches)))
+        return bool(self._queue or self._packed or any(map(len, tuple(self._batches))))
 
     def _take(self) -> list[tuple[int, str]]:
         """Return all that waits; nothing while a thread, perhaps this one, is packing."""
@@ -170,6 +170,8 @@ class Feed:
             try:
                 self._pack()
                 self._hurry()
+            except Exception:  # noqa: BLE001 - as above
+                LOGGER.exception("console output could not be recorded")
             finally:
                 self._packing.release()
             if sum(len(text) for _, text in self._packed) > _MAX_PACKED_CHARACTERS:
