@@ -373,7 +373,7 @@ class Sender:
                 sent_s = time.monotonic()
                 idle_polls = 0
                 yield _batch(piece, by_name=attached.reads_spool)
-                if piece.size_bytes >= slice_bytes // 2:
+                if piece.size_bytes >= slice_bytes // 2 or piece.frame_count >= _SLICE_FRAMES // 2:
                     continue  # there is more
             elif time.monotonic() - sent_s >= _PING_S:
                 sent_s = time.monotonic()

@@ -108,6 +108,8 @@ def test_traffic_of_a_rank_in_a_container_is_that_of_the_container(machine: Mach
         (machine.proc / pid / "ns").mkdir(parents=True)
         (machine.proc / pid / "ns" / "net").symlink_to(f"net:[{namespace}]")
     machine.set_network({"eth0": (1000, 1000)})
+    machine.set_process(41)
+    machine.set_process(42)
     inside = machine.proc / "42" / "net"
     inside.mkdir()
     (inside / "dev").write_text("h\n  eth0: 5 0 0 0 0 0 0 0 6 0 0 0\n    lo: 9 0 0 0 0 0 0 0 9 0\n")
