@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 
 from trackd.identity import jitter_s
 from trackd.logs import LOGGER
-from trackd.recording.spool import SpoolReader
+from trackd.recording.spool_reader import SpoolReader
 from trackd.sending.agent_link import AgentCallError, AgentLink
 from trackd_proto.v1 import run_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trackd.recording.spool import Piece, Spool
+    from trackd.recording.spool import Spool
+    from trackd.recording.spool_reader import Piece
     from trackd.sending.agent_link import RecordsCall
     from trackd.sending.discovery import Discovery
     from trackd.terminal import Terminal

@@ -22,6 +22,9 @@ MACHINE = {"cpu_count", "cpu_count_logical", "memory", "cpu"}
 ID = "0123456789abcdef" * 4
 UID = "11111111-2222-3333-4444-555555555555"
 
+#: What the rank sees as its root folder, in the tree of the machine.
+RANK_ROOT = "proc/42/root"
+
 
 def put(machine: Machine, files: dict[str, str]) -> None:
     for name, text in files.items():
@@ -72,11 +75,11 @@ def test_inside_a_cgroup_namespace_the_mounts_tell(machine: Machine) -> None:
 
 def test_marks_of_runtimes_and_variables_tell_what_is_left(machine: Machine) -> None:
     env = 'engine="podman-4.9"\nid="abc"\nimage="docker.io/x:1"\nrootless=1\n'
-    put(machine, {"proc/42/root/run/.containerenv": env})
+    put(machine, {f"{RANK_ROOT}/run/.containerenv": env})
     told = described(machine, cgroup="0::/\n")
     assert told == {"container": {"runtime": "podman", "id": "abc", "image": "docker.io/x:1"}}
-    (machine.proc / "42/root/run/.containerenv").unlink()
-    put(machine, {"proc/42/root/.dockerenv": ""})
+    (machine.root / RANK_ROOT / "run/.containerenv").unlink()
+    put(machine, {f"{RANK_ROOT}/.dockerenv": ""})
     assert described(machine) == {"container": {"runtime": "docker"}}
     environ = "A=1\0APPTAINER_CONTAINER=/images/train.sif\0NOEQUALS\0"
     told = described(machine, environ=environ)
@@ -87,7 +90,7 @@ def test_a_pod_is_known_from_inside_and_from_the_node(machine: Machine) -> None:
     inside = "KUBERNETES_SERVICE_HOST=10.0.0.1\0HOSTNAME=trainer-0\0NODE_NAME=gpu-7\0"
     put(
         machine,
-        {"proc/42/root/var/run/secrets/kubernetes.io/serviceaccount/namespace": "research\n"},
+        {f"{RANK_ROOT}/var/run/secrets/kubernetes.io/serviceaccount/namespace": "research\n"},
     )
     assert described(machine, environ=inside, cgroup="0::/\n") == {
         "kubernetes": {"pod": "trainer-0", "namespace": "research", "node": "gpu-7"}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trackd.recording.spool import Piece, Spool, SpoolLimits, SpoolReader
+from trackd.recording.spool import Spool, SpoolLimits
+from trackd.recording.spool_reader import Piece, SpoolReader
 from trackd_agent.core.errors import InvalidRequest
 from trackd_agent.runs.spool_window import SpoolWindow
 from trackd_proto.records import Kind

@@ -19,8 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.unit.sdk.small_agent import read_frames
 
 from trackd.recording import spool as spool_module
-from trackd.recording.spool import Spool, SpoolLimits, SpoolReader
+from trackd.recording.spool import Spool, SpoolLimits
 from trackd.recording.spool_place import file_system_of, open_spool
+from trackd.recording.spool_reader import SpoolReader
 from trackd_proto import layout
 from trackd_proto.frames import SEGMENT_HEADER_BYTES, Scanner, decode_segment_header
 from trackd_proto.records import Exit, Gap, Kind, encode
