@@ -1,10 +1,8 @@
-"""The tables. Times are Unix seconds (float); JSON columns hold text, NaN allowed.
+"""Tables of runs: projects, runs, who writes them, their streams of lines, files and alerts.
 
 `writers` is who sends a run's data: the unlabelled client of a plain run has client id `""`, each
 process of shared mode its own. A `stream` is one file of one writer; its lines lie in `chunks`:
-disjoint ranges of line numbers, joined by newlines. `objects` is the ledger: one row for every
-stored object, with its kind, owner and bytes; the sum over it is what the server stores.
-`doomed_blobs` names blobs that must not exist once nothing uploads them.
+disjoint ranges of line numbers, joined by newlines.
 """
 
 from __future__ import annotations
@@ -16,18 +14,12 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
-#: Revision of the newest migration; a test compares it with the migrations folder.
-HEAD_REVISION = "0001"
-
-metadata = MetaData()
-
-version = Table("alembic_version", metadata, Column("version_num", Text, primary_key=True))
+from trackd_server.store.tables.schema import metadata
 
 projects = Table(
     "projects",
@@ -128,17 +120,5 @@ alerts = Table(
     Column("created_at", Float, nullable=False),
 )
 
-objects = Table(
-    "objects",
-    metadata,
-    Column("kind", Text, primary_key=True),
-    Column("owner_run", Integer, ForeignKey("runs.id"), primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("bytes", Integer, nullable=False),
-)
-
-doomed_blobs = Table("doomed_blobs", metadata, Column("blob_key", Text, primary_key=True))
-
 Index("runs_by_project", runs.c.project_id, runs.c.created_at)
-Index("objects_by_run", objects.c.owner_run)
 Index("alerts_by_run", alerts.c.run_id)

@@ -1,0 +1,33 @@
+"""The tables, by room. Times are Unix seconds (float); JSON columns hold text, NaN allowed.
+
+Importing this package registers every table with `metadata`, so that `create_all` is complete.
+"""
+
+from trackd_server.store.tables import artifacts as artifacts
+from trackd_server.store.tables import registry as registry
+from trackd_server.store.tables.runs import (
+    alerts,
+    chunks,
+    files,
+    projects,
+    runs,
+    streams,
+    writers,
+)
+from trackd_server.store.tables.schema import HEAD_REVISION, metadata, version
+from trackd_server.store.tables.storage import doomed_blobs, objects
+
+__all__ = [
+    "HEAD_REVISION",
+    "alerts",
+    "chunks",
+    "doomed_blobs",
+    "files",
+    "metadata",
+    "objects",
+    "projects",
+    "runs",
+    "streams",
+    "version",
+    "writers",
+]

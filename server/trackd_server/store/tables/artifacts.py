@@ -1,0 +1,1 @@
+"""Tables of artifacts: types, collections, versions, their aliases, tags, links and manifests."""

@@ -1,0 +1,1 @@
+"""Tables of registries: what a registry project accepts, and who may see it."""
