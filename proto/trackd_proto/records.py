@@ -231,6 +231,9 @@ class ArtifactEntry(msgspec.Struct, array_like=True, frozen=True):
     local_path: str | None = None  # where the bytes of a file lie; relative: to the run folder
     extra: dict[str, Value] = msgspec.field(default_factory=dict[str, Value])
     skip_cache: bool = False  # no copy in the cache of the machine after the upload
+    #: Id of the version that first stored these bytes; given: the server has them, without a file
+    #: here.
+    birth_artifact_id: str | None = None
 
 
 class ArtifactLogged(msgspec.Struct, array_like=True, frozen=True):
@@ -256,6 +259,8 @@ class ArtifactLogged(msgspec.Struct, array_like=True, frozen=True):
     #: Of a manifest that is too large for a frame: file with the entries (MessagePack), relative
     #: to the run folder; `entries` is empty then.
     entries_file: str = ""
+    base_id: str | None = None  # of the version of which this is a changed copy
+    history_step: int | None = None  # of the row that was open; None: rows have no numbers
 
 
 class TensorboardLogs(msgspec.Struct, array_like=True, frozen=True):
