@@ -67,9 +67,10 @@ class Engine:
 
     @classmethod
     def build(cls) -> Engine:
-        """Read `schema.graphql` and join it with the resolvers."""
-        text = resources.files("trackd_server.api").joinpath("schema.graphql").read_text()
-        return cls(make_executable_schema(text, *bindables))
+        """Read the files in `schema/` and join them with the resolvers."""
+        folder = resources.files("trackd_server.api").joinpath("schema")
+        texts = [file.read_text() for file in folder.iterdir() if file.name.endswith(".graphql")]
+        return cls(make_executable_schema(texts, *bindables))
 
     def document(self, text: str) -> DocumentNode | list[GraphQLError]:
         """Return the parsed and checked operation, or what is wrong with it."""
