@@ -65,29 +65,27 @@ class ServerRef(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CAPABILITY_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
     SETTINGS_JSON_FIELD_NUMBER: _builtins.int
-    capability: _builtins.str
-    """Capability of an attached writer: server and settings of its run. Empty: the fields below."""
     base_url: _builtins.str
     """Address of the server. Empty: the agent's own default server, started if need be."""
     api_key: _builtins.str
     """API key for `base_url`. Kept by the agent in a 0600 file, never logged. Empty: the agent's own."""
     settings_json: _builtins.bytes
-    """Settings as in `ContinueRunRequest`: proxies, headers, timeouts. A JSON object."""
+    """Settings as in `ContinueRunRequest`: proxies, headers, timeouts. A JSON object. May hold
+    secrets; kept in memory only.
+    """
     def __init__(
         self,
         *,
-        capability: _builtins.str = ...,
         base_url: _builtins.str = ...,
         api_key: _builtins.str = ...,
         settings_json: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "base_url", b"base_url", "capability", b"capability", "settings_json", b"settings_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "base_url", b"base_url", "settings_json", b"settings_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
