@@ -1,1 +1,256 @@
-"""Tables of artifacts: types, collections, versions, their aliases, tags, links and manifests."""
+"""Tables of artifacts: types, collections, versions, their aliases, tags, links and manifests.
+
+A `version` is made by one sequence (its `collection_id`). A `membership` shows it under a number in
+a collection: one in its own sequence, from the commit on, and one for each portfolio it is linked
+in; aliases point to memberships. A deleted version leaves no row.
+
+A `manifest` is a list of `segments`: runs of entries sorted by path, shared by all manifests that
+hold the same entries in a row. A segment holds one reference on each of its contents (`uses` times
+it occurs); a pending version holds the contents in `held_contents` until its commit.
+`births` names the version that first stored a content.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from trackd_server.store.tables.schema import metadata
+
+artifact_types = Table(
+    "artifact_types",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Integer, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("project_id", "name", name="one_type_per_name"),
+)
+
+#: `kind` is 'sequence' or 'portfolio'; `next_index` is the number of the next version or link.
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Integer, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("type_id", Integer, ForeignKey("artifact_types.id"), nullable=False),
+    Column("description", Text),
+    Column("next_index", Integer, nullable=False, server_default="0"),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("project_id", "name", name="one_collection_per_name"),
+)
+
+collection_tags = Table(
+    "collection_tags",
+    metadata,
+    Column("collection_id", ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+#: `state` is 'PENDING' or 'COMMITTED'. `ttl_seconds`: -1 inherited, -2 none. `wanted_aliases` is
+#: the JSON list of aliases that the commit sets. `bytes` leaves references apart.
+versions = Table(
+    "versions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
+    Column("version_index", Integer),
+    Column("state", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("digest_algorithm", Text, nullable=False),
+    Column("description", Text),
+    Column("metadata", Text),
+    Column("ttl_seconds", Integer, nullable=False, server_default="-1"),
+    Column("run_id", Integer, ForeignKey("runs.id", ondelete="SET NULL")),
+    Column("history_step", Integer),
+    Column("distributed_id", Text),
+    Column("base_version_id", Integer, ForeignKey("versions.id", ondelete="SET NULL")),
+    Column("manifest_id", Integer),
+    Column("wanted_aliases", Text, nullable=False, server_default="[]"),
+    Column("bytes", Integer, nullable=False, server_default="0"),
+    Column("file_count", Integer, nullable=False, server_default="0"),
+    Column("reference_bytes", Integer, nullable=False, server_default="0"),
+    Column("storage_region", Text),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("committed_at", Float),
+    sqlite_autoincrement=True,  # ids stand in references of other artifacts: never used again
+)
+
+#: `digest` is a hash of the 128 characters that a client made up for an artifact of its own.
+client_ids = Table(
+    "client_ids",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
+    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
+    Column("version_index", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("collection_id", "version_index", name="one_membership_per_index"),
+    UniqueConstraint("version_id", "collection_id", name="one_membership_per_version"),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
+    Column("alias", Text, nullable=False),
+    Column("membership_id", ForeignKey("memberships.id", ondelete="CASCADE"), nullable=False),
+    UniqueConstraint("collection_id", "alias", name="one_membership_per_alias"),
+)
+
+version_tags = Table(
+    "version_tags",
+    metadata,
+    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+#: Which runs used a version, and through which collection (a portfolio, for links).
+uses = Table(
+    "uses",
+    metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True),
+    Column("used_as", Text),
+    Column("via_collection_id", ForeignKey("collections.id", ondelete="SET NULL")),
+    Column("created_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: `kind` is 'FULL', 'INCREMENTAL' or 'PATCH'; `arrived` counts arrivals at this server, null until
+#: it is whole; `digest` is the logical one, of the entries.
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("base_version_id", Integer, ForeignKey("versions.id", ondelete="SET NULL")),
+    Column("arrived", Integer),
+    Column("digest", Text),
+    Column("entries", Integer, nullable=False, server_default="0"),
+    Column("bytes", Integer, nullable=False, server_default="0"),
+    Column("reference_bytes", Integer, nullable=False, server_default="0"),
+    Column("created_at", Float, nullable=False),
+)
+
+#: `hash` covers the entries; `body` is how they lie here; `bytes` is the length of `body`.
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("entries", Integer, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("refs", Integer, nullable=False, server_default="0"),
+    Column("first_path", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+segment_contents = Table(
+    "segment_contents",
+    metadata,
+    Column("segment_id", ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True),
+    Column("content_id", Integer, primary_key=True),
+    Column("uses", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+manifest_segments = Table(
+    "manifest_segments",
+    metadata,
+    Column("manifest_id", ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("segment_id", ForeignKey("segments.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+births = Table(
+    "births",
+    metadata,
+    Column("content_id", Integer, primary_key=True),
+    Column("version_id", Integer, nullable=False),
+)
+
+#: Contents that came for a pending version: one reference each, until the commit.
+held_contents = Table(
+    "held_contents",
+    metadata,
+    Column("version_id", ForeignKey("versions.id"), primary_key=True),
+    Column("content_id", Integer, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+#: One file that arrives in parts; its parts are blobs until it is whole.
+multipart_uploads = Table(
+    "multipart_uploads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version_id", ForeignKey("versions.id"), nullable=False),
+    Column("algorithm", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+#: `blob_key` is null until the part is there.
+multipart_parts = Table(
+    "multipart_parts",
+    metadata,
+    Column("upload_id", ForeignKey("multipart_uploads.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("md5", LargeBinary, nullable=False),
+    Column("blob_key", Text),
+    Column("bytes", Integer, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
+)
+
+#: What versions with an inherited time to live get, by entity; no row: they live for ever.
+ttl_defaults = Table(
+    "ttl_defaults",
+    metadata,
+    Column("entity", Text, primary_key=True),
+    Column("ttl_seconds", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+Index("collections_by_type", collections.c.type_id)
+Index("versions_by_collection", versions.c.collection_id, versions.c.state)
+Index("versions_by_run", versions.c.run_id)
+Index("versions_by_base", versions.c.base_version_id)
+Index("versions_by_ttl", versions.c.ttl_seconds, versions.c.created_at)
+Index("client_ids_by_version", client_ids.c.version_id)
+Index("aliases_by_membership", aliases.c.membership_id)
+Index("tags_of_versions", version_tags.c.tag)
+Index("uses_by_version", uses.c.version_id)
+Index("uses_by_collection", uses.c.via_collection_id)
+Index("manifests_by_version", manifests.c.version_id)
+Index("manifests_by_base", manifests.c.base_version_id)
+Index("manifests_by_segment", manifest_segments.c.segment_id)
+Index("segments_by_content", segment_contents.c.content_id)
+Index("held_by_content", held_contents.c.content_id)
+Index("multipart_by_version", multipart_uploads.c.version_id)
