@@ -56,7 +56,9 @@ collections = Table(
 collection_tags = Table(
     "collection_tags",
     metadata,
-    Column("collection_id", ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "collection_id", Integer, ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True
+    ),
     Column("tag", Text, primary_key=True),
     sqlite_with_rowid=False,
 )
@@ -96,7 +98,7 @@ client_ids = Table(
     "client_ids",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
-    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
+    Column("version_id", Integer, ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -105,7 +107,7 @@ memberships = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
-    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
+    Column("version_id", Integer, ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
     Column("version_index", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     UniqueConstraint("collection_id", "version_index", name="one_membership_per_index"),
@@ -118,14 +120,16 @@ aliases = Table(
     Column("id", Integer, primary_key=True),
     Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
     Column("alias", Text, nullable=False),
-    Column("membership_id", ForeignKey("memberships.id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "membership_id", Integer, ForeignKey("memberships.id", ondelete="CASCADE"), nullable=False
+    ),
     UniqueConstraint("collection_id", "alias", name="one_membership_per_alias"),
 )
 
 version_tags = Table(
     "version_tags",
     metadata,
-    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True),
+    Column("version_id", Integer, ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True),
     Column("tag", Text, primary_key=True),
     sqlite_with_rowid=False,
 )
@@ -134,10 +138,10 @@ version_tags = Table(
 uses = Table(
     "uses",
     metadata,
-    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True),
+    Column("run_id", Integer, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("version_id", Integer, ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True),
     Column("used_as", Text),
-    Column("via_collection_id", ForeignKey("collections.id", ondelete="SET NULL")),
+    Column("via_collection_id", Integer, ForeignKey("collections.id", ondelete="SET NULL")),
     Column("created_at", Float, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -148,7 +152,7 @@ manifests = Table(
     "manifests",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("version_id", ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
+    Column("version_id", Integer, ForeignKey("versions.id", ondelete="CASCADE"), nullable=False),
     Column("kind", Text, nullable=False),
     Column("base_version_id", Integer, ForeignKey("versions.id", ondelete="SET NULL")),
     Column("arrived", Integer),
@@ -175,7 +179,7 @@ segments = Table(
 segment_contents = Table(
     "segment_contents",
     metadata,
-    Column("segment_id", ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True),
+    Column("segment_id", Integer, ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True),
     Column("content_id", Integer, primary_key=True),
     Column("uses", Integer, nullable=False),
     sqlite_with_rowid=False,
@@ -184,9 +188,11 @@ segment_contents = Table(
 manifest_segments = Table(
     "manifest_segments",
     metadata,
-    Column("manifest_id", ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "manifest_id", Integer, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True
+    ),
     Column("position", Integer, primary_key=True),
-    Column("segment_id", ForeignKey("segments.id"), nullable=False),
+    Column("segment_id", Integer, ForeignKey("segments.id"), nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -201,7 +207,7 @@ births = Table(
 held_contents = Table(
     "held_contents",
     metadata,
-    Column("version_id", ForeignKey("versions.id"), primary_key=True),
+    Column("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
     Column("content_id", Integer, primary_key=True),
     sqlite_with_rowid=False,
 )
@@ -211,7 +217,7 @@ multipart_uploads = Table(
     "multipart_uploads",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("version_id", ForeignKey("versions.id"), nullable=False),
+    Column("version_id", Integer, ForeignKey("versions.id"), nullable=False),
     Column("algorithm", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("created_at", Float, nullable=False),
@@ -221,7 +227,7 @@ multipart_uploads = Table(
 multipart_parts = Table(
     "multipart_parts",
     metadata,
-    Column("upload_id", ForeignKey("multipart_uploads.id"), primary_key=True),
+    Column("upload_id", Text, ForeignKey("multipart_uploads.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("md5", LargeBinary, nullable=False),
     Column("blob_key", Text),
