@@ -48,6 +48,13 @@ class NotFound(DomainError):
     status = 404
 
 
+class Conflict(DomainError):
+    """What is there already, or still, stands against it; the message says what to do first."""
+
+    code = "CONFLICT"
+    status = 409
+
+
 class RangeNotSatisfiable(DomainError):
     """The asked bytes are not in the file."""
 
