@@ -16,13 +16,14 @@ from trackd_agent.daemon.embedded import EmbeddedServer
 from trackd_agent.daemon.housekeeping import Housekeeping
 from trackd_agent.monitor import Lookout, Monitor
 from trackd_agent.rpc.admin_service import AdminService, ProcessFacts
+from trackd_agent.rpc.artifact_service import ArtifactService
 from trackd_agent.rpc.doorman import Doorman
 from trackd_agent.rpc.failures import FailureCounts
 from trackd_agent.rpc.metrics.page import MetricsPage
 from trackd_agent.rpc.metrics.port import MetricsPort
 from trackd_agent.rpc.record_streams import RecordStreams
 from trackd_agent.rpc.run_service import RunService
-from trackd_agent.rpc.server import RpcServer
+from trackd_agent.rpc.server import RpcServer, Services
 from trackd_agent.runs.context import RoomConfigs
 from trackd_agent.runs.registry import RunRegistry
 from trackd_agent.upstream import Credentials, StaticEndpoint, UpstreamPool, UpstreamState
@@ -92,8 +93,11 @@ class Agent:
         self._doorman = Doorman(premises.socket.listener, private_path, config.rpc, page)
         self._rpc = RpcServer(
             private_path,
-            RunService(self._registry, self._streams, config.rpc),
-            AdminService(self._registry, self._monitor, self._lookout, self),
+            Services(
+                RunService(self._registry, self._streams, config.rpc),
+                ArtifactService(self._upstreams),  # pyright: ignore[reportAbstractUsage]
+                AdminService(self._registry, self._monitor, self._lookout, self),
+            ),
             config.rpc,
             self._failures,
         )

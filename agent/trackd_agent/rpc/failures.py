@@ -98,6 +98,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if handler.unary_unary is not None:
             wrapped = self._guard(handler.unary_unary, method)
             return grpc.unary_unary_rpc_method_handler(wrapped, **arguments)
+        if handler.unary_stream is not None and method.startswith("/trackd."):
+            wrapped = self._guard(handler.unary_stream, method)
+            return grpc.unary_stream_rpc_method_handler(wrapped, **arguments)
         if handler.stream_stream is not None and method.startswith("/trackd."):
             wrapped = self._guard(handler.stream_stream, method)
             return grpc.stream_stream_rpc_method_handler(wrapped, **arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import anyio
@@ -10,13 +11,21 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from trackd_agent.rpc.failures import ErrorInterceptor, FailureCounts
-from trackd_proto.v1 import admin_pb2, admin_pb2_grpc, run_pb2, run_pb2_grpc
+from trackd_proto.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    artifact_pb2,
+    artifact_pb2_grpc,
+    run_pb2,
+    run_pb2_grpc,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
     from trackd_agent.rpc.admin_service import AdminService
+    from trackd_agent.rpc.artifact_service import ArtifactService
     from trackd_agent.rpc.config import RpcConfig
     from trackd_agent.rpc.run_service import RunService
 
@@ -24,8 +33,18 @@ if TYPE_CHECKING:
 _GRACE_S = 0.3
 _SERVICES = (
     run_pb2.DESCRIPTOR.services_by_name["RunService"].full_name,
+    artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What is served."""
+
+    runs: RunService
+    artifacts: ArtifactService
+    admin: AdminService
 
 
 class RpcServer:
@@ -33,8 +52,7 @@ class RpcServer:
 
     Args:
         path: private socket; its folder must be open to nobody else.
-        runs: service of the ranks.
-        admin: service of the operators.
+        services: what is served there.
         config: limits.
         counts: where failed calls are counted.
     """
@@ -42,14 +60,12 @@ class RpcServer:
     def __init__(
         self,
         path: Path,
-        runs: RunService,
-        admin: AdminService,
+        services: Services,
         config: RpcConfig,
         counts: FailureCounts,
     ) -> None:
         self._path = path
-        self._runs = runs
-        self._admin = admin
+        self._services = services
         # The package has no types.
         self._health = cast("Any", health).aio.HealthServicer()
         self._server = grpc.aio.server(
@@ -58,8 +74,10 @@ class RpcServer:
 
     async def __aenter__(self) -> Self:
         server = self._server
-        run_pb2_grpc.add_RunServiceServicer_to_server(self._runs, server)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(self._admin, server)
+        services = self._services
+        run_pb2_grpc.add_RunServiceServicer_to_server(services.runs, server)
+        artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(services.artifacts, server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(services.admin, server)
         cast("Any", health_pb2_grpc).add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             [*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], server

@@ -5,6 +5,7 @@ after which failure. Must not know what a run or a row is. Called by `transfer`,
 `artifacts` and `runs`.
 """
 
+from trackd_agent.upstream.asking import ask, refusal
 from trackd_agent.upstream.client import RunPath, Upstream, expect
 from trackd_agent.upstream.config import UpstreamConfig
 from trackd_agent.upstream.credentials import Credentials
@@ -28,5 +29,7 @@ __all__ = [
     "UpstreamPool",
     "UpstreamState",
     "Wake",
+    "ask",
     "expect",
+    "refusal",
 ]

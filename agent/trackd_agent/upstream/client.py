@@ -267,6 +267,7 @@ class Upstream:
             problem,
             status=status,
             retry_after_s=parse_retry_after(response.headers.get("Retry-After")),
+            said=text,
         )
 
     async def _denied(self, what: str, text: str) -> RequestFailed:
@@ -277,7 +278,7 @@ class Upstream:
         if retry_class is RetryClass.CREDENTIALS:
             self.unauthorized = True
             await self._reload_credentials()
-        return RequestFailed(retry_class, problem, status=200)
+        return RequestFailed(retry_class, problem, status=200, said=text)
 
     def _note_success(self) -> None:
         self.counters.requests_ok += 1

@@ -35,6 +35,7 @@ class RequestFailed(Exception):
         problem: for people, one line, without secrets.
         status: HTTP status, when there was an answer.
         retry_after_s: wait that the server asked for.
+        said: the server's own words, longer than in the problem.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class RequestFailed(Exception):
         *,
         status: int | None = None,
         retry_after_s: float | None = None,
+        said: str = "",
     ) -> None:
         super().__init__(problem)
         self.retry_class = retry_class
         self.problem = problem
         self.status = status
         self.retry_after_s = retry_after_s
+        self.said = said
 
 
 _TRANSIENT_4XX = frozenset({408, 425, 429})

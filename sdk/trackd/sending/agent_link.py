@@ -9,7 +9,7 @@ import grpc
 from trackd_proto.v1 import common_pb2, run_pb2, run_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _Answer = TypeVar("_Answer")
 _ERROR_TRAILER = "trackd-error-bin"
@@ -33,16 +33,24 @@ class AgentCallError(Exception):
         code: stable name of the agent's error, or of the status.
         message: in words.
         retryable: the same call may succeed later.
+        details: further facts, as text.
     """
 
     def __init__(
-        self, status: grpc.StatusCode, code: str, message: str, *, retryable: bool
+        self,
+        status: grpc.StatusCode,
+        code: str,
+        message: str,
+        *,
+        retryable: bool,
+        details: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.status = status
         self.code = code
         self.message = message
         self.retryable = retryable
+        self.details = dict(details or {})
 
     @property
     def is_label_conflict(self) -> bool:
@@ -79,7 +87,7 @@ class RecordsCall:
         try:
             yield from self._call
         except grpc.RpcError as error:
-            raise _translate(error) from None
+            raise translate(error) from None
 
     def cancel(self) -> None:
         """End the stream at once."""
@@ -99,7 +107,7 @@ class AgentLink:
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        return _call(self._stub.Attach, request, timeout_s, wait_for_ready=True)
+        return call(self._stub.Attach, request, timeout_s, wait_for_ready=True)
 
     def continue_run(
         self, request: run_pb2.ContinueRunRequest, timeout_s: float
@@ -109,7 +117,7 @@ class AgentLink:
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        return _call(self._stub.ContinueRun, request, timeout_s, wait_for_ready=True)
+        return call(self._stub.ContinueRun, request, timeout_s, wait_for_ready=True)
 
     def records(self, requests: Iterable[run_pb2.RecordsRequest]) -> RecordsCall:
         """Open the record stream."""
@@ -122,7 +130,7 @@ class AgentLink:
             AgentCallError: the agent refused, or did not answer in time.
         """
         request = run_pb2.DetachRequest(capability=capability, last_seq=last_seq)
-        return _call(self._stub.Detach, request, timeout_s)
+        return call(self._stub.Detach, request, timeout_s)
 
     def read_summary(
         self, request: run_pb2.ReadSummaryRequest, timeout_s: float
@@ -132,7 +140,7 @@ class AgentLink:
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        return _call(self._stub.ReadSummary, request, timeout_s)
+        return call(self._stub.ReadSummary, request, timeout_s)
 
     def read_digest(
         self, request: run_pb2.ReadDigestRequest, timeout_s: float
@@ -142,7 +150,7 @@ class AgentLink:
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        return _call(self._stub.ReadDigest, request, timeout_s)
+        return call(self._stub.ReadDigest, request, timeout_s)
 
     def read_system_metrics(
         self, capability: str, timeout_s: float
@@ -153,7 +161,7 @@ class AgentLink:
             AgentCallError: the agent refused, or did not answer in time.
         """
         request = run_pb2.ReadSystemMetricsRequest(capability=capability)
-        return _call(self._stub.ReadSystemMetrics, request, timeout_s)
+        return call(self._stub.ReadSystemMetrics, request, timeout_s)
 
     def pause_sampling(
         self, capability: str, timeout_s: float, *, paused: bool
@@ -164,14 +172,14 @@ class AgentLink:
             AgentCallError: the agent refused, or did not answer in time.
         """
         request = run_pb2.PauseSamplingRequest(capability=capability, paused=paused)
-        return _call(self._stub.PauseSampling, request, timeout_s)
+        return call(self._stub.PauseSampling, request, timeout_s)
 
     def close(self) -> None:
         """Close the connection; open calls end."""
         self._channel.close()
 
 
-def _call(
+def call(
     method: Callable[..., _Answer], request: object, timeout_s: float, **options: bool
 ) -> _Answer:
     """Make one call.
@@ -182,13 +190,13 @@ def _call(
     try:
         return method(request, timeout=timeout_s, **options)
     except grpc.RpcError as error:
-        raise _translate(error) from None
+        raise translate(error) from None
     except ValueError as error:  # another thread just closed the channel
         status = grpc.StatusCode.UNAVAILABLE
         raise AgentCallError(status, status.name, str(error), retryable=True) from None
 
 
-def _translate(error: grpc.RpcError) -> AgentCallError:
+def translate(error: grpc.RpcError) -> AgentCallError:
     """Return what a failed call means, from the agent's trailer where it sent one."""
     call = cast("grpc.Call", error)
     status = call.code()
@@ -196,6 +204,8 @@ def _translate(error: grpc.RpcError) -> AgentCallError:
     for key, value in call.trailing_metadata() or ():
         if key == _ERROR_TRAILER and isinstance(value, bytes):
             info = common_pb2.ErrorInfo.FromString(value)
-            return AgentCallError(status, info.code, message, retryable=info.retryable)
+            return AgentCallError(
+                status, info.code, message, retryable=info.retryable, details=info.details
+            )
     transient = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
     return AgentCallError(status, status.name, message, retryable=status in transient)

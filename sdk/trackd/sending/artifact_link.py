@@ -1,0 +1,204 @@
+"""The connection for artifacts: finds the agent, starts one where there is none, asks it.
+
+It needs no run: `Api()` and objects that outlive their run use it as well.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import grpc
+
+from trackd.sending.agent_link import AgentCallError, call, translate
+from trackd.sending.discovery import Discovery
+from trackd_proto.v1 import artifact_pb2, artifact_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_Answer = TypeVar("_Answer")
+#: Largest answer, in bytes: one page of a listing with its metadata.
+_MAX_ANSWER_BYTES = 256 * 1024 * 1024
+#: Without calls the connection closes after this time, so that it keeps no agent from leaving.
+_QUIET_MS = 30_000
+_OPTIONS = [
+    ("grpc.max_send_message_length", 4 * 1024 * 1024),
+    ("grpc.max_receive_message_length", _MAX_ANSWER_BYTES),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # a fresh connection, never one that just died
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.client_idle_timeout_ms", _QUIET_MS),
+]
+#: How long an agent may take to come up, in seconds, and how often it is looked for.
+_START_S = 20.0
+_POLL_S = 0.05
+#: The agent gives up a query before the SDK does, so that its reason arrives; in seconds.
+_GRACE_S = 5.0
+_QUERY_S = 60.0
+_SHORT_S = 30.0
+
+
+class ArtifactLink:
+    """A connection to the agent of this node; any thread may use it, a forked child may not.
+
+    Every call raises `AgentCallError` when no agent answers, or the agent refuses. Streams are
+    generators: closing one, or an exception in the loop over it, cancels its call.
+    """
+
+    def __init__(self, discovery: Discovery | None = None) -> None:
+        self._discovery = discovery or Discovery()
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._channels: dict[str, grpc.Channel] = {}
+
+    def query(self, request: artifact_pb2.QueryRequest) -> artifact_pb2.QueryResponse:
+        """Run one GraphQL operation at the server that the request names.
+
+        Raises:
+            AgentCallError: nobody answers within the request's `timeout_s`, or the server refuses:
+                then the message holds the server's words, and `details["http_status"]` its status.
+        """
+        timeout_s = (request.timeout_s or _QUERY_S) + _GRACE_S
+        return self._unary(lambda stub: stub.Query, request, timeout_s)
+
+    def watch_save(
+        self, request: artifact_pb2.WatchSaveRequest, timeout_s: float | None = None
+    ) -> Iterator[artifact_pb2.SaveStatus]:
+        """Yield where a save stands, the last time when it has ended; at most so many seconds."""
+        for answer in self._stream(lambda stub: stub.WatchSave, request, timeout_s):
+            yield answer.save
+
+    def cancel_save(self, client_id: str) -> bool:
+        """Give a save up; return False where it had ended before."""
+        request = artifact_pb2.CancelSaveRequest(client_id=client_id)
+        return self._unary(lambda stub: stub.CancelSave, request, _SHORT_S).cancelled
+
+    def list_saves(self, *, active_only: bool = False) -> list[artifact_pb2.SaveStatus]:
+        """Return the saves that the agent knows, newest first."""
+        request = artifact_pb2.ListSavesRequest(active_only=active_only)
+        return list(self._unary(lambda stub: stub.ListSaves, request, _SHORT_S).saves)
+
+    def fetch_manifest(
+        self, request: artifact_pb2.FetchManifestRequest
+    ) -> Iterator[artifact_pb2.FetchManifestResponse]:
+        """Yield a manifest in parts."""
+        return self._stream(lambda stub: stub.FetchManifest, request, None)
+
+    def download(
+        self, request: artifact_pb2.DownloadRequest
+    ) -> Iterator[artifact_pb2.DownloadResponse]:
+        """Let the agent download; yield how that goes, the last time with the result."""
+        return self._stream(lambda stub: stub.Download, request, None)
+
+    def get_cache(self) -> artifact_pb2.GetCacheResponse:
+        """Return what the cache holds."""
+        return self._unary(lambda stub: stub.GetCache, artifact_pb2.GetCacheRequest(), _SHORT_S)
+
+    def clean_cache(
+        self, target_bytes: int, *, remove_temporary: bool = False
+    ) -> artifact_pb2.CleanCacheResponse:
+        """Shrink the cache to a size in bytes."""
+        request = artifact_pb2.CleanCacheRequest(
+            target_bytes=target_bytes, remove_temporary=remove_temporary
+        )
+        return self._unary(lambda stub: stub.CleanCache, request, _QUERY_S)
+
+    def close(self) -> None:
+        """Close the connection; open calls end."""
+        with self._lock:
+            channels, self._channels = self._channels, {}
+        if os.getpid() == self._pid:
+            for channel in channels.values():
+                channel.close()
+
+    # -- the agent -------------------------------------------------------------------------
+
+    def _unary(
+        self,
+        method: Callable[[artifact_pb2_grpc.ArtifactServiceStub], Callable[..., _Answer]],
+        request: object,
+        timeout_s: float,
+    ) -> _Answer:
+        """Make one call; an agent that just left is replaced, and asked again."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                return call(method(self._stub()), request, deadline_s - time.monotonic())
+            except AgentCallError as error:
+                if not _is_gone(error) or time.monotonic() + _POLL_S > deadline_s:
+                    raise
+                time.sleep(_POLL_S)
+
+    def _stream(
+        self,
+        method: Callable[[artifact_pb2_grpc.ArtifactServiceStub], Callable[..., Iterator[_Answer]]],
+        request: object,
+        timeout_s: float | None,
+    ) -> Iterator[_Answer]:
+        """Make a call that answers in parts; asked again only while there was no part."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        give_up_s = time.monotonic() + _START_S
+        has_begun = False
+        while True:
+            left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            parts = method(self._stub())(request, timeout=left_s)
+            try:
+                for part in parts:
+                    has_begun = True
+                    yield part
+            except grpc.RpcError as error:
+                problem = translate(error)
+                if has_begun or not _is_gone(problem) or time.monotonic() > give_up_s:
+                    raise problem from None
+            else:
+                return
+            finally:
+                cast("grpc.Call", parts).cancel()
+            time.sleep(_POLL_S)
+
+    def _stub(self) -> artifact_pb2_grpc.ArtifactServiceStub:
+        """Return the methods of an agent that listens, started here if need be.
+
+        Raises:
+            AgentCallError: there is none, and none comes up.
+        """
+        if os.getpid() != self._pid:
+            raise _unavailable("gRPC does not work in a forked process: ask where it was forked")
+        self._find_agent()
+        target = self._discovery.target
+        with self._lock:
+            channel = self._channels.get(target)
+            if channel is None:
+                channel = grpc.insecure_channel(target, options=_OPTIONS)
+                self._channels[target] = channel
+        return artifact_pb2_grpc.ArtifactServiceStub(channel)
+
+    def _find_agent(self) -> None:
+        deadline_s = time.monotonic() + _START_S
+        while not self._discovery.is_listening():
+            try:
+                self._discovery.start_agent()
+            except OSError as error:
+                raise _unavailable(f"cannot start an agent: {error}") from error
+            if self._discovery.is_listening():
+                return
+            failure = self._discovery.failure
+            if failure or time.monotonic() > deadline_s:
+                why = f": {failure}" if failure else ""
+                raise _unavailable(f"no agent answers at {self._discovery.target}{why}")
+            time.sleep(_POLL_S)
+
+
+def _unavailable(message: str) -> AgentCallError:
+    status = grpc.StatusCode.UNAVAILABLE
+    return AgentCallError(status, "NO_AGENT", message, retryable=True)
+
+
+def _is_gone(error: AgentCallError) -> bool:
+    """Whether the agent itself did not answer (its own words about a server have other codes)."""
+    return error.code == grpc.StatusCode.UNAVAILABLE.name
