@@ -1,0 +1,188 @@
+"""`Remote`: one server, asked through the agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trackd.context import agent_settings
+from trackd.errors import AuthenticationError, CommError
+from trackd.remote.operations import SERVER_FEATURES, VIEWER
+from trackd.sending import quiet_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+    from trackd.remote.operations import Operation
+    from trackd.runs.facts import RunFacts
+    from trackd.sending.artifact_link import ArtifactLink
+    from trackd.settings import Settings
+    from trackd_proto.v1 import artifact_pb2
+
+_TIMEOUT_S = 60.0
+#: Fields that only servers with a feature know.
+_FEATURE_OF_FIELD = {"digestAlgorithm": "ARTIFACT_DIGEST_ALGORITHM"}
+
+
+class Remote:
+    """A server as this process reaches it.
+
+    Args:
+        settings: address, key, proxies, headers and timeouts; without an address the agent's own
+            server is meant.
+
+    Every call may raise `CommError`: the agent or the server does not answer, or refuses.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._link: ArtifactLink | None = None
+        self._address = ""
+        self._features: frozenset[str] | None = None
+        self._viewer: dict[str, Any] | None = None
+
+    @classmethod
+    def of_run(cls, run: RunFacts) -> Self:
+        """Return the server of a run."""
+        return cls(run.settings)
+
+    @classmethod
+    def of_server(cls, base_url: str = "", api_key: str = "") -> Self:
+        """Return a server by its address.
+
+        Args:
+            base_url: address; empty: that of the settings of this process.
+            api_key: its key; empty: the one that is known for it.
+        """
+        from trackd.account import keys
+        from trackd.session import session
+
+        settings = session().set_up().copy()
+        if base_url and base_url.rstrip("/") != settings.base_url:
+            settings.base_url, settings.api_key = base_url, None
+        if api_key:
+            settings.api_key = api_key
+        if settings.base_url and not settings.api_key:
+            settings.api_key = keys.find(settings.base_url)[0] or None
+        return cls(settings)
+
+    # --- asking ------------------------------------------------------------------------------
+
+    @property
+    def link(self) -> ArtifactLink:
+        """The connection to the agent.
+
+        Raises:
+            CommError: in a forked process, where gRPC does not work.
+        """
+        if os.getpid() != self._pid:
+            raise CommError(
+                "a forked process cannot ask the server: do this in the process that started the "
+                "run, or start this one with the 'spawn' method"
+            )
+        with self._lock:
+            if self._link is None:
+                quiet_grpc.load()
+                from trackd.sending.artifact_link import ArtifactLink  # loads gRPC
+
+                self._link = ArtifactLink()
+            return self._link
+
+    def server_ref(self) -> artifact_pb2.ServerRef:
+        """Return the server in the words of the agent."""
+        quiet_grpc.load()
+        from trackd_proto.v1 import artifact_pb2
+
+        return artifact_pb2.ServerRef(
+            base_url=self.settings.base_url or "",
+            api_key=self.settings.api_key or "",
+            settings_json=msgspec.json.encode(agent_settings(self.settings)),
+        )
+
+    def execute(
+        self,
+        operation: Operation,
+        variables: Mapping[str, Any] | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> dict[str, Any]:
+        """Send an operation; return the member `data` of the answer.
+
+        Args:
+            operation: fields that this server does not know are left out.
+            variables: of the operation.
+            timeout_s: longest time for it, repetitions of the agent included.
+
+        Raises:
+            CommError: the server refuses the operation, or nobody answers in time.
+            AuthenticationError: the server does not take the key.
+        """
+        unknown = [field for field in _FEATURE_OF_FIELD if self._lacks(operation, field)]
+        return self._ask(operation.without(*unknown), variables or {}, timeout_s)
+
+    def _lacks(self, operation: Operation, field: str) -> bool:
+        return field in operation.text and _FEATURE_OF_FIELD[field] not in self.features
+
+    def _ask(
+        self, operation: Operation, variables: Mapping[str, Any], timeout_s: float
+    ) -> dict[str, Any]:
+        link, server = self.link, self.server_ref()
+        from trackd.sending.agent_link import AgentCallError
+        from trackd_proto.v1 import artifact_pb2
+
+        request = artifact_pb2.QueryRequest(
+            server=server,
+            operation_name=operation.name,
+            query=operation.text,
+            variables_json=json.dumps(variables).encode(),
+            timeout_s=timeout_s,
+        )
+        try:
+            answer = link.query(request)
+        except AgentCallError as error:
+            kind = AuthenticationError if error.is_unauthenticated else CommError
+            raise kind(error.message) from error
+        self._address = answer.base_url or self._address
+        return json.loads(answer.data_json or b"{}")
+
+    # --- the server --------------------------------------------------------------------------
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Names of what the server can do, asked once."""
+        with self._lock:
+            if self._features is None:
+                info = self._ask(SERVER_FEATURES, {}, _TIMEOUT_S).get("serverInfo") or {}
+                found = info.get("features") or ()
+                self._features = frozenset(
+                    feature["name"] for feature in found if feature and feature["isEnabled"]
+                )
+            return self._features
+
+    @property
+    def default_entity(self) -> str:
+        """User or team of the settings; else whom the key belongs to. Empty: nobody knows."""
+        if self.settings.entity:
+            return self.settings.entity
+        with self._lock:
+            if self._viewer is None:
+                self._viewer = self._ask(VIEWER, {}, _TIMEOUT_S).get("viewer") or {}
+            return self._viewer.get("entity") or ""
+
+    @property
+    def base_url(self) -> str:
+        """Address of the server, without a slash at its end."""
+        if not self.settings.base_url and not self._address:
+            self._ask(VIEWER, {}, _TIMEOUT_S)
+        return (self.settings.base_url or self._address).rstrip("/")
+
+    @property
+    def app_url(self) -> str:
+        """Address of the pages for people."""
+        return (self.settings.app_url or self.base_url).rstrip("/")
