@@ -63,8 +63,9 @@ collection_tags = Table(
     sqlite_with_rowid=False,
 )
 
-#: `state` is 'PENDING' or 'COMMITTED'. `ttl_seconds`: -1 inherited, -2 none. `wanted_aliases` is
-#: the JSON list of aliases that the commit sets. `bytes` leaves references apart.
+#: `state` is 'PENDING' or 'COMMITTED'. `ttl_seconds`: -1 inherited, -2 none; `expires_at` follows
+#: from it, null for ever or while something protects the version. `wanted_aliases` is the JSON list
+#: of aliases that the commit sets. `bytes` leaves references apart.
 versions = Table(
     "versions",
     metadata,
@@ -77,6 +78,7 @@ versions = Table(
     Column("description", Text),
     Column("metadata", Text),
     Column("ttl_seconds", Integer, nullable=False, server_default="-1"),
+    Column("expires_at", Float),
     Column("run_id", Integer, ForeignKey("runs.id", ondelete="SET NULL")),
     Column("history_step", Integer),
     Column("distributed_id", Text),
@@ -212,7 +214,7 @@ held_contents = Table(
     sqlite_with_rowid=False,
 )
 
-#: One file that arrives in parts; its parts are blobs until it is whole.
+#: One file that arrives in parts; its parts are contents until it is whole.
 multipart_uploads = Table(
     "multipart_uploads",
     metadata,
@@ -223,15 +225,14 @@ multipart_uploads = Table(
     Column("created_at", Float, nullable=False),
 )
 
-#: `blob_key` is null until the part is there.
+#: A part is a content of its own until the file is whole; null until it came.
 multipart_parts = Table(
     "multipart_parts",
     metadata,
     Column("upload_id", Text, ForeignKey("multipart_uploads.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("md5", LargeBinary, nullable=False),
-    Column("blob_key", Text),
-    Column("bytes", Integer, nullable=False, server_default="0"),
+    Column("content_id", Integer),
     sqlite_with_rowid=False,
 )
 
@@ -248,7 +249,7 @@ Index("collections_by_type", collections.c.type_id)
 Index("versions_by_collection", versions.c.collection_id, versions.c.state)
 Index("versions_by_run", versions.c.run_id)
 Index("versions_by_base", versions.c.base_version_id)
-Index("versions_by_ttl", versions.c.ttl_seconds, versions.c.created_at)
+Index("versions_by_end", versions.c.expires_at)
 Index("client_ids_by_version", client_ids.c.version_id)
 Index("aliases_by_membership", aliases.c.membership_id)
 Index("tags_of_versions", version_tags.c.tag)
