@@ -14,6 +14,8 @@ DEFAULT_ENTITY = "local"
 DEFAULT_PROJECT = "uncategorized"
 MAX_NAME_CHARS = 128
 MAX_FILE_NAME_BYTES = 1_024
+#: Digits of a number that holds the bytes of a name.
+_MAX_ENTITY_DIGITS = 1_300
 #: They would make the addresses of a run ambiguous.
 _FORBIDDEN = frozenset("/\\#?%:")
 
@@ -92,6 +94,26 @@ def row_number(kind: str, opaque: str) -> int:
     except (binascii.Error, ValueError):
         pass
     raise InvalidRequest(f"Invalid {kind} id {opaque[:100]!r}: it was not made by this server.")
+
+
+def entity_id(name: str) -> str:
+    """Return the opaque id of an entity: entities are names, so the id holds the name.
+
+    As a number, because W&B's client takes ids of users and teams apart.
+    """
+    return base64.b64encode(b"Entity:%d" % int.from_bytes(name.encode())).decode()
+
+
+def entity_of_id(opaque: str) -> str:
+    """Return the name behind an id made by `entity_id`."""
+    try:
+        kind, _, digits = base64.b64decode(opaque, validate=True).decode().partition(":")
+        if kind == "Entity" and digits.isdecimal() and len(digits) < _MAX_ENTITY_DIGITS:
+            number = int(digits)
+            return checked("entity", number.to_bytes((number.bit_length() + 7) // 8).decode())
+    except (binascii.Error, ValueError):
+        pass
+    raise InvalidRequest(f"Invalid entity id {opaque[:100]!r}: it was not made by this server.")
 
 
 def display_name(count: int) -> str:

@@ -1,0 +1,233 @@
+"""Registries: create, change, rename, delete, list, and what may be linked in them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
+
+from trackd_server.domain import names, run_records
+from trackd_server.domain.artifacts import collections
+from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
+from trackd_server.domain.listing import filters, pages
+from trackd_server.domain.listing.fields import Moment, Number, Scalar
+from trackd_server.domain.listing.pages import Order, Page
+from trackd_server.domain.registry import members
+from trackd_server.store import tables
+from trackd_server.store.tables import artifacts as artifact_tables
+from trackd_server.store.tables.registry import registries, registry_members
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Connection, Row
+
+    from trackd_server.domain.artifacts.listings import Listing
+
+PREFIX = "wandb-registry-"
+#: The one organization and the entity that owns its registries.
+ORGANIZATION = names.DEFAULT_ENTITY
+ORGANIZATION_ENTITY = names.DEFAULT_ENTITY
+
+#: PRIVATE: the whole organization sees the registry; RESTRICTED: its members only.
+ACCESS = ("PRIVATE", "RESTRICTED")
+MAX_TYPES = 1_000
+
+_projects = tables.projects
+_FIELDS: filters.Fields = {
+    "id": Number(_projects.c.id, "Project", "ProjectInternalId"),
+    "project_id": Number(_projects.c.id, "Project", "ProjectInternalId"),
+    "name": Scalar(_projects.c.name),
+    "entity_id": Scalar(_projects.c.entity),
+    "description": Scalar(_projects.c.description),
+    "created_at": Moment(_projects.c.created_at),
+    "updated_at": Moment(registries.c.updated_at),
+}
+_ORDERS = {
+    "name": _projects.c.name,
+    "created_at": _projects.c.created_at,
+    "updated_at": registries.c.updated_at,
+}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a client wants a registry to be; None leaves it as it is."""
+
+    description: str | None = None
+    access: str | None = None
+    allow_all_types: bool | None = None
+    types: Sequence[str] = ()
+
+
+def is_registry(project_name: str) -> bool:
+    """Tell whether a project's name is that of a registry."""
+    return project_name.startswith(PREFIX)
+
+
+def find(connection: Connection, project_id: int) -> Row[Any] | None:
+    """Return what makes a project a registry, or None."""
+    return connection.execute(
+        select(registries).where(registries.c.project_id == project_id)
+    ).one_or_none()
+
+
+def types_of(connection: Connection, project_id: int) -> list[Row[Any]]:
+    """Return the artifact types of a project, oldest first."""
+    table = artifact_tables.artifact_types
+    query = select(table).where(table.c.project_id == project_id).order_by(table.c.id)
+    return list(connection.execute(query))
+
+
+def upsert(connection: Connection, entity: str, name: str, wishes: Wishes) -> bool:
+    """Create a registry or change it; return whether it was created.
+
+    Types can be added, never removed: what is linked already stays what it was.
+    """
+    now = time.time()
+    if entity != ORGANIZATION_ENTITY:
+        raise InvalidRequest(
+            f"A registry belongs to the organization: its entity is {ORGANIZATION_ENTITY!r}, "
+            f"not {entity!r}."
+        )
+    if not name.removeprefix(PREFIX):
+        raise InvalidRequest("A registry needs a name after 'wandb-registry-'.")
+    number = run_records.ensure_project(connection, entity, name, now)
+    inserted = find(connection, number) is None
+    if inserted:
+        row = {"access": ACCESS[0], "allow_all_types": 1, "updated_at": now, "project_id": number}
+        connection.execute(insert(registries).values(row))
+        members.enter_owner(connection, number)
+    _change(connection, number, wishes, now)
+    return inserted
+
+
+def rename(connection: Connection, project: Row[Any], name: str) -> None:
+    """Give a registry another name."""
+    if not (is_registry(project.name) and is_registry(name)):
+        raise InvalidRequest(
+            f"Only registries can be renamed, to names that begin with {PREFIX!r}: runs report to "
+            "other projects by name."
+        )
+    names.checked("registry", name)
+    taken = select(_projects.c.id).where(
+        _projects.c.entity == project.entity, _projects.c.name == name
+    )
+    if name != project.name and connection.execute(taken).first() is not None:
+        raise Conflict(f"There is a registry {name.removeprefix(PREFIX)!r} already.")
+    connection.execute(update(_projects).where(_projects.c.id == project.id).values(name=name))
+    _touch(connection, project.id, time.time())
+
+
+def remove(connection: Connection, project_id: int) -> None:
+    """Delete a registry with its portfolios and links; the linked versions stay."""
+    if find(connection, project_id) is None:
+        raise InvalidRequest("Only registries can be deleted as a whole.")
+    runs = select(tables.runs.c.id).where(tables.runs.c.project_id == project_id)
+    table = artifact_tables.collections
+    mine = select(table.c.id, table.c.kind).where(table.c.project_id == project_id)
+    found = connection.execute(mine).all()
+    portfolios = [row.id for row in found if row.kind == collections.PORTFOLIO]
+    if len(portfolios) < len(found) or connection.execute(runs.limit(1)).first() is not None:
+        raise Conflict(
+            "There are runs or artifacts of its own in this registry: delete them first."
+        )
+    collections.delete_portfolios(connection, portfolios)
+    connection.execute(delete(registry_members).where(registry_members.c.project_id == project_id))
+    connection.execute(delete(registries).where(registries.c.project_id == project_id))
+    types = artifact_tables.artifact_types
+    connection.execute(delete(types).where(types.c.project_id == project_id))
+    connection.execute(delete(_projects).where(_projects.c.id == project_id))
+
+
+def admit(connection: Connection, project: Row[Any], type_name: str) -> None:
+    """Refuse what a registry does not take: NotFound without registry, Conflict for a type."""
+    found = find(connection, project.id)
+    if found is None:
+        raise missing(project.name)
+    known = [row.name for row in types_of(connection, project.id)]
+    if type_name not in known and not found.allow_all_types:
+        raise Conflict(
+            f"Registry {project.name.removeprefix(PREFIX)!r} takes artifacts of type "
+            f"{', '.join(map(repr, known))}, not {type_name!r}: add the type to the registry, "
+            "or link to another one."
+        )
+
+
+def missing(project_name: str) -> NotFound:
+    """Return the error that a registry does not exist."""
+    return NotFound(
+        f"There is no registry {project_name.removeprefix(PREFIX)!r}: create it first, with "
+        "Api().create_registry() or `trackd registry create`."
+    )
+
+
+def condition(text: str | None) -> ColumnElement[bool]:
+    """Return what a registry must fulfil to pass a filter (JSON text)."""
+    return filters.condition(text, _FIELDS)
+
+
+def page(connection: Connection, entity: str, asked: Listing) -> Page:
+    """Return a page of an entity's registries, newest first."""
+    newest = Order("id", _projects.c.id)
+    by = pages.order(asked.order, _ORDERS, newest)
+    query = select(_projects.c.id).join(registries, registries.c.project_id == _projects.c.id)
+    query = query.where(_projects.c.entity == entity, condition(asked.filters))
+    return pages.page(connection, query, _projects.c.id, by, asked.range)
+
+
+def numbers(connection: Connection, entity: str, text: str | None) -> list[int]:
+    """Return the numbers of the registries that pass a filter: a few, so all of them."""
+    query = select(_projects.c.id).join(registries, registries.c.project_id == _projects.c.id)
+    found = connection.execute(query.where(_projects.c.entity == entity, condition(text)))
+    return [row.id for row in found]
+
+
+def project_rows(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:
+    """Return the rows of projects in this order."""
+    found = connection.execute(select(_projects).where(_projects.c.id.in_(ids)))
+    rows = {row.id: row for row in found}
+    return [rows[number] for number in ids if number in rows]
+
+
+def _change(connection: Connection, number: int, wishes: Wishes, now: float) -> None:
+    changed: dict[str, Any] = {}
+    if wishes.access is not None:
+        if wishes.access not in ACCESS:
+            raise InvalidRequest(
+                f"Invalid access {wishes.access[:100]!r}: it is one of {', '.join(ACCESS)}."
+            )
+        changed["access"] = wishes.access
+    if wishes.allow_all_types is not None:
+        changed["allow_all_types"] = int(wishes.allow_all_types)
+    if wishes.description is not None:
+        if len(wishes.description) > collections.MAX_DESCRIPTION_CHARS:
+            raise InvalidRequest(
+                f"The description has {len(wishes.description)} characters, "
+                f"the most are {collections.MAX_DESCRIPTION_CHARS}."
+            )
+        connection.execute(
+            update(_projects).where(_projects.c.id == number).values(description=wishes.description)
+        )
+    for name in wishes.types:
+        collections.ensure_type(connection, number, _registry_type(name), now)
+    if len(types_of(connection, number)) > MAX_TYPES:
+        raise InvalidRequest(f"A registry can have {MAX_TYPES} artifact types.")
+    _touch(connection, number, now, changed)
+
+
+def _registry_type(name: str) -> str:
+    if "/" in name or ":" in name:
+        raise InvalidRequest(
+            f"Invalid artifact type {name[:200]!r}: in a registry it must not contain '/' or ':'."
+        )
+    return name
+
+
+def _touch(
+    connection: Connection, number: int, now: float, values: dict[str, Any] | None = None
+) -> None:
+    changed = {**(values or {}), "updated_at": now}
+    connection.execute(update(registries).where(registries.c.project_id == number).values(changed))
