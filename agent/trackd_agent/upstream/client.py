@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -24,7 +25,7 @@ from trackd_agent.upstream.manner import OWN_MANNER, Manner
 from trackd_proto.wandb_http.operations import SERVER_FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
     from trackd_agent.upstream.config import UpstreamConfig
     from trackd_agent.upstream.pool import Endpoint
@@ -213,6 +214,40 @@ class Upstream:
             raise self._refused("file upload", response)
         self._note_success()
 
+    @asynccontextmanager
+    async def fetch(
+        self, url: str, headers: Mapping[str, str], manner: Manner = OWN_MANNER
+    ) -> AsyncGenerator[httpx.Response]:
+        """Open a file at an address that the server handed out, or at a path of the server itself.
+
+        Args:
+            url: a path (`/artifactsV2/...`) goes to the server with the API key; redirects from
+                there to other servers are followed without it.
+            headers: further headers, such as `Range`.
+            manner: how the request goes.
+
+        Raises:
+            RequestFailed: the server did not deliver, also while the body is read.
+        """
+        sent = {**manner.headers, **headers, "User-Agent": USER_AGENT}
+        if url.startswith("/"):
+            base_url, api_key = await self._endpoint.resolve()
+            self.base_url = base_url.rstrip("/")
+            url = self.base_url + url
+            sent |= _authorization(api_key)
+        timeout = self._timeout(manner.timeout_s or self.config.transfer_timeout_s)
+        try:
+            client = self._client(url, manner)
+            stream = client.stream("GET", url, headers=sent, timeout=timeout, follow_redirects=True)
+            async with stream as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise self._refused("file download", response)
+                yield response
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError) as error:
+            raise self._unreachable("file download", error) from error
+        self._note_success()
+
     async def _post_json(
         self,
         path: str,
@@ -226,9 +261,7 @@ class Upstream:
         url = self.base_url + path
         own = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
         sent = {**own, **manner.headers, **headers}
-        if api_key:
-            token = base64.b64encode(f"api:{api_key}".encode()).decode()
-            sent["Authorization"] = f"Basic {token}"
+        sent |= _authorization(api_key)
         what = path.rsplit("/", 1)[-1]
         try:
             response = await self._client(url, manner).post(
@@ -341,6 +374,13 @@ def expect(data: Mapping[str, object], field: str, shape: type[S]) -> S:
         return msgspec.convert(data.get(field), shape)
     except msgspec.ValidationError as error:
         raise RequestFailed(RetryClass.TRANSIENT, f"unexpected answer: {field}: {error}") from error
+
+
+def _authorization(api_key: str) -> dict[str, str]:
+    if not api_key:
+        return {}
+    token = base64.b64encode(f"api:{api_key}".encode()).decode()
+    return {"Authorization": f"Basic {token}"}
 
 
 def _is_loopback(url: str) -> bool:

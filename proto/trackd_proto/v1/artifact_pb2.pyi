@@ -164,20 +164,16 @@ class WatchSaveRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CLIENT_ID_FIELD_NUMBER: _builtins.int
-    WAIT_S_FIELD_NUMBER: _builtins.int
     client_id: _builtins.str
     """Client id of the artifact, as in its ARTIFACT record."""
-    wait_s: _builtins.float
-    """How long a save that is not known yet is waited for, in seconds; at most 3600."""
     def __init__(
         self,
         *,
         client_id: _builtins.str = ...,
-        wait_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "wait_s", b"wait_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -539,6 +535,7 @@ class DownloadRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     SKIP_CACHE_FIELD_NUMBER: _builtins.int
     MULTIPART_FIELD_NUMBER: _builtins.int
+    LISTING_FIELD_NUMBER: _builtins.int
     artifact_id: _builtins.str
     """Id of the artifact version."""
     root: _builtins.str
@@ -561,6 +558,10 @@ class DownloadRequest(_message.Message):
     def filter(self) -> Global___EntryFilter:
         """Which entries."""
 
+    @_builtins.property
+    def listing(self) -> Global___Listing:
+        """Where the version is listed. Absent: the server is asked for its own collection."""
+
     def __init__(
         self,
         *,
@@ -572,16 +573,56 @@ class DownloadRequest(_message.Message):
         filter: Global___EntryFilter | None = ...,
         skip_cache: _builtins.bool = ...,
         multipart: _builtins.bool | None = ...,
+        listing: Global___Listing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_multipart", b"_multipart", "filter", b"filter", "multipart", b"multipart", "server", b"server"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_listing", b"_listing", "_multipart", b"_multipart", "filter", b"filter", "listing", b"listing", "multipart", b"multipart", "server", b"server"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_multipart", b"_multipart", "artifact_id", b"artifact_id", "filter", b"filter", "multipart", b"multipart", "root", b"root", "root_device", b"root_device", "root_inode", b"root_inode", "server", b"server", "skip_cache", b"skip_cache"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_listing", b"_listing", "_multipart", b"_multipart", "artifact_id", b"artifact_id", "filter", b"filter", "listing", b"listing", "multipart", b"multipart", "root", b"root", "root_device", b"root_device", "root_inode", b"root_inode", "server", b"server", "skip_cache", b"skip_cache"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__listing: _TypeAlias = _typing.Literal["listing"]  # noqa: Y015
+    _WhichOneofArgType__listing: _TypeAlias = _typing.Literal["_listing", b"_listing"]  # noqa: Y015
     _WhichOneofReturnType__multipart: _TypeAlias = _typing.Literal["multipart"]  # noqa: Y015
     _WhichOneofArgType__multipart: _TypeAlias = _typing.Literal["_multipart", b"_multipart"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__listing) -> _WhichOneofReturnType__listing | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__multipart) -> _WhichOneofReturnType__multipart | None: ...
 
 Global___DownloadRequest: _TypeAlias = DownloadRequest  # noqa: Y015
+
+@_typing.final
+class Listing(_message.Message):
+    """A collection that holds a version: its own, or one that it is linked to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITY_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    entity: _builtins.str
+    """User or team of the project."""
+    project: _builtins.str
+    """Project of the collection."""
+    collection: _builtins.str
+    """The collection."""
+    version: _builtins.str
+    """The version there, such as `v0`."""
+    def __init__(
+        self,
+        *,
+        entity: _builtins.str = ...,
+        project: _builtins.str = ...,
+        collection: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "entity", b"entity", "project", b"project", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Listing: _TypeAlias = Listing  # noqa: Y015
 
 @_typing.final
 class DownloadResponse(_message.Message):

@@ -94,7 +94,7 @@ class ArtifactServiceServicer:
 
     def WatchSave(self, request, context):
         """How the save of an artifact goes, until it ends; the last message tells the end. A save that
-        this agent does not know yet is waited for a little, then NOT_FOUND.
+        this agent does not know yet counts as queued: its record may be on its way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

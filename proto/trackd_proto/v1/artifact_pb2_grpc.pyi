@@ -42,7 +42,7 @@ class ArtifactServiceStub:
     """
     WatchSave: _grpc.UnaryStreamMultiCallable[_artifact_pb2.WatchSaveRequest, _artifact_pb2.WatchSaveResponse]
     """How the save of an artifact goes, until it ends; the last message tells the end. A save that
-    this agent does not know yet is waited for a little, then NOT_FOUND.
+    this agent does not know yet counts as queued: its record may be on its way.
     """
     CancelSave: _grpc.UnaryUnaryMultiCallable[_artifact_pb2.CancelSaveRequest, _artifact_pb2.CancelSaveResponse]
     """Gives a save up. What was sent stays at the server without becoming a version."""
@@ -73,7 +73,7 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     """
     WatchSave: _aio.UnaryStreamMultiCallable[_artifact_pb2.WatchSaveRequest, _artifact_pb2.WatchSaveResponse]  # type: ignore[assignment]
     """How the save of an artifact goes, until it ends; the last message tells the end. A save that
-    this agent does not know yet is waited for a little, then NOT_FOUND.
+    this agent does not know yet counts as queued: its record may be on its way.
     """
     CancelSave: _aio.UnaryUnaryMultiCallable[_artifact_pb2.CancelSaveRequest, _artifact_pb2.CancelSaveResponse]  # type: ignore[assignment]
     """Gives a save up. What was sent stays at the server without becoming a version."""
@@ -113,7 +113,7 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_artifact_pb2.WatchSaveResponse], _abc.AsyncIterator[_artifact_pb2.WatchSaveResponse]]:
         """How the save of an artifact goes, until it ends; the last message tells the end. A save that
-        this agent does not know yet is waited for a little, then NOT_FOUND.
+        this agent does not know yet counts as queued: its record may be on its way.
         """
 
     @_abc_1.abstractmethod
