@@ -192,10 +192,10 @@ class Upstream:
         url: str,
         headers: Mapping[str, str],
         size_bytes: int,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncIterator[bytes] | bytes,
         manner: Manner = OWN_MANNER,
-    ) -> None:
-        """Send a file to an address that the server handed out.
+    ) -> str:
+        """Send a file to an address that the server handed out; return the ETag, if there is one.
 
         Raises:
             RequestFailed: the server did not take it.
@@ -213,6 +213,60 @@ class Upstream:
         if not response.is_success:
             raise self._refused("file upload", response)
         self._note_success()
+        return response.headers.get("ETag", "")
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterator[bytes],
+        size_bytes: int,
+        manner: Manner = OWN_MANNER,
+    ) -> bytes:
+        """Send one request with a binary body to the server itself; return the answer's body.
+
+        Args:
+            method: of HTTP.
+            path: below the server's base address.
+            body: its bytes, or an iterator over them.
+            size_bytes: their number.
+            manner: how requests go.
+
+        Raises:
+            RequestFailed: it was not acknowledged.
+        """
+        sent = {
+            "Content-Type": "application/msgpack",
+            "Content-Length": str(size_bytes),
+            **await self._own_headers(manner),
+        }
+        what = path.rsplit("/", 1)[-1]
+        timeout = self._timeout(manner.timeout_s or self.config.transfer_timeout_s)
+        url = self.base_url + path
+        try:
+            response = await self._client(url, manner).request(
+                method, url, headers=sent, content=body, timeout=timeout
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            raise self._unreachable(what, error) from error
+        self.counters.bytes_sent += size_bytes
+        if not response.is_success:
+            failure = self._refused(what, response)
+            if failure.retry_class is RetryClass.CREDENTIALS:
+                await self._reload_credentials()
+            raise failure
+        self._note_success()
+        return response.content
+
+    async def _own_headers(self, manner: Manner) -> dict[str, str]:
+        """Return the headers of requests to the server itself, once it is known where it is."""
+        base_url, api_key = await self._endpoint.resolve()
+        self.base_url = base_url.rstrip("/")
+        sent = {"User-Agent": USER_AGENT, **manner.headers}
+        if api_key:
+            token = base64.b64encode(f"api:{api_key}".encode()).decode()
+            sent["Authorization"] = f"Basic {token}"
+        return sent
 
     @asynccontextmanager
     async def fetch(
@@ -229,12 +283,12 @@ class Upstream:
         Raises:
             RequestFailed: the server did not deliver, also while the body is read.
         """
-        sent = {**manner.headers, **headers, "User-Agent": USER_AGENT}
+        sent = {**headers, "User-Agent": USER_AGENT}
         if url.startswith("/"):
             base_url, api_key = await self._endpoint.resolve()
             self.base_url = base_url.rstrip("/")
             url = self.base_url + url
-            sent |= _authorization(api_key)
+            sent |= {**manner.headers, **_authorization(api_key)}
         timeout = self._timeout(manner.timeout_s or self.config.transfer_timeout_s)
         try:
             client = self._client(url, manner)
