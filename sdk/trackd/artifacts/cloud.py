@@ -1,152 +1,144 @@
-"""References to objects in S3 and places that speak its language.
+"""References to objects in S3, Google Cloud Storage and Azure: one rule for all three.
 
-Endpoint, region and keys come from the usual `AWS_*` variables (and `AWS_S3_ENDPOINT_URL`); where
-boto3 is installed, from wherever it finds keys, such as `~/.aws`.
+A reference names one object, or a prefix that stands for a folder: then every object below
+`<prefix>/` is an entry of its own, at its place below the prefix. Objects without bytes that stand
+for folders are left out, and so are all objects of 0 bytes in S3, as in existing versions.
 """
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trackd import libraries
 from trackd.artifacts.manifest import ManifestEntry
 from trackd.artifacts.notices import warn
-from trackd.errors import CommError, UnsupportedError
+from trackd.object_stores import azure, gcs, s3
+from trackd.object_stores.errors import MissingObjectError
+from trackd.object_stores.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from trackd.artifacts.references import Reference
+    from trackd.object_stores.store import ObjectStore, StoredObject
 
-_HEAD_THREADS = 16
-_RETRY: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
-_VERSION = "?versionId="
-#: Content type of the empty objects that stand for folders.
-_FOLDER_TYPE = "x-directory"
-#: Endpoints that have the bucket in the name of the host.
-_VIRTUAL_HOSTS = re.compile(
-    r"(https?://)(cwobject\.com|cwlota\.com|(accel-)?object\..*\.coreweave\.com)/?$"
-)
+_S3_VERSION = re.compile(r"\?(?:[^/]*&)?versionId=([^&]*)[^/]*$")
+_GENERATION = re.compile(r"#(\d+)$")
 
 
-def s3_entries(reference: Reference) -> list[ManifestEntry]:
-    """Return the entries for `s3://bucket/key`, or for all objects below a prefix.
+class Place(NamedTuple):
+    """Where a reference leads."""
+
+    scheme: str
+    bucket: str
+    #: Of an object, or the prefix of a folder; empty: the whole bucket.
+    key: str
+    version: str | None
+    #: The reference without version and signature, as it is recorded.
+    uri: str
+
+
+def is_azure(uri: str) -> bool:
+    """Tell whether an address is one of Azure's, which are HTTPS addresses."""
+    host = uri.removeprefix("https://").partition("/")[0]
+    return uri.startswith("https://") and host.endswith(azure.HOST_SUFFIX)
+
+
+def place_of(uri: str, *, is_recorded: bool = False) -> Place:
+    """Take a reference apart.
+
+    Args:
+        uri: of an object or a prefix.
+        is_recorded: it is an entry's, which has the version elsewhere: then `?` and `#` are parts
+            of the key.
 
     Raises:
-        Error: the library for it is missing.
-        CommError: the store refuses, or does not answer.
-        ValueError: there are more objects than allowed.
+        ValueError: it names no bucket.
     """
-    address, _, version = reference.uri.partition(_VERSION)
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    uri = f"s3://{bucket}/{key}"
+    if is_azure(uri):
+        address = azure.BlobAddress.parse(uri)
+        root = f"{address.account_url}/{address.container}"
+        place = Place("azure", address.container, address.blob, address.version, "")
+        place = place._replace(uri=f"{root}/{address.blob}")
+    else:
+        scheme, _, rest = uri.partition("://")
+        pattern = _S3_VERSION if scheme == "s3" else _GENERATION
+        version = None if is_recorded else pattern.search(rest)
+        if version:
+            rest = rest[: version.start()]
+        bucket, _, key = rest.partition("/")
+        place = Place(scheme, bucket, key, version and version[1], f"{scheme}://{bucket}/{key}")
+    if not place.bucket:
+        raise ValueError(f"reference {uri!r} names no bucket: write it as scheme://bucket/key")
+    return place
+
+
+def store_of(uri: str, place: Place, transport: Transport) -> ObjectStore:
+    """Return the store to which a reference leads."""
+    if place.scheme == "azure":
+        address = azure.BlobAddress.parse(uri)
+        return azure.AzureContainer(address, transport, _azure_keys())
+    make = s3.S3Bucket if place.scheme == "s3" else gcs.GoogleBucket
+    return make(place.bucket, transport)
+
+
+def cloud_entries(reference: Reference) -> list[ManifestEntry]:
+    """Return the entries for an object, or for all objects below a prefix.
+
+    Raises:
+        StoreError: the store refuses, or does not answer.
+        MissingObjectError: the version that is named does not exist.
+        ValueError: there are more objects than allowed, or no bucket is named.
+    """
+    place = place_of(reference.uri)
     if not reference.checksum:
-        return [ManifestEntry(reference.name or key or bucket, uri, ref=uri)]
-    obstore = libraries.load("obstore", "a reference to s3://", "obstore")
-    try:
-        store = _store(bucket)
-        found = _object(obstore, store, key, version) if key else None
-        if found is not None:
-            name = reference.name or posixpath.basename(key)
-            return [_entry(found, name, uri)]
-        return list(_below(obstore, store, f"s3://{bucket}", key.rstrip("/"), reference))
-    except obstore.exceptions.BaseError as error:
-        raise CommError(
-            f"reference {reference.uri!r}: the store refuses or does not answer; are the keys, "
-            f"AWS_REGION and AWS_S3_ENDPOINT_URL right? {str(error).splitlines()[0]}"
-        ) from error
+        path = reference.name or place.key or place.bucket
+        return [ManifestEntry(path, place.uri, ref=place.uri)]
+    with Transport() as transport:
+        store = store_of(reference.uri, place, transport)
+        found = store.find(place.key, place.version) if place.key else None
+        if found is None and place.version is not None:
+            raise MissingObjectError(f"reference {reference.uri!r}: there is no such version")
+        if found is not None and not found.is_folder:
+            path = reference.name or posixpath.basename(place.key)
+            entries = [_entry(found, path, place)] if _counts(found, place) else []
+        else:
+            entries = _below(store, place, reference)
+    if not entries:
+        warn(f"reference {place.uri}: no object with bytes is there, so nothing is referred to")
+    return entries
 
 
-def gs_entries(reference: Reference) -> list[ManifestEntry]:
-    """Return the entry for `gs://bucket/key`, unread.
-
-    Raises:
-        UnsupportedError: the object itself is asked for.
-    """
-    if reference.checksum:
-        raise UnsupportedError(
-            f"reference {reference.uri!r}: reading Google Cloud Storage comes with a later version "
-            "of trackd: use checksum=False, which records the address alone"
-        )
-    bucket, _, key = reference.uri.removeprefix("gs://").partition("#")[0].partition("/")
-    uri = f"gs://{bucket}/{key}"
-    return [ManifestEntry(reference.name or key or bucket, uri, ref=uri)]
-
-
-def _store(bucket: str) -> Any:
-    from obstore.store import S3Store
-
-    endpoint = os.environ.get("AWS_S3_ENDPOINT_URL", "")
-    virtual = bool(_VIRTUAL_HOSTS.match(endpoint))
-    if virtual:
-        scheme, _, host = endpoint.partition("://")
-        endpoint = f"{scheme}://{bucket}.{host}"
-    config: dict[str, Any] = {"virtual_hosted_style_request": virtual}
-    if endpoint:
-        config["aws_endpoint_url_s3"] = endpoint
-    if region := os.environ.get("AWS_REGION"):
-        config["region"] = region
-    return S3Store(
-        bucket,
-        config=config,  # pyright: ignore[reportArgumentType] - a TypedDict, filled by name
-        client_options={"allow_http": True},
-        retry_config=_RETRY,  # pyright: ignore[reportArgumentType]
-        credential_provider=_credentials(),
-    )
-
-
-def _credentials() -> Any:
-    """Return what finds keys as boto3 does, where that is installed and finds some."""
-    if "AWS_ACCESS_KEY_ID" in os.environ:
-        return None
-    try:
-        from obstore.auth.boto3 import Boto3CredentialProvider
-
-        return Boto3CredentialProvider()
-    except (ImportError, ValueError):
-        return None
-
-
-def _object(obstore: Any, store: Any, key: str, version: str) -> dict[str, Any] | None:
-    """Return what the store knows of an object; None where the key is a folder."""
-    options = {"head": True, **({"version": version} if version else {})}
-    try:
-        found = obstore.get(store, key, options=options)
-    except FileNotFoundError:
-        return None
-    is_folder = key.endswith("/") or _FOLDER_TYPE in found.attributes.get("Content-Type", "")
-    return None if is_folder else found.meta
-
-
-def _below(
-    obstore: Any, store: Any, root: str, prefix: str, reference: Reference
-) -> Iterator[ManifestEntry]:
-    found: list[dict[str, Any]] = []
-    for chunk in obstore.list(store, prefix=prefix or None):
-        found += [meta for meta in chunk if meta["size"]]
-        if len(found) > reference.max_objects:
+def _below(store: ObjectStore, place: Place, reference: Reference) -> list[ManifestEntry]:
+    prefix = f"{place.key.rstrip('/')}/" if place.key else ""
+    entries: list[ManifestEntry] = []
+    for found in store.below(prefix):
+        if not _counts(found, place):
+            continue
+        if len(entries) >= reference.max_objects:
             raise ValueError(
                 f"reference {reference.uri!r} has more than {reference.max_objects} objects: "
                 "raise max_objects"
             )
-    if not found:
-        warn(f"reference {reference.uri}: no object is there, so nothing is referred to")
-    # A list does not tell versions: each object is asked for its own.
-    with ThreadPoolExecutor(_HEAD_THREADS) as pool:
-        asked = [pool.submit(obstore.head, store, meta["path"]) for meta in found]
-    for meta in (future.result() for future in asked):
-        relative = meta["path"][len(prefix) :].lstrip("/")
-        yield _entry(meta, posixpath.join(reference.name or "", relative), f"{root}/{meta['path']}")
+        path = posixpath.join(reference.name or "", found.key[len(prefix) :].lstrip("/"))
+        own = place._replace(uri=f"{store.root}/{found.key}")
+        entries.append(_entry(found, path, own))
+    return entries
 
 
-def _entry(meta: dict[str, Any], name: str, uri: str) -> ManifestEntry:
-    etag = (meta["e_tag"] or "").strip('"')
-    extra = {"etag": etag}
-    if meta["version"] not in (None, "null"):
-        extra["versionID"] = meta["version"]
-    return ManifestEntry(name, etag or uri, meta["size"], ref=uri, extra=extra)
+def _counts(found: StoredObject, place: Place) -> bool:
+    return found.size > 0 if place.scheme == "s3" else not found.is_folder
+
+
+def _entry(found: StoredObject, path: str, place: Place) -> ManifestEntry:
+    extra: dict[str, Any] = {} if place.scheme == "gs" else {"etag": found.etag}
+    if found.version is not None:
+        extra["versionID"] = found.version
+    return ManifestEntry(path, found.etag or place.uri, found.size, ref=place.uri, extra=extra)
+
+
+def _azure_keys() -> Mapping[str, str]:
+    from trackd.session import session  # the session knows runs, which know artifacts
+
+    return session().set_up().azure_account_url_to_access_key or {}

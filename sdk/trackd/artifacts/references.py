@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_MAX_OBJECTS = 10_000_000
-_HTTP_TIMEOUT_S = 60.0
 
 
 class Reference(NamedTuple):
@@ -57,8 +56,13 @@ def entries_of(reference: Reference) -> list[ManifestEntry]:
     return [ManifestEntry(reference.name, reference.uri, ref=reference.uri)]
 
 
+def local_path(uri: str) -> Path:
+    """Return the path that a `file://` address names."""
+    return Path(urllib.request.url2pathname(urllib.parse.urlsplit(uri).path))
+
+
 def _file_entries(reference: Reference) -> list[ManifestEntry]:
-    local = Path(urllib.request.url2pathname(urllib.parse.urlsplit(reference.uri).path))
+    local = local_path(reference.uri)
     if local.is_file():
         return [_file_entry(local, reference.name or local.name, reference.uri, reference.checksum)]
     if not local.is_dir():
@@ -87,29 +91,44 @@ def _file_entry(path: Path, name: str, uri: str, checksum: bool) -> ManifestEntr
 
 
 def _http_entries(reference: Reference) -> list[ManifestEntry]:
-    uri = reference.uri
-    name = reference.name or posixpath.basename(uri)
+    # Few artifacts need these.
+    from trackd.artifacts import cloud
+    from trackd.object_stores import transport, web
+    from trackd.object_stores.errors import MissingObjectError
+
+    if cloud.is_azure(reference.uri):
+        return cloud.cloud_entries(reference)
+    uri, user = web.without_user(reference.uri)
+    name = reference.name or posixpath.basename(reference.uri)
+    if user:
+        warn(f"reference {uri}: its user and password are not recorded: keep them in ~/.netrc")
     if not reference.checksum:
         return [ManifestEntry(name, uri, ref=uri)]
-    # GET without reading the body: servers that sign addresses refuse HEAD.
-    with urllib.request.urlopen(uri, timeout=_HTTP_TIMEOUT_S) as answer:  # noqa: S310 - http(s)
-        etag, length = answer.headers.get("ETag"), answer.headers.get("Content-Length")
-    return [
-        ManifestEntry(
-            name,
-            etag.strip('"') if etag else uri,
-            int(length) if length is not None else None,
-            ref=uri,
-            extra={"etag": etag} if etag else {},
-        )
-    ]
+    with transport.Transport() as line:
+        page = web.WebServer(line).look(reference.uri)
+    if page is None:
+        raise MissingObjectError(f"reference {uri!r}: nothing is there (HTTP 404 or 410)")
+    extra = {"etag": page.etag} if page.etag else {}
+    return [ManifestEntry(name, page.etag.strip('"') or uri, page.size, ref=uri, extra=extra)]
 
 
 def _cloud_entries(reference: Reference) -> list[ManifestEntry]:
-    from trackd.artifacts import cloud  # few artifacts need it
+    from trackd.artifacts import cloud
 
-    is_s3 = reference.uri.startswith("s3:")
-    return cloud.s3_entries(reference) if is_s3 else cloud.gs_entries(reference)
+    return cloud.cloud_entries(reference)
+
+
+def _logged_entries(reference: Reference) -> list[ManifestEntry]:
+    """Refer to an entry of a version on the server: where it leads itself, to that."""
+    from trackd.artifacts import crossing
+    from trackd.remote.connection import Remote
+    from trackd.session import session
+
+    run = session().run
+    remote = Remote.of_server() if run is None else Remote.of_run(run)
+    entry = crossing.entry_of_uri(remote, reference.uri)
+    uri = entry.ref_url()
+    return [ManifestEntry(reference.name or posixpath.basename(uri), entry.digest, 0, ref=uri)]
 
 
 def _draft_entries(reference: Reference) -> list[ManifestEntry]:
@@ -132,5 +151,6 @@ _HANDLERS: dict[str, Callable[[Reference], list[ManifestEntry]]] = {
     "file": _file_entries,
     "http": _http_entries,
     "https": _http_entries,
+    "wandb-artifact": _logged_entries,
     "wandb-client-artifact": _draft_entries,
 }

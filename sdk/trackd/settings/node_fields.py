@@ -61,7 +61,7 @@ class ServerFields:
     credentials_file: str = inert_setting(_CREDENTIALS, rules.text, _NO_TOKENS)
     identity_token_file: str | None = inert_setting(None, rules.folder, _NO_TOKENS)
     azure_account_url_to_access_key: dict[str, str] | None = secret(
-        inert_setting(None, rules.text_map, "files go to addresses that the server hands out")
+        setting(None, rules.text_map, "Keys for references to Azure, by the URL of their account.")
     )
     sagemaker_disable: bool = inert_setting(
         False, rules.boolean, "nothing is taken from SageMaker's own files"
