@@ -57,7 +57,7 @@ def place_of(uri: str, *, is_recorded: bool = False) -> Place:
         ValueError: it names no bucket.
     """
     if is_azure(uri):
-        address = azure.BlobAddress.parse(uri)
+        address = azure.BlobAddress.parse(uri, is_recorded=is_recorded)
         root = f"{address.account_url}/{address.container}"
         place = Place("azure", address.container, address.blob, address.version, "")
         place = place._replace(uri=f"{root}/{address.blob}")

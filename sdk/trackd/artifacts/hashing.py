@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import os
+import stat
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from trackd import libraries
@@ -90,7 +93,7 @@ def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileD
     hasher = new_hasher(algorithm)
     view = memoryview(bytearray(_CHUNK_BYTES))
     size = 0
-    with source.open("rb", buffering=0) as file:
+    with open_regular(source) as file:
         output = target.open("xb", buffering=0) if target is not None else None
         try:
             while count := file.readinto(view):
@@ -102,6 +105,20 @@ def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileD
             if output is not None:
                 output.close()
     return FileDigest(base64.b64encode(hasher.digest()).decode(), size)
+
+
+def open_regular(path: Path) -> io.FileIO:
+    """Open a file for reading; never waits for somebody who writes to a pipe.
+
+    Raises:
+        ValueError: it is a pipe, a device or the like.
+        OSError: it cannot be opened.
+    """
+    file = io.FileIO(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError(f"{str(path)!r} is a pipe, a device or the like: only files can be held")
+    return file
 
 
 class _Output(Protocol):

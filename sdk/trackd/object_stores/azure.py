@@ -41,14 +41,20 @@ class BlobAddress(NamedTuple):
     signature: str
 
     @classmethod
-    def parse(cls, uri: str) -> BlobAddress:
-        """Take an address apart."""
-        parts = urllib.parse.urlsplit(uri)
-        container, _, blob = parts.path.removeprefix("/").partition("/")
-        query = dict(urllib.parse.parse_qsl(parts.query))
-        signature = parts.query if "sig" in query else ""
-        url = f"{parts.scheme}://{parts.netloc}"
-        return cls(url, container, blob, query.get("versionId"), signature)
+    def parse(cls, uri: str, *, is_recorded: bool = False) -> BlobAddress:
+        """Take an address apart.
+
+        Args:
+            uri: of a blob or container; names of blobs are not quoted in it.
+            is_recorded: it has no query: `?` is part of the name.
+        """
+        address, _, encoded = (uri, "", "") if is_recorded else uri.partition("?")
+        query = dict(urllib.parse.parse_qsl(encoded))
+        scheme, _, rest = address.partition("://")
+        host, _, path = rest.partition("/")
+        container, _, blob = path.partition("/")
+        signature = encoded if "sig" in query else ""
+        return cls(f"{scheme}://{host}", container, blob, query.get("versionId"), signature)
 
 
 class AzureContainer:
