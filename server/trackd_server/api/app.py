@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trackd_server import __version__
-from trackd_server.api import access, documents, graphql, pages, stream, transfers
+from trackd_server.api import access, chunk_protocol, documents, graphql, pages, stream, transfers
 from trackd_server.api.context import Services, services_of
 from trackd_server.domain import names
 from trackd_server.domain.errors import DomainError, NotAuthenticated, Unavailable
@@ -38,6 +38,7 @@ def build_app(services: Services) -> Starlette:
         Route(f"{run_files}/{{name:path}}", transfers.get_file, methods=["GET", "HEAD"]),
         Route("/api/v1/runs/{entity}/{project}/{run}/document", documents.document),
         Route("/api/v1/usage", documents.usage),
+        *chunk_routes(),
         Route("/login", _guarded(pages.login), methods=["POST"]),
         Route("/{entity}/{project}/runs/{run}", pages.run_page),
         Route("/{entity}/{project}", pages.project_page),
@@ -59,6 +60,18 @@ def build_app(services: Services) -> Starlette:
     app.state.services = services
     app.state.engine = graphql.Engine.build()
     return app
+
+
+def chunk_routes() -> list[Route]:
+    """Return the routes of the chunk protocol."""
+    artifact = "/api/v1/artifacts/{artifact_id}"
+    return [
+        Route(f"{artifact}/known", _guarded(chunk_protocol.known), methods=["POST"]),
+        Route(f"{artifact}/missing", _guarded(chunk_protocol.missing), methods=["POST"]),
+        Route(f"{artifact}/packs", _guarded(chunk_protocol.put_pack), methods=["PUT"]),
+        Route(f"{artifact}/contents", _guarded(chunk_protocol.assemble), methods=["POST"]),
+        Route("/api/v1/contents/{algorithm}/{digest}", chunk_protocol.extents),
+    ]
 
 
 async def healthz(request: Request) -> Response:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trackd_server.domain.auth import Keys
     from trackd_server.domain.files import Files
     from trackd_server.domain.runs import Runs
+    from trackd_server.domain.storage import Storage
     from trackd_server.domain.streams import Streams
     from trackd_server.store import Database
 
@@ -40,6 +41,7 @@ class Services:
     runs: Runs
     streams: Streams
     files: Files
+    storage: Storage
     #: Names under which browsers may reach the pages, beside loopback ones.
     hosts: frozenset[str] = frozenset()
     #: What CoreWeave calls whom this server belongs to; empty: it is no customer.

@@ -19,10 +19,10 @@ from trackd_server.app import connections, directory
 from trackd_server.app.config import ServerConfig
 from trackd_server.app.directory import StartError
 from trackd_server.blobs import BlobFolder
-from trackd_server.domain import ledger
 from trackd_server.domain.auth import Keys
 from trackd_server.domain.files import Files
 from trackd_server.domain.runs import Runs
+from trackd_server.domain.storage import Storage
 from trackd_server.domain.streams import Streams
 from trackd_server.store import (
     Database,
@@ -101,7 +101,8 @@ def open_services(config: ServerConfig) -> Services:
         database = Database(config.database)
         blobs = BlobFolder(config.blobs)
         done = database.migrate()
-        swept = ledger.sweep(database, blobs)
+        storage = Storage(database, blobs)
+        swept = storage.recover()
     except (SchemaTooNew, DatabaseBusy, DatabaseDamaged, DatabaseFull, OSError) as error:
         message = f"Cannot use {config.database}: {error}"
         if isinstance(error, DatabaseDamaged):
@@ -116,6 +117,7 @@ def open_services(config: ServerConfig) -> Services:
         Runs(database, blobs),
         Streams(database),
         Files(database, blobs),
+        storage,
         hosts,
         config.coreweave_organization_id,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 #: Bytes handed to the store or to the network at once.
@@ -96,6 +97,47 @@ class BlobFolder:
         for leftover in (path, *path.parent.glob(f"{path.name}#*")):
             leftover.unlink(missing_ok=True)
 
+    def create(self, key: str) -> int:
+        """Return the descriptor of a new blob that is written in pieces; for worker threads.
+
+        Raises:
+            OSError: It is there already, or cannot be made.
+        """
+        path = self._folder / key
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            return os.open(path, flags, 0o600)
+
+    def open(self, key: str) -> int:
+        """Return a descriptor to read a blob with; FileNotFoundError without it."""
+        return os.open(self._folder / key, os.O_RDONLY | os.O_CLOEXEC)
+
+    @property
+    def folder(self) -> Path:
+        """Return where the blobs lie."""
+        return self._folder
+
+    def size(self, key: str) -> int:
+        """Return the bytes of a blob, and of what an upload of it may have left; 0 without it."""
+        path = self._folder / key
+        found = [path, *path.parent.glob(f"{path.name}#*")]
+        return sum(each.stat().st_size for each in found if each.exists())
+
+    def listing(self) -> Iterator[tuple[str, int]]:
+        """Yield each blob on disk (whole or not) with its bytes."""
+        for shelf in os.scandir(self._folder):
+            if not shelf.is_dir(follow_symlinks=False):
+                yield shelf.name, shelf.stat(follow_symlinks=False).st_size
+                continue
+            for entry in os.scandir(shelf):
+                try:
+                    yield f"{shelf.name}/{entry.name}", entry.stat(follow_symlinks=False).st_size
+                except FileNotFoundError:
+                    continue  # deleted meanwhile
+
     def total_bytes(self) -> int:
         """Return what lies on disk, by looking; for comparing with the ledger."""
-        return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
+        return sum(size for _, size in self.listing())

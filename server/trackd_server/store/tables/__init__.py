@@ -15,16 +15,27 @@ from trackd_server.store.tables.runs import (
     writers,
 )
 from trackd_server.store.tables.schema import HEAD_REVISION, metadata, version
-from trackd_server.store.tables.storage import doomed_blobs, objects
+from trackd_server.store.tables.storage import (
+    cdc_chunks,
+    content_chunks,
+    contents,
+    doomed_blobs,
+    objects,
+    packs,
+)
 
 __all__ = [
     "HEAD_REVISION",
     "alerts",
+    "cdc_chunks",
     "chunks",
+    "content_chunks",
+    "contents",
     "doomed_blobs",
     "files",
     "metadata",
     "objects",
+    "packs",
     "projects",
     "runs",
     "streams",

@@ -1,0 +1,193 @@
+"""Rows of chunks and packs, each step inside the caller's transaction.
+
+A content adds one to `refs` of a chunk for each place that the chunk has in it. A chunk that no
+content needs, and that no pending version holds by its pack, is deleted in the transaction that
+lets go of it; a pack that loses its last chunk is doomed in it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trackd_server.domain.storage import doomed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+#: Rows that one slice of a long list holds, and names that one statement looks up.
+SLICE = 20_000
+NAMES_AT_ONCE = 500
+
+
+class Placed(NamedTuple):
+    """Where a chunk lies in the pack that it was written to."""
+
+    name: bytes
+    offset: int
+    length: int
+
+
+class Place(NamedTuple):
+    """Where a stored chunk lies."""
+
+    name: bytes
+    blob_key: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What a transaction let go of: give it to `Storage.finish` once that is committed."""
+
+    #: Bytes that disappear from the disk.
+    bytes: int = 0
+    #: Blobs to delete; noted as doomed.
+    keys: tuple[str, ...] = ()
+    #: Packs with bytes in them that no chunk needs any more.
+    wasteful: frozenset[int] = frozenset()
+
+    def __add__(self, other: Freed) -> Freed:
+        return Freed(
+            self.bytes + other.bytes, self.keys + other.keys, self.wasteful | other.wasteful
+        )
+
+
+#: What a transaction that lets go of nothing returns.
+NOTHING_FREED = Freed()
+
+
+def known(connection: Connection, names: Iterable[bytes]) -> dict[bytes, int]:
+    """Return the ids of those chunks that are stored."""
+    rows = _by_names(connection, "SELECT blake3, id FROM cdc_chunks", names)
+    return {bytes(name): chunk_id for name, chunk_id in rows}
+
+
+def sized(connection: Connection, names: Iterable[bytes]) -> dict[bytes, tuple[int, int]]:
+    """Return the ids and lengths of those chunks that are stored."""
+    rows = _by_names(connection, "SELECT blake3, id, bytes FROM cdc_chunks", names)
+    return {bytes(name): (chunk_id, length) for name, chunk_id, length in rows}
+
+
+def places(connection: Connection, names: Iterable[bytes]) -> list[Place]:
+    """Return where those chunks lie that are stored, by pack and offset."""
+    query = (
+        "SELECT c.blake3, p.blob_key, c.offset, c.stored_bytes"
+        " FROM cdc_chunks c JOIN packs p ON p.id = c.pack_id"
+    )
+    rows = _by_names(connection, query, names)
+    return sorted((Place(*row) for row in rows), key=lambda place: place[1:])
+
+
+def _by_names(connection: Connection, query: str, names: Iterable[bytes]) -> Iterator[Any]:
+    wanted = list(names)
+    for at in range(0, len(wanted), NAMES_AT_ONCE):
+        some = wanted[at : at + NAMES_AT_ONCE]
+        marks = ",".join("?" * len(some))
+        yield from connection.exec_driver_sql(f"{query} WHERE blake3 IN ({marks})", tuple(some))
+
+
+def adopt(
+    connection: Connection,
+    key: str,
+    placed: Sequence[Placed],
+    upload_version_id: int | None = None,
+) -> tuple[dict[bytes, int], Freed]:
+    """Make the rows of a pack that was written; return its chunks' ids.
+
+    What another upload stored meanwhile is taken from there; its bytes in this pack are waste.
+    """
+    ids = known(connection, (chunk.name for chunk in placed))
+    new = [chunk for chunk in placed if chunk.name not in ids]
+    if not new:
+        return ids, Freed(0, (key,), frozenset())  # still noted as doomed
+    size = sum(chunk.length for chunk in placed)
+    live = sum(chunk.length for chunk in new)
+    row: Any = connection.exec_driver_sql(
+        "INSERT INTO packs (blob_key, bytes, live_bytes, upload_version_id, created_at)"
+        " VALUES (?, ?, ?, ?, ?) RETURNING id",
+        (key, size, live, upload_version_id, time.time()),
+    ).one()
+    doomed.spare(connection, key)
+    connection.exec_driver_sql(
+        "INSERT INTO cdc_chunks (blake3, bytes, stored_bytes, pack_id, offset)"
+        " VALUES (?, ?, ?, ?, ?)",
+        [(chunk.name, chunk.length, chunk.length, row.id, chunk.offset) for chunk in new],
+    )
+    ids |= known(connection, (chunk.name for chunk in new))
+    return ids, Freed(0, (), frozenset({row.id} if live < size else ()))
+
+
+def drop(connection: Connection, chunk_ids: Sequence[int]) -> Freed:
+    """Delete those of some chunks that no content needs and no pending version holds."""
+    dead = connection.exec_driver_sql(
+        "SELECT c.id, c.pack_id, c.stored_bytes FROM cdc_chunks c JOIN packs p ON p.id = c.pack_id"
+        " WHERE c.refs = 0 AND p.upload_version_id IS NULL"
+        " AND c.id IN (SELECT value FROM json_each(?))",
+        (json.dumps(chunk_ids),),
+    ).all()
+    if not dead:
+        return NOTHING_FREED
+    connection.exec_driver_sql(
+        "DELETE FROM cdc_chunks WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps([row[0] for row in dead]),),
+    )
+    lost: Counter[int] = Counter()
+    for _, pack_id, stored in dead:
+        lost[pack_id] += stored
+    return _shrink(connection, lost)
+
+
+def _shrink(connection: Connection, lost: Mapping[int, int]) -> Freed:
+    """Take dead bytes from packs; packs without any chunk are doomed."""
+    connection.exec_driver_sql(
+        "UPDATE packs SET live_bytes = live_bytes - ? WHERE id = ?",
+        [(count, pack_id) for pack_id, count in lost.items()],
+    )
+    rows = connection.exec_driver_sql(
+        "SELECT id, blob_key, live_bytes FROM packs WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(lost)),),
+    ).all()
+    empty = [row for row in rows if row.live_bytes == 0]
+    keys = [row.blob_key for row in empty]
+    doomed.doom(connection, keys)
+    if empty:
+        connection.exec_driver_sql("DELETE FROM packs WHERE id = ?", [(row.id,) for row in empty])
+    wasteful = frozenset(row.id for row in rows if row.live_bytes)
+    return Freed(sum(lost.values()), tuple(keys), wasteful)
+
+
+def unneeded(connection: Connection) -> list[int]:
+    """Return chunks that nothing needs; there are some only after a crash."""
+    rows = connection.exec_driver_sql(
+        "SELECT c.id FROM cdc_chunks c JOIN packs p ON p.id = c.pack_id"
+        " WHERE c.refs = 0 AND p.upload_version_id IS NULL"
+    )
+    return [row.id for row in rows]
+
+
+def unneeded_in(connection: Connection, pack_ids: Sequence[int]) -> list[int]:
+    """Return chunks of some packs that no content needs."""
+    return column(
+        connection,
+        "SELECT id FROM cdc_chunks WHERE refs = 0 AND pack_id IN (SELECT value FROM json_each(?))",
+        pack_ids,
+    )
+
+
+def column(connection: Connection, query: str, numbers: Sequence[int]) -> list[int]:
+    """Return the first column of a query that has one JSON list of numbers as parameter."""
+    rows = connection.exec_driver_sql(query, (json.dumps(list(numbers)),))
+    return [row[0] for row in rows]
+
+
+def slices(rows: list[Any]) -> Iterator[list[Any]]:
+    """Yield a long list in pieces of bounded length."""
+    for at in range(0, len(rows), SLICE):
+        yield rows[at : at + SLICE]

@@ -1,0 +1,228 @@
+"""Rows of contents, each step inside the caller's transaction.
+
+Counting is exact: whoever needs a content has added one to its `refs`; what reaches 0 is deleted
+in the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trackd_server.domain.storage import chunk_rows
+from trackd_server.domain.storage.chunk_rows import NOTHING_FREED, Freed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+#: The algorithm of contents that are on their way in.
+ARRIVING = "arriving"
+#: Digests that one statement looks up.
+DIGESTS_AT_ONCE = 500
+
+#: What names a content: algorithm, digest, and the length if it is known.
+ContentName = tuple[str, bytes, "int | None"]
+
+
+class Content(NamedTuple):
+    """One distinct file content."""
+
+    id: int
+    algorithm: str
+    digest: bytes
+    bytes: int
+
+
+def find(connection: Connection, algorithm: str, digest: bytes, size: int | None) -> Content | None:
+    """Return the content of this digest, and of this length if one is given."""
+    row = connection.exec_driver_sql(
+        "SELECT id, algorithm, digest, bytes FROM contents"
+        " WHERE digest = ? AND algorithm = ? AND (? IS NULL OR bytes = ?) LIMIT 1",
+        (digest, algorithm, size, size),
+    ).one_or_none()
+    return None if row is None else Content(*row)
+
+
+def find_many(connection: Connection, wanted: Sequence[ContentName]) -> dict[ContentName, int]:
+    """Return the ids of those contents that are stored, by what was asked for."""
+    found: dict[tuple[str, bytes], list[tuple[int, int]]] = {}
+    digests = list({digest for _, digest, _ in wanted})
+    for at in range(0, len(digests), DIGESTS_AT_ONCE):
+        some = digests[at : at + DIGESTS_AT_ONCE]
+        marks = ",".join("?" * len(some))
+        query = f"SELECT algorithm, digest, bytes, id FROM contents WHERE digest IN ({marks})"  # noqa: S608
+        rows: Any = connection.exec_driver_sql(query, tuple(some))
+        for algorithm, digest, size, content_id in rows:
+            found.setdefault((algorithm, bytes(digest)), []).append((size, content_id))
+    matches: dict[ContentName, int] = {}
+    for name in wanted:
+        for size, content_id in found.get(name[:2], ()):
+            if name[2] is None or name[2] == size:
+                matches[name] = content_id
+                break
+    return matches
+
+
+def retain(connection: Connection, counts: Mapping[int, int]) -> None:
+    """Add to the references of contents."""
+    rows = [(count, content_id) for content_id, count in counts.items()]
+    if rows:
+        connection.exec_driver_sql("UPDATE contents SET refs = refs + ? WHERE id = ?", rows)
+
+
+def release(connection: Connection, counts: Mapping[int, int]) -> Freed:
+    """Take from the references of contents; those that nobody needs any more are deleted."""
+    rows = [(count, content_id) for content_id, count in counts.items()]
+    if not rows:
+        return NOTHING_FREED
+    connection.exec_driver_sql("UPDATE contents SET refs = refs - ? WHERE id = ?", rows)
+    return drop_unneeded(connection, list(counts))
+
+
+def drop_unneeded(connection: Connection, content_ids: Sequence[int]) -> Freed:
+    """Delete those of some contents that have no reference."""
+    dead = chunk_rows.column(
+        connection,
+        "SELECT id FROM contents WHERE refs = 0 AND id IN (SELECT value FROM json_each(?))",
+        content_ids,
+    )
+    freed = NOTHING_FREED
+    if not dead:
+        return freed
+    of_dead = "content_id IN (SELECT value FROM json_each(?))"
+    text = json.dumps(dead)
+    found = connection.exec_driver_sql(
+        f"SELECT chunk_id, count(*) FROM content_chunks WHERE {of_dead} GROUP BY 1",  # noqa: S608
+        (text,),
+    )
+    uses = [(count, chunk_id) for chunk_id, count in found]
+    connection.exec_driver_sql(f"DELETE FROM content_chunks WHERE {of_dead}", (text,))  # noqa: S608
+    connection.exec_driver_sql(
+        "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))", (text,)
+    )
+    for some in chunk_rows.slices(uses):
+        connection.exec_driver_sql("UPDATE cdc_chunks SET refs = refs - ? WHERE id = ?", some)
+        freed += chunk_rows.drop(connection, [chunk_id for _, chunk_id in some])
+    return freed
+
+
+def begin(connection: Connection) -> int:
+    """Make the row of a content on its way in, which has a reference of its own."""
+    row: Any = connection.exec_driver_sql(
+        "INSERT INTO contents (algorithm, digest, bytes, refs, created_at)"
+        " VALUES (?, ?, 0, 1, ?) RETURNING id",
+        (ARRIVING, secrets.token_bytes(16), time.time()),
+    ).one()
+    return row.id
+
+
+def add_chunks(connection: Connection, content_id: int, places: Sequence[tuple[int, int]]) -> None:
+    """Give a content chunks: pairs of the byte where one starts and its id."""
+    _insert_places(connection, [(content_id, start, chunk_id) for start, chunk_id in places])
+
+
+def _insert_places(connection: Connection, places: Sequence[tuple[int, int, int]]) -> None:
+    """Note chunks of contents: content, start, chunk."""
+    if not places:
+        return
+    connection.exec_driver_sql(
+        "INSERT INTO content_chunks (content_id, start, chunk_id) VALUES (?, ?, ?)", list(places)
+    )
+    uses = Counter(chunk_id for _, _, chunk_id in places)
+    connection.exec_driver_sql(
+        "UPDATE cdc_chunks SET refs = refs + ? WHERE id = ?",
+        [(count, chunk_id) for chunk_id, count in uses.items()],
+    )
+
+
+def make_many(
+    connection: Connection,
+    files: Mapping[tuple[str, bytes, int], Sequence[bytes]],
+    chunks: Mapping[bytes, tuple[int, int]],
+) -> list[int]:
+    """Return the ids of contents, each made of its row of chunks if it is not stored yet.
+
+    `chunks` are ids and lengths by name. A content that is made has no reference yet.
+    """
+    found = find_many(connection, list(files))
+    new = [name for name in files if name not in found]
+    now = time.time()
+    if new:
+        connection.exec_driver_sql(
+            "INSERT INTO contents (algorithm, digest, bytes, created_at) VALUES (?, ?, ?, ?)",
+            [(*name, now) for name in new],
+        )
+        ids = find_many(connection, new)
+        found |= ids
+        places: list[tuple[int, int, int]] = []
+        for name in new:
+            start = 0
+            for chunk in files[name]:
+                chunk_id, length = chunks[chunk]
+                places.append((ids[name], start, chunk_id))
+                start += length
+        _insert_places(connection, places)
+    return list(found.values())
+
+
+def end(
+    connection: Connection, content_id: int, algorithm: str, digest: bytes, size: int
+) -> tuple[int, Freed]:
+    """Turn a content that arrived into a real one, without references; return which it is now.
+
+    If its like is stored already, that one is it.
+    """
+    known = find(connection, algorithm, digest, size)
+    if known is not None:
+        return known.id, release(connection, {content_id: 1})
+    connection.exec_driver_sql(
+        "UPDATE contents SET algorithm = ?, digest = ?, bytes = ?, refs = 0 WHERE id = ?",
+        (algorithm, digest, size, content_id),
+    )
+    return content_id, NOTHING_FREED
+
+
+def arriving(connection: Connection) -> list[int]:
+    """Return the contents on their way in."""
+    rows = connection.exec_driver_sql("SELECT id FROM contents WHERE algorithm = ?", (ARRIVING,))
+    return [row.id for row in rows]
+
+
+def hold(connection: Connection, version_id: int, content_ids: Iterable[int]) -> None:
+    """Keep contents for a pending version, once each, until it is committed or dropped."""
+    rows = [(version_id, content_id) for content_id in content_ids]
+    held = connection.exec_driver_sql(
+        "SELECT content_id FROM held_contents"
+        " WHERE version_id = ? AND content_id IN (SELECT value FROM json_each(?))",
+        (version_id, json.dumps([content_id for _, content_id in rows])),
+    )
+    known = {row.content_id for row in held}
+    new = {content_id for _, content_id in rows} - known
+    if new:
+        connection.exec_driver_sql(
+            "INSERT INTO held_contents (version_id, content_id) VALUES (?, ?)",
+            [(version_id, content_id) for content_id in new],
+        )
+        retain(connection, dict.fromkeys(new, 1))
+
+
+def settle(connection: Connection, version_id: int) -> Freed:
+    """End the holds of a version that is committed (its manifest keeps all) or dropped."""
+    held = connection.exec_driver_sql(
+        "DELETE FROM held_contents WHERE version_id = ? RETURNING content_id", (version_id,)
+    ).all()
+    packs = chunk_rows.column(
+        connection,
+        "UPDATE packs SET upload_version_id = NULL"
+        " WHERE upload_version_id IN (SELECT value FROM json_each(?)) RETURNING id",
+        [version_id],
+    )
+    freed = release(connection, {row.content_id: 1 for row in held})
+    for some in chunk_rows.slices(packs):
+        freed += chunk_rows.drop(connection, chunk_rows.unneeded_in(connection, some))
+    return freed

@@ -1,0 +1,96 @@
+"""Blobs that must not exist: reserved for an upload that has not ended, or let go of.
+
+A blob's key is noted before its file is made and in the transaction that lets go of it. A server
+that is killed deletes at its next start what its notes name. Keys are reserved many at a time, and
+notes of deleted files are taken back many at a time, so that an upload or a deletion needs no
+transaction of its own for them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from trackd_server.store.tables import doomed_blobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+    from trackd_server.blobs import BlobFolder
+    from trackd_server.store import Database
+
+#: Keys noted by one transaction.
+RESERVED_AT_ONCE = 64
+#: Notes of files that are gone; they cost a start a look each, nothing else.
+MAX_STALE_NOTES = 1_000
+
+
+def doom(connection: Connection, keys: Iterable[str]) -> None:
+    """Note blobs that must not exist, in the transaction that lets go of them."""
+    rows = [(key,) for key in keys]
+    if rows:
+        connection.exec_driver_sql("INSERT OR IGNORE INTO doomed_blobs VALUES (?)", rows)
+
+
+def spare(connection: Connection, key: str) -> None:
+    """Take back the note on a blob that a row now owns."""
+    connection.exec_driver_sql("DELETE FROM doomed_blobs WHERE blob_key = ?", (key,))
+
+
+def all_keys(connection: Connection) -> list[str]:
+    """Return the keys of all notes."""
+    return list(connection.execute(select(doomed_blobs.c.blob_key)).scalars())
+
+
+class Doomed:
+    """The notes of one server: keys to write to, and files to delete. For any thread."""
+
+    def __init__(self, database: Database, blobs: BlobFolder) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._lock = threading.Lock()
+        self._reserved: list[str] = []
+        self._gone: list[str] = []
+
+    def new_key(self) -> str:
+        """Return a key whose blob does not outlive the server unless `spare` is called."""
+        with self._lock:
+            if not self._reserved:
+                self._reserved = [self._blobs.new_key() for _ in range(RESERVED_AT_ONCE)]
+                with self._database.write() as connection:
+                    doom(connection, self._reserved)
+            return self._reserved.pop()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete files whose keys are noted, at once; the notes go later."""
+        for key in keys:
+            self._blobs.delete(key)
+            with self._lock:
+                self._gone.append(key)
+        if len(self._gone) >= MAX_STALE_NOTES:
+            self.tidy()
+
+    def tidy(self) -> int:
+        """Take back the notes of deleted files; return how many."""
+        with self._lock:
+            gone, self._gone = self._gone, []
+        if gone:
+            with self._database.write() as connection:
+                connection.exec_driver_sql(
+                    "DELETE FROM doomed_blobs WHERE blob_key IN (SELECT value FROM json_each(?))",
+                    (json.dumps(gone),),
+                )
+        return len(gone)
+
+    def sweep(self) -> int:
+        """Delete what a killed server left half-done. Only at start: uploads are noted, too."""
+        with self._database.read() as connection:
+            keys = all_keys(connection)
+        self.delete(keys)
+        self.tidy()
+        return len(keys)

@@ -1,0 +1,196 @@
+"""Giving space back: deleting doomed blobs, and rewriting packs that hold dead bytes.
+
+`finish` does it right after the transaction that let go of something, up to a bound; what is
+beyond it is left to `work`, which the server runs in the background, and to the next start if the
+server dies. `progress` says how much waits.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from trackd_server.domain.storage import chunk_rows, contents
+from trackd_server.domain.storage import doomed as notes
+from trackd_server.domain.storage.pack_writer import PackWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+    from trackd_server.blobs import BlobFolder
+    from trackd_server.domain.storage.chunk_rows import Freed
+    from trackd_server.domain.storage.doomed import Doomed
+    from trackd_server.store import Database
+
+#: What a call does itself before it returns: files deleted, and bytes copied out of packs.
+FILES_BEFORE_RETURN = 1_000
+COPIED_BEFORE_RETURN = 64 * 1024 * 1024
+#: Bytes copied at once.
+PIECE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What waits to be given back."""
+
+    files: int
+    packs: int
+
+
+class _Live(NamedTuple):
+    """One chunk that a pack must keep."""
+
+    id: int
+    offset: int
+    length: int
+
+
+class Reclaimer:
+    """Gives back what rows let go of. For any thread; one of them copies at a time."""
+
+    def __init__(self, database: Database, blobs: BlobFolder, doomed: Doomed) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._doomed = doomed
+        self._lock = threading.Lock()
+        self._files: list[str] = []
+        self._packs: set[int] = set()
+        self._copying = threading.Lock()
+        self._rows_freed = False
+
+    def finish(self, freed: Freed) -> None:
+        """Give back what a committed transaction let go of."""
+        self._doomed.delete(freed.keys[:FILES_BEFORE_RETURN])
+        with self._lock:
+            self._rows_freed = self._rows_freed or bool(freed.bytes)
+            self._files += freed.keys[FILES_BEFORE_RETURN:]
+            self._packs |= freed.wasteful
+        if freed.wasteful:
+            self._rewrite_some(freed.wasteful, COPIED_BEFORE_RETURN)
+
+    def recover(self) -> None:
+        """Take up what a killed server left: call once at the start, before anything uploads."""
+        with self._database.write() as connection:
+            freed = contents.release(connection, dict.fromkeys(contents.arriving(connection), 1))
+            unneeded = chunk_rows.unneeded(connection)
+            for at in range(0, len(unneeded), chunk_rows.SLICE):
+                freed += chunk_rows.drop(connection, unneeded[at : at + chunk_rows.SLICE])
+            wasteful = connection.exec_driver_sql(
+                "SELECT id FROM packs WHERE live_bytes < bytes"
+            ).all()
+        with self._lock:
+            self._packs |= {row.id for row in wasteful}
+        self._doomed.delete(freed.keys)
+
+    def progress(self) -> Progress:
+        """Return what waits."""
+        with self._lock:
+            return Progress(len(self._files), len(self._packs))
+
+    def work(self) -> bool:
+        """Do a part of what waits, for about a second; tell whether there is more."""
+        with self._lock:
+            keys, self._files = (
+                self._files[:FILES_BEFORE_RETURN],
+                self._files[FILES_BEFORE_RETURN:],
+            )
+            packs = set(self._packs)
+        self._doomed.delete(keys)
+        if packs:
+            self._rewrite_some(packs, 4 * COPIED_BEFORE_RETURN)
+        elif not keys and self._rows_freed:
+            self._rows_freed = False
+            self._doomed.tidy()
+            self._database.reclaim()
+        with self._lock:
+            return bool(self._files or self._packs)
+
+    def _rewrite_some(self, pack_ids: Iterable[int], budget: int) -> None:
+        """Rewrite packs until so many bytes were copied."""
+        with self._copying:
+            for pack_id in sorted(pack_ids):
+                if budget <= 0:
+                    return
+                budget -= self._rewrite(pack_id, budget)
+
+    def _rewrite(self, pack_id: int, budget: int) -> int:
+        """Copy what lives in a pack into a new one; return the bytes copied."""
+        with self._database.read() as connection:
+            pack = connection.exec_driver_sql(
+                "SELECT blob_key, bytes, live_bytes FROM packs WHERE id = ?", (pack_id,)
+            ).one_or_none()
+            live = _live(connection, pack_id) if pack is not None else []
+        if pack is None or pack.live_bytes == pack.bytes:
+            self._forget(pack_id)
+            return 0
+        if pack.live_bytes > budget:
+            return budget  # later, in the background
+        key = self._doomed.new_key()
+        done = False
+        try:
+            places = self._copy(pack.blob_key, key, live)
+            done = self._swap(pack_id, key, places)
+        finally:
+            self._doomed.delete([pack.blob_key if done else key])
+        return pack.live_bytes
+
+    def _copy(self, source: str, target: str, live: list[_Live]) -> dict[int, int]:
+        """Copy chunks to a new blob; return their new places."""
+        places: dict[int, int] = {}
+        reader = self._blobs.open(source)
+        try:
+            writer = PackWriter(self._blobs, target)
+            try:
+                for chunk in live:
+                    places[chunk.id] = writer.bytes
+                    data = os.pread(reader, chunk.length, chunk.offset)
+                    if len(data) != chunk.length:
+                        raise OSError(f"The pack {source} ends before the chunk {chunk.id}.")
+                    writer.add(b"", memoryview(data))
+                    if writer.bytes % PIECE_BYTES < chunk.length:
+                        writer.flush()
+                writer.close()
+            finally:
+                writer.abandon()
+        finally:
+            os.close(reader)
+        return places
+
+    def _swap(self, pack_id: int, key: str, places: dict[int, int]) -> bool:
+        """Let the rows point to the copy; False if they changed since: then it is done again."""
+        with self._database.write() as connection:
+            live = _live(connection, pack_id)
+            if {chunk.id for chunk in live} != places.keys():
+                return False
+            size = sum(chunk.length for chunk in live)
+            (former,) = connection.exec_driver_sql(
+                "SELECT blob_key FROM packs WHERE id = ?", (pack_id,)
+            ).one()
+            connection.exec_driver_sql(
+                "UPDATE packs SET blob_key = ?, bytes = ?, live_bytes = ? WHERE id = ?",
+                (key, size, size, pack_id),
+            )
+            connection.exec_driver_sql(
+                "UPDATE cdc_chunks SET offset = ? WHERE id = ?",
+                [(place, chunk_id) for chunk_id, place in places.items()],
+            )
+            notes.spare(connection, key)
+            notes.doom(connection, [former])
+        self._forget(pack_id)
+        return True
+
+    def _forget(self, pack_id: int) -> None:
+        with self._lock:
+            self._packs.discard(pack_id)
+
+
+def _live(connection: Connection, pack_id: int) -> list[_Live]:
+    found = connection.exec_driver_sql(
+        "SELECT id, offset, stored_bytes FROM cdc_chunks WHERE pack_id = ? ORDER BY offset",
+        (pack_id,),
+    )
+    return [_Live(*row) for row in found]
