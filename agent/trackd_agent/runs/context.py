@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from trackd_agent.artifacts.config import ArtifactsConfig
+from trackd_agent.artifacts.saves import Saves
 from trackd_agent.filestream import FileStreamConfig
 from trackd_agent.journal import JournalConfig
 from trackd_agent.transfer import TransferConfig
@@ -27,6 +30,7 @@ class RoomConfigs:
     journal: JournalConfig = field(default_factory=JournalConfig)
     filestream: FileStreamConfig = field(default_factory=FileStreamConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
+    artifacts: ArtifactsConfig = field(default_factory=ArtifactsConfig)
 
 
 @dataclass(frozen=True)
@@ -42,3 +46,8 @@ class RunsContext:
     decoding: anyio.Lock
     #: Set when the watch is to look after the writers now.
     look: Wake = field(default_factory=Wake)
+
+    @cached_property
+    def saves(self) -> Saves:
+        """The saves of artifacts of all runs."""
+        return Saves(self.data_dir, self.rooms.artifacts)

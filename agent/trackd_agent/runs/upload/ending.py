@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio.to_thread
 import structlog
 
+from trackd_agent.artifacts.saves import RunSaves  # noqa: TC001 - of a named tuple
 from trackd_agent.core.errors import AgentError
 from trackd_agent.filestream import Outgoing
 from trackd_agent.runs.state import tree
@@ -14,6 +16,7 @@ from trackd_agent.runs.state.environments import environment_of
 from trackd_agent.runs.state.writer_state import WriterState, encode_json
 from trackd_agent.runs.upload import own_files
 from trackd_agent.runs.upload.run_config import upstream_config
+from trackd_agent.transfer import FileUploader  # noqa: TC001
 from trackd_proto.records import Exit, Kind
 
 if TYPE_CHECKING:
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 
     from trackd_agent.runs.upload.pump import Pump
     from trackd_agent.runs.writer import Writer
-    from trackd_agent.transfer import FileUploader
 
 log = structlog.get_logger()
 
@@ -93,15 +95,26 @@ def _deciding(pumps: list[Pump]) -> list[Pump]:
     return [pump for pump in closing if pump not in plain[:-1]]
 
 
-async def end_run(pumps: list[Pump], uploader: FileUploader, files_grace_s: float) -> None:
-    """Send the final state when the files are through, or when they take too long.
+class Load(NamedTuple):
+    """What the end of a run waits for beside its rows."""
+
+    uploader: FileUploader
+    saves: RunSaves
+    #: Longest wait before the final state goes ahead, in seconds.
+    grace_s: float
+
+
+async def end_run(pumps: list[Pump], load: Load) -> None:
+    """Send the final state when files and artifacts are through, or when they take too long.
 
     Args:
         pumps: of writers that are over, in order of joining.
-        uploader: the run's files.
-        files_grace_s: longest wait for files before the final state goes ahead of them.
+        load: what is waited for.
     """
-    await uploader.drained(files_grace_s)
+    uploader = load.uploader
+    began_s = time.monotonic()
+    await uploader.drained(load.grace_s)
+    await load.saves.drained(max(0.0, began_s + load.grace_s - time.monotonic()))
     closing = _deciding(pumps)
     if closing and closing[0].stream:
         codes = [pump.exit_code or 0 for pump in closing]
@@ -113,6 +126,7 @@ async def end_run(pumps: list[Pump], uploader: FileUploader, files_grace_s: floa
             )
         )
     await uploader.drained()
+    await load.saves.drained()
     names = uploader.take_uploaded()
     if names and pumps[0].stream:
         await pumps[0].stream.send(Outgoing(uploaded=names))

@@ -58,7 +58,9 @@ class Memory:
 
     def __init__(self, folder: Path, name: str, interval_s: float) -> None:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        self._checkpoints = Checkpoints(folder, f"{safe_name(name, 40)}-{digest}")
+        #: What its files are called.
+        self.name = f"{safe_name(name, 40)}-{digest}"
+        self._checkpoints = Checkpoints(folder, self.name)
         self._interval_s = interval_s
         self._stored_at = float("-inf")
         self._cost_s = 0.0

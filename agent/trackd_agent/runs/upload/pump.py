@@ -19,6 +19,7 @@ from trackd_agent.runs.console import ConsoleFiles, LogPosition
 from trackd_agent.runs.state.updates import Notice
 from trackd_agent.runs.state.writer_state import WriterState
 from trackd_agent.runs.upload import ending
+from trackd_agent.runs.upload.artifacts import PumpSaves
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
 from trackd_agent.runs.upload.run_settings import manners_of, positive, stream_limits
@@ -57,6 +58,7 @@ class Pump:
         self._memory = Memory(
             writer.folder, uplink.upstream.name, context.config.checkpoint_interval_s
         )
+        self._saves = PumpSaves(writer, uplink, self._memory.name, context)
         self._feed: Feed | None = None
         self._files: dict[str, str] = {}
         self._dropped: dict[str, int] = {}
@@ -136,7 +138,7 @@ class Pump:
                 counts[reason] = counts.get(reason, 0) + count
         if self.stream and self.stream.dropped:
             counts["line_refused"] = counts.get("line_refused", 0) + self.stream.dropped
-        for reason, count in self._uplink.dropped_files(self).items():
+        for reason, count in [*self._uplink.dropped_files(self).items(), *self._saves.lost]:
             counts[reason] = counts.get(reason, 0) + count
         return counts
 
@@ -191,6 +193,7 @@ class Pump:
         stream.late_file = late_file_name(writer.facts.writer_id)
         stream.late = saved.late if saved else {}
         self.stream = stream
+        await self._saves.resume()
         if saved is None:
             while not await self._store():  # before the first line: where the stream began must
                 self.courier.problem = "the first checkpoint cannot be stored: is the disk full?"
@@ -199,6 +202,7 @@ class Pump:
         elif saved.is_over:
             writer.guests.close()
             self._finish_files()
+            self._saves.let_go()
             self.over.set()
         return stream
 
@@ -284,6 +288,8 @@ class Pump:
         for saved in updates.files:
             self._files[saved.path] = saved.policy
             self._uplink.uploader.add(saved.path, saved.policy)
+        for logged in updates.artifacts:
+            self._saves.add(logged)
         for alert in updates.alerts:
             self._uplink.alerts.add(alert)
         if self._uplink.is_first:
@@ -330,7 +336,9 @@ class Pump:
             for name in self._console.finish():
                 self._upload_now(name)
         self._finish_files()
-        await self._store(is_over=True)
+        while not await self._store(is_over=True) and self._saves.unwritten:
+            await self._wake.wait(_DISK_RETRY_S)  # nobody else would remember them
+        self._saves.let_go()
         self.over.set()
 
     def _finish_files(self) -> None:
@@ -342,6 +350,8 @@ class Pump:
         state, stream = self.state, self.stream
         assert state is not None
         assert stream is not None
+        if not await self._saves.keep():
+            return False
         began = time.thread_time()
         positions = self.acked_seqs
         self._files = {
@@ -364,6 +374,7 @@ class Pump:
         if not await self._memory.store(checkpoint, time.thread_time() - began):
             return False
         self.stored_seqs = positions
+        await self._saves.forget()
         if self.writer.facts.mode != "offline":  # a sync leaves the journals in their run folder
             rank_seq, agent_seq = self.writer.pumps.stored_seqs
             self.writer.journal.release(rank_seq)

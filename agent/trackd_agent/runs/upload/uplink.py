@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import structlog
 
+from trackd_agent.artifacts.saves import Destination, RunSaves
 from trackd_agent.filestream import Offsets
 from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.alerts import AlertSender
@@ -61,11 +62,13 @@ class Uplink:
         self.metadata = self._new_metadata()
         self.is_running = False
         self._files_courier = Courier(upstream)
+        self._saves_courier = Courier(upstream)
         self._context = context
         self._pumps: dict[int, Pump] = {}
         self._joined: list[Pump] = []
         self._completed: set[int] = set()
         self._uploader: FileUploader | None = None
+        self._saves: RunSaves | None = None
         #: Passes on alerts, best effort.
         self.alerts = AlertSender(self._upsert_courier)
         #: Settings of the writer that joined first.
@@ -93,6 +96,7 @@ class Uplink:
         """Cut all waits short, now and once."""
         self._upsert_courier.hurry.set()
         self._files_courier.hurry.set()
+        self._saves_courier.hurry.set()
         for pump in self._pumps.values():
             pump.hurry()
 
@@ -102,13 +106,14 @@ class Uplink:
     def problem(self) -> str:
         """What keeps the upload from moving; empty when it moves."""
         pumps = [pump.courier for pump in self._pumps.values()]
-        couriers = [self._upsert_courier, *pumps, self._files_courier]
+        couriers = [self._upsert_courier, *pumps, self._files_courier, self._saves_courier]
         return next((courier.problem for courier in couriers if courier.problem), "")
 
     @property
     def is_complete(self) -> bool:
         """Whether everything journalled so far is at the server."""
         waiting = self._uploader is not None and self._uploader.unfinished > 0
+        waiting |= self._saves is not None and self._saves.unfinished > 0
         return not waiting and not any(pump.is_behind for pump in self._pumps.values())
 
     def dropped_files(self, pump: Pump) -> Mapping[str, int]:
@@ -132,6 +137,15 @@ class Uplink:
             )
         return self._uploader
 
+    @property
+    def saves(self) -> RunSaves:
+        """The run's artifacts; only once the run is known to the server."""
+        if self._saves is None:
+            path, headers = self.upsert.path, self.upsert.headers
+            destination = Destination(self._saves_courier, path, headers, self.is_first)
+            self._saves = RunSaves(self._context.saves, destination)
+        return self._saves
+
     def joined(self, pump: Pump) -> None:
         """A pump knows its writer's first record; the first one's settings hold for the run."""
         if not self._joined and pump.state is not None:
@@ -139,6 +153,7 @@ class Uplink:
             manners = manners_of(self._settings)
             self._upsert_courier.manner = manners.calls
             self._files_courier.manner = manners.files
+            self._saves_courier.manner = manners.files
         if pump not in self._joined:
             self._joined.append(pump)
         if self._tasks and pump.state and pump.writer.facts.mode != "offline":
@@ -171,13 +186,15 @@ class Uplink:
     async def run(self) -> None:
         """Carry all writers; return when they have ended and everything is at the server."""
         self.is_running = True
-        self._uploader = None  # what an earlier one had in hand the checkpoints announce again
+        # What earlier ones had in hand the checkpoints announce again.
+        self._uploader = self._saves = None
         self.metadata = self._new_metadata()
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self.upsert.run)
                 tasks.start_soon(self._serve_files)
+                tasks.start_soon(self._serve_artifacts)
                 tasks.start_soon(self._serve_alerts)
                 for pump in list(self._pumps.values()):
                     tasks.start_soon(self._carry, pump.writer)
@@ -230,6 +247,10 @@ class Uplink:
         await self.metadata.bring()
         await self.uploader.run()
 
+    async def _serve_artifacts(self) -> None:
+        await self.upsert.ready.wait()
+        await self.saves.run()
+
     def _new_metadata(self) -> Metadata:
         return Metadata(self._upsert_courier, self.upsert, self._states, self._bring_own_files)
 
@@ -258,7 +279,8 @@ class Uplink:
             await self.metadata.settled()
             await self.upsert.settle()
             await self._bring_own_files(ending.own_contents(self._states()))
-            await ending.end_run(pumps, self.uploader, self._context.config.files_grace_s)
+            end = ending.Load(self.uploader, self.saves, self._context.config.files_grace_s)
+            await ending.end_run(pumps, end)
             if ending.is_crashed(pumps):
                 await self.upsert.tell_crashed()
         self._completed = carried

@@ -1,0 +1,296 @@
+"""Files on their way to a server that takes chunks: only what it does not have travels."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from trackd_agent.artifacts.saves.order import algorithm_of
+from trackd_agent.artifacts.saves.pieces import work_through
+from trackd_agent.artifacts.saves.reading import WindowedFile, read_whole
+from trackd_proto.chunks import (
+    MAX_FILES_AT_ONCE,
+    WHOLE_BYTES,
+    Chunk,
+    PackEntry,
+    chunk_name,
+    pack_header,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+
+    from trackd_agent.artifacts.saves.calls import ArtifactCalls
+    from trackd_agent.artifacts.saves.file_sender import FileSender
+    from trackd_agent.artifacts.saves.order import SaveOrder
+    from trackd_agent.artifacts.saves.saves import Save, Saves
+    from trackd_proto.records import ArtifactEntry
+
+T = TypeVar("T")
+
+#: A file beyond this goes whole: the list of its chunks would be too long for one request.
+_MAX_CUT_BYTES = 64 * 1024**3
+#: Files of one save that are read at the same time.
+_PARALLEL_FILES = 2
+#: How often a file is sent again whose chunks went away meanwhile.
+_TRIES = 3
+#: Bytes of chunks that are written to the connection at once, about.
+_WRITE_BYTES = 512 * 1024
+
+
+class _Stored(msgspec.Struct):
+    stored: list[bool]
+
+
+class _Missing(msgspec.Struct):
+    missing: list[int]
+
+
+class _MissingNames(msgspec.Struct):
+    missing: list[bytes]
+
+
+class _Small(NamedTuple):
+    """Small files that travel together."""
+
+    entries: list[ArtifactEntry]
+    names: list[bytes]
+    #: Each content once.
+    chunks: list[Chunk]
+
+
+class ChunkSender:
+    """Sends the files of one save as chunks.
+
+    Args:
+        order: of which the files are.
+        calls: of the save.
+        save: where to say how far it is.
+        saves: what all saves share.
+        files: takes what is too large to be cut.
+    """
+
+    def __init__(
+        self,
+        order: SaveOrder,
+        calls: ArtifactCalls,
+        save: Save,
+        saves: Saves,
+        files: FileSender,
+    ) -> None:
+        self._order = order
+        self._calls = calls
+        self._save = save
+        self._saves = saves
+        self._files = files
+        self._base = f"/api/v1/artifacts/{quote(save.artifact_id, safe='')}"
+
+    async def send(self, entries: list[ArtifactEntry]) -> dict[str, str]:
+        """Bring files to the server; it notes itself which version first had them.
+
+        Raises:
+            SaveFailed: a file is gone or changed, or the server does not take it.
+        """
+        wanted = await self._unknown(entries)
+        giant = [entry for entry in wanted if (entry.size or 0) > _MAX_CUT_BYTES]
+        small = [entry for entry in wanted if (entry.size or 0) <= WHOLE_BYTES]
+        large = [e for e in wanted if WHOLE_BYTES < (e.size or 0) <= _MAX_CUT_BYTES]
+        await work_through(self._batches(small), self._send_small, _PARALLEL_FILES)
+        await work_through(large, self._send_large, _PARALLEL_FILES)
+        return await self._files.send(giant) if giant else {}
+
+    async def _unknown(self, entries: list[ArtifactEntry]) -> list[ArtifactEntry]:
+        """Return the files that the server does not have; it holds the others from now on."""
+        unknown: list[ArtifactEntry] = []
+        for at in range(0, len(entries), MAX_FILES_AT_ONCE):
+            batch = entries[at : at + MAX_FILES_AT_ONCE]
+            files = [self._named(entry) for entry in batch]
+            answer = await self._call("POST", "known", {"files": files}, _Stored)
+            for entry, is_stored in zip(batch, answer.stored, strict=False):
+                if is_stored:
+                    self._save.tally.note_files(1, entry.size or 0)
+                else:
+                    unknown.append(entry)
+        return unknown
+
+    def _named(self, entry: ArtifactEntry) -> list[Any]:
+        try:
+            digest = base64.b64decode(entry.digest, validate=True)
+        except binascii.Error:
+            raise self._calls.failed(
+                "BAD_DIGEST", f"entry {entry.path!r}: digest {entry.digest!r} is no base64"
+            ) from None
+        return [entry.path, algorithm_of(entry), digest, entry.size or 0]
+
+    # -- small files -----------------------------------------------------------------------
+
+    def _batches(self, entries: list[ArtifactEntry]) -> Iterator[list[ArtifactEntry]]:
+        """Yield files that travel together."""
+        batch: list[ArtifactEntry] = []
+        size_bytes = 0
+        for entry in entries:
+            batch.append(entry)
+            size_bytes += entry.size or 0
+            if size_bytes >= self._saves.config.window_bytes:
+                yield batch
+                batch, size_bytes = [], 0
+        if batch:
+            yield batch
+
+    async def _send_small(self, entries: list[ArtifactEntry]) -> None:
+        async with self._saves.windows:
+            small = await anyio.to_thread.run_sync(
+                self._read_small, entries, limiter=self._saves.threads
+            )
+            for _ in range(_TRIES):
+                if small.chunks:
+                    await self._send_pack(small.chunks)
+                if not await self._assemble(list(zip(small.entries, small.names, strict=True))):
+                    return
+        raise self._calls.failed("CHUNKS_LOST", "the server lost what it was sent; log it again")
+
+    def _read_small(self, entries: list[ArtifactEntry]) -> _Small:
+        names: list[bytes] = []
+        chunks: dict[bytes, Chunk] = {}
+        for entry in entries:
+            data = read_whole(self._order, entry)
+            name = chunk_name(data) if data else b""  # an empty file has no chunks
+            names.append(name)
+            if data:
+                chunks.setdefault(name, Chunk(name, memoryview(data)))
+        return _Small(entries, names, list(chunks.values()))
+
+    # -- large files -----------------------------------------------------------------------
+
+    async def _send_large(self, entry: ArtifactEntry) -> None:
+        for _ in range(_TRIES):
+            names = await self._send_windows(entry)
+            if not await self._assemble([(entry, b"".join(names))]):
+                return
+        raise self._calls.failed("CHUNKS_LOST", "the server lost what it was sent; log it again")
+
+    async def _send_windows(self, entry: ArtifactEntry) -> list[bytes]:
+        """Read, cut and send a file; return the names of its chunks."""
+        names: list[bytes] = []
+        file = WindowedFile(
+            self._order,
+            entry,
+            self._saves.config.window_bytes,
+            checks_digest=not self._order.is_staged(entry),
+        )
+
+        async def windows() -> AsyncGenerator[list[Chunk]]:
+            """Yield pieces; whoever has sent one gives its place in memory back."""
+            is_last = False
+            while not is_last:
+                await self._saves.windows.acquire()
+                try:
+                    window = await anyio.to_thread.run_sync(file.read, limiter=self._saves.threads)
+                except BaseException:
+                    self._saves.windows.release()
+                    raise
+                is_last = window.is_last
+                names.extend(chunk.name for chunk in window.chunks)
+                yield window.chunks
+
+        try:
+            await self._send_while_reading(windows())
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(file.close)
+        return names
+
+    async def _send_while_reading(self, windows: AsyncGenerator[list[Chunk]]) -> None:
+        """Send pieces while the next ones are read."""
+        failure: Exception | None = None
+
+        async def send(chunks: list[Chunk], tasks: anyio.abc.TaskGroup) -> None:
+            nonlocal failure
+            try:
+                await self._send_missing(chunks)
+            except Exception as error:  # noqa: BLE001 - raised below, without a group around it
+                failure = failure or error
+                tasks.cancel_scope.cancel()
+            finally:
+                self._saves.windows.release()
+
+        async with anyio.create_task_group() as tasks, aclosing(windows):
+            try:
+                async for chunks in windows:
+                    tasks.start_soon(send, chunks, tasks)
+            except Exception as error:  # noqa: BLE001 - the same
+                failure = failure or error
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _send_missing(self, chunks: Sequence[Chunk]) -> None:
+        """Send those of some chunks that the server does not have."""
+        if not chunks:
+            return
+        own = list({chunk.name: chunk for chunk in chunks}.values())
+        names = b"".join(chunk.name for chunk in own)
+        answer = await self._call("POST", "missing", {"chunks": names}, _Missing)
+        missing = [own[index] for index in answer.missing if 0 <= index < len(own)]
+        if missing:
+            await self._send_pack(missing)
+
+    # -- requests --------------------------------------------------------------------------
+
+    async def _send_pack(self, chunks: Sequence[Chunk]) -> None:
+        head = pack_header([PackEntry(chunk.name, len(chunk.data)) for chunk in chunks])
+        size_bytes = len(head) + sum(len(chunk.data) for chunk in chunks)
+        upstream, manner = self._calls.courier.upstream, self._calls.courier.manner
+
+        async def attempt() -> bytes:
+            path = f"{self._base}/packs"
+            return await upstream.call("PUT", path, _body(head, chunks), size_bytes, manner)
+
+        await self._calls.deliver("packs", attempt)
+        self._save.tally.bytes_sent += size_bytes
+
+    async def _assemble(self, files: list[tuple[ArtifactEntry, bytes]]) -> bool:
+        """Make files out of chunks that were sent; return whether some of them are missing."""
+        for at in range(0, len(files), MAX_FILES_AT_ONCE):
+            batch = files[at : at + MAX_FILES_AT_ONCE]
+            wanted = [[*self._named(entry), names] for entry, names in batch]
+            answer = await self._call("POST", "contents", {"files": wanted}, _MissingNames)
+            if answer.missing:
+                return True
+        for entry, _ in files:
+            self._save.tally.note_files(1, entry.size or 0)
+        return False
+
+    async def _call(self, method: str, what: str, body: dict[str, Any], shape: type[T]) -> T:
+        upstream, manner = self._calls.courier.upstream, self._calls.courier.manner
+        data = msgspec.msgpack.encode(body)
+        path = f"{self._base}/{what}"
+        answer = await self._calls.deliver(
+            what, partial(upstream.call, method, path, data, len(data), manner)
+        )
+        try:
+            return msgspec.msgpack.decode(answer, type=shape)
+        except msgspec.MsgspecError as error:
+            raise self._calls.failed("UNEXPECTED_ANSWER", f"{what}: {error}") from error
+
+
+async def _body(head: bytes, chunks: Sequence[Chunk]) -> AsyncGenerator[bytes]:
+    """Yield a pack, in pieces that neither cost a write each nor copy all of it."""
+    pieces: list[bytes | memoryview] = [head]
+    size_bytes = 0
+    for chunk in chunks:
+        pieces.append(chunk.data)
+        size_bytes += len(chunk.data)
+        if size_bytes >= _WRITE_BYTES:
+            yield b"".join(pieces)
+            pieces, size_bytes = [], 0
+    if pieces:
+        yield b"".join(pieces)

@@ -1,0 +1,207 @@
+"""Files on their way to any server of the W&B protocol: one request each, large ones in parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from trackd_agent.artifacts.saves.calls import EXPIRED, headers_of
+from trackd_agent.artifacts.saves.order import MD5, algorithm_of
+from trackd_agent.artifacts.saves.pieces import work_through
+from trackd_agent.artifacts.saves.reading import (
+    FilePart,
+    base64_of_hex,
+    part_digests,
+    read_whole,
+    stream,
+)
+from trackd_agent.upstream import RequestFailed
+
+if TYPE_CHECKING:
+    from trackd_agent.artifacts.saves.calls import ArtifactCalls, FileAddress, PartAddress
+    from trackd_agent.artifacts.saves.order import SaveOrder
+    from trackd_agent.artifacts.saves.saves import Save, Saves
+    from trackd_proto.records import ArtifactEntry
+
+#: Files up to this size are read at once.
+_WHOLE_BYTES = 1024 * 1024
+#: More parts than this no store takes.
+_MAX_PARTS = 10_000
+_PART_STEP_BYTES = 4096
+#: Large files of one save, and parts of one file, that travel at the same time.
+_PARALLEL_LARGE = 2
+_PARALLEL_PARTS = 4
+#: How often a file in parts is begun anew because its addresses expired.
+_MAX_BEGINNINGS = 5
+
+
+class FileSender:
+    """Sends the files of one save.
+
+    Args:
+        order: of which the files are.
+        calls: of the save.
+        save: where to say how far it is.
+        saves: what all saves share.
+        manifest_id: of the version's manifest.
+    """
+
+    def __init__(
+        self,
+        order: SaveOrder,
+        calls: ArtifactCalls,
+        save: Save,
+        saves: Saves,
+        manifest_id: str | None,
+    ) -> None:
+        self._order = order
+        self._calls = calls
+        self._save = save
+        self._saves = saves
+        self._manifest_id = manifest_id
+
+    async def send(self, entries: list[ArtifactEntry]) -> dict[str, str]:
+        """Bring files to the server; return which version first had each, by path.
+
+        Raises:
+            SaveFailed: a file is gone or changed, or the server does not take it.
+        """
+        births: dict[str, str] = {}
+        config = self._saves.config
+        plain = [e for e in entries if (e.size or 0) < config.multipart_bytes]
+        for at in range(0, len(plain), config.address_batch):
+            batch = plain[at : at + config.address_batch]
+            addresses = await self._addresses(batch)
+            births |= {e.path: a.artifact.id for e, a in zip(batch, addresses, strict=True)}
+            await work_through(
+                zip(batch, addresses, strict=True), self._send_plain, config.parallel_files
+            )
+
+        async def send_large(entry: ArtifactEntry) -> None:
+            births[entry.path] = await self._send_large(entry)
+
+        large = [e for e in entries if (e.size or 0) >= config.multipart_bytes]
+        await work_through(large, send_large, _PARALLEL_LARGE)
+        return births
+
+    async def _addresses(
+        self, entries: list[ArtifactEntry], parts: list[dict[str, Any]] | None = None
+    ) -> list[FileAddress]:
+        files = [
+            {
+                "artifactID": self._save.artifact_id,
+                "artifactManifestID": self._manifest_id,
+                "name": entry.path,
+                "digest": entry.digest,
+                "md5": entry.digest if algorithm_of(entry) == MD5 else None,
+                "mimetype": None,
+                "uploadPartsInput": parts,
+            }
+            for entry in entries
+        ]
+        return await self._calls.addresses(files, self._order.record.digest_algorithm)
+
+    # -- one request -----------------------------------------------------------------------
+
+    async def _send_plain(self, item: tuple[ArtifactEntry, FileAddress]) -> None:
+        entry, address = item
+        if address.upload_url:
+            await self._calls.put(
+                f"upload of {entry.path!r}",
+                address,
+                lambda: self._renewed(entry),
+                lambda current: self._put(entry, current),
+            )
+        self._save.tally.note_files(1, entry.size or 0)
+
+    async def _renewed(self, entry: ArtifactEntry) -> FileAddress:
+        return (await self._addresses([entry]))[0]
+
+    async def _put(self, entry: ArtifactEntry, address: FileAddress) -> None:
+        if not address.upload_url:
+            return  # it arrived meanwhile
+        size_bytes = entry.size or 0
+        upstream, manner = self._calls.courier.upstream, self._calls.courier.manner
+        headers = headers_of(address.upload_headers)
+        async with self._saves.transfers:
+            if size_bytes <= _WHOLE_BYTES:
+                data = await anyio.to_thread.run_sync(
+                    read_whole, self._order, entry, limiter=self._saves.threads
+                )
+                await upstream.put(address.upload_url, headers, size_bytes, data, manner)
+            else:
+                part = FilePart(self._order, entry, 0, size_bytes)
+                pieces = stream(part, self._saves.threads)
+                await upstream.put(address.upload_url, headers, size_bytes, pieces, manner)
+        self._save.tally.bytes_sent += size_bytes
+
+    # -- parts -----------------------------------------------------------------------------
+
+    async def _send_large(self, entry: ArtifactEntry) -> str:
+        """Send a large file in parts, where the server wants that; return who first had it."""
+        part_bytes = self._part_bytes(entry.size or 0)
+        digests = await anyio.to_thread.run_sync(
+            part_digests, self._order, entry, part_bytes, limiter=self._saves.threads
+        )
+        asked = [{"partNumber": n, "hexMD5": md5} for n, md5 in enumerate(digests, 1)]
+        for _ in range(_MAX_BEGINNINGS):
+            (address,) = await self._addresses([entry], asked)
+            if not address.upload_multipart_urls or not address.upload_url:
+                await self._send_plain((entry, address))
+                return address.artifact.id
+            try:
+                await self._send_parts(entry, address, digests, part_bytes)
+            except _AddressExpired:
+                continue
+            self._save.tally.note_files(1, entry.size or 0)
+            return address.artifact.id
+        raise self._calls.failed(
+            "REFUSED", f"entry {entry.path!r}: the server refused its own addresses"
+        )
+
+    def _part_bytes(self, size_bytes: int) -> int:
+        least_bytes = -(-size_bytes // _MAX_PARTS)
+        least_bytes = -(-least_bytes // _PART_STEP_BYTES) * _PART_STEP_BYTES
+        return max(self._saves.config.part_bytes, least_bytes)
+
+    async def _send_parts(
+        self, entry: ArtifactEntry, address: FileAddress, digests: list[str], part_bytes: int
+    ) -> None:
+        multipart = address.upload_multipart_urls
+        assert multipart is not None
+        tags: dict[int, str] = {}
+
+        async def send(at: PartAddress) -> None:
+            if not 0 < at.part_number <= len(digests):
+                raise self._calls.failed(
+                    "UNEXPECTED_ANSWER", f"entry {entry.path!r} has no part {at.part_number}"
+                )
+            start = (at.part_number - 1) * part_bytes
+            part = FilePart(self._order, entry, start, min(part_bytes, (entry.size or 0) - start))
+            md5 = base64_of_hex(digests[at.part_number - 1])
+            tags[at.part_number] = await self._calls.deliver(
+                f"upload of {entry.path!r}", lambda: self._put_part(part, at.upload_url, md5)
+            )
+
+        await work_through(multipart.parts, send, _PARALLEL_PARTS)
+        done = [{"partNumber": n, "hexMD5": tags[n]} for n in sorted(tags)]
+        await self._calls.complete_multipart(address, done)
+
+    async def _put_part(self, part: FilePart, url: str, md5: str) -> str:
+        upstream, manner = self._calls.courier.upstream, self._calls.courier.manner
+        headers = {"Content-MD5": md5, "Content-Type": "application/octet-stream"}
+        try:
+            async with self._saves.transfers:
+                pieces = stream(part, self._saves.threads)
+                tag = await upstream.put(url, headers, part.size_bytes, pieces, manner)
+        except RequestFailed as failure:
+            if failure.status in EXPIRED:
+                raise _AddressExpired from failure
+            raise
+        self._save.tally.bytes_sent += part.size_bytes
+        return tag.strip('"')
+
+
+class _AddressExpired(Exception):
+    """An address of a part does not hold any more; the file begins anew."""

@@ -1,0 +1,272 @@
+"""Files of artifacts as they are read: in threads, in pieces, checked against their entries."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import stat
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+import xxhash
+
+from trackd_agent.artifacts.saves.failures import SaveFailed
+from trackd_agent.artifacts.saves.order import MD5, SaveOrder, algorithm_of
+from trackd_proto.chunks import Chunk, Cutter
+from trackd_proto.records import ArtifactEntry  # noqa: TC001 - of a named tuple
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from pathlib import Path
+
+
+_PIECE_BYTES = 1024 * 1024
+T = TypeVar("T")
+
+
+class Hasher(Protocol):
+    """A running digest."""
+
+    def update(self, data: bytes | memoryview, /) -> object:
+        """Add bytes."""
+        ...
+
+    def digest(self) -> bytes:
+        """Return the digest."""
+        ...
+
+
+def new_hasher(algorithm: str) -> Hasher:
+    """Return an empty digest."""
+    if algorithm == MD5:
+        return hashlib.md5(usedforsecurity=False)
+    return xxhash.xxh3_128()
+
+
+def base64_of(hasher: Hasher) -> str:
+    """Return a digest as entries have it."""
+    return base64.b64encode(hasher.digest()).decode()
+
+
+def unreadable(order: SaveOrder, entry: ArtifactEntry, error: OSError) -> SaveFailed:
+    """Return the failure of a file that cannot be read."""
+    return SaveFailed(
+        "FILE_UNREADABLE",
+        f"artifact {order.record.name!r}: file {str(order.path_of(entry))!r} of entry "
+        f"{entry.path!r} cannot be read: {error.strerror or error}; log the artifact again",
+    )
+
+
+def changed(order: SaveOrder, entry: ArtifactEntry, how: str) -> SaveFailed:
+    """Return the failure of a file that is another one than was added."""
+    return SaveFailed(
+        "FILE_CHANGED",
+        f"artifact {order.record.name!r}: file {str(order.path_of(entry))!r} of entry "
+        f"{entry.path!r} was changed after it was added ({how}): add it again, or with "
+        "policy='mutable', which takes a copy",
+    )
+
+
+def digest_of_file(path: Path, algorithm: str) -> str:
+    """Return the digest of a file, in base64.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    hasher = new_hasher(algorithm)
+    with _open(path) as file:
+        while piece := file.read(_PIECE_BYTES):
+            hasher.update(piece)
+    return base64_of(hasher)
+
+
+def read_whole(order: SaveOrder, entry: ArtifactEntry) -> bytes:
+    """Return the bytes of a small file.
+
+    Raises:
+        SaveFailed: it is gone, or not the file that was added.
+    """
+    try:
+        with _open(order.path_of(entry)) as file:
+            data = file.read((entry.size or 0) + 1)
+    except OSError as error:
+        raise unreadable(order, entry, error) from error
+    _check_size(order, entry, len(data))
+    hasher = new_hasher(algorithm_of(entry))
+    hasher.update(data)
+    _check_digest(order, entry, hasher)
+    return data
+
+
+class Window(NamedTuple):
+    """The chunks that a piece of a file completed."""
+
+    chunks: list[Chunk]
+    is_last: bool
+
+
+class WindowedFile:
+    """A file that is read once, in order, and cut on the way. For one thread at a time.
+
+    Args:
+        order: of which it is.
+        entry: its entry.
+        window_bytes: how much is read at a time.
+        checks_digest: whether its digest is compared at the end; otherwise only its size.
+    """
+
+    def __init__(
+        self, order: SaveOrder, entry: ArtifactEntry, window_bytes: int, *, checks_digest: bool
+    ) -> None:
+        self._order = order
+        self._entry = entry
+        self._window_bytes = window_bytes
+        self._hasher = new_hasher(algorithm_of(entry)) if checks_digest else None
+        self._cutter = Cutter()
+        self._file: IO[bytes] | None = None
+        self._read_bytes = 0
+
+    def read(self) -> Window:
+        """Read on and return what became complete.
+
+        Raises:
+            SaveFailed: the file is gone, or not the one that was added.
+        """
+        entry = self._entry
+        try:
+            if self._file is None:
+                self._file = _open(self._order.path_of(entry))
+            block = self._file.read(self._window_bytes)
+        except OSError as error:
+            raise unreadable(self._order, entry, error) from error
+        self._read_bytes += len(block)
+        is_last = self._read_bytes >= (entry.size or 0) or not block
+        if self._hasher is not None:
+            self._hasher.update(block)
+        chunks = list(self._cutter.feed(block))
+        if is_last:
+            chunks += self._cutter.finish()
+            self._check()
+        return Window(chunks, is_last)
+
+    def _check(self) -> None:
+        assert self._file is not None
+        size_bytes = os.fstat(self._file.fileno()).st_size
+        _check_size(self._order, self._entry, max(self._read_bytes, size_bytes))
+        if self._hasher is not None:
+            _check_digest(self._order, self._entry, self._hasher)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+class FilePart(NamedTuple):
+    """A part of a file, or all of it."""
+
+    order: SaveOrder
+    entry: ArtifactEntry
+    start: int
+    size_bytes: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of the file."""
+        return self.size_bytes == (self.entry.size or 0)
+
+
+async def stream(part: FilePart, threads: anyio.CapacityLimiter) -> AsyncGenerator[bytes]:
+    """Yield a part of a file; a whole file that is not a copy of ours is checked on the way.
+
+    Raises:
+        SaveFailed: it is gone, or not the one that was added.
+    """
+    checks = part.is_whole and not part.order.is_staged(part.entry)
+    hasher = new_hasher(algorithm_of(part.entry)) if checks else None
+    left_bytes = part.size_bytes
+
+    def read(file: IO[bytes]) -> bytes:
+        piece = file.read(min(left_bytes, _PIECE_BYTES))
+        if hasher is not None:
+            hasher.update(piece)
+            if len(piece) == left_bytes:  # before the server has all of it
+                _check_digest(part.order, part.entry, hasher)
+        return piece
+
+    def run(call: Callable[..., T], *args: Any) -> Awaitable[T]:
+        return anyio.to_thread.run_sync(call, *args, limiter=threads)
+
+    try:
+        file = await run(_open, part.order.path_of(part.entry))
+        try:
+            await run(file.seek, part.start)
+            while left_bytes:
+                piece = await run(read, file)
+                left_bytes -= len(piece)
+                if not piece:
+                    raise changed(part.order, part.entry, f"it had {part.entry.size} bytes")
+                yield piece
+        finally:
+            file.close()  # at once: the reader may have been cancelled
+    except OSError as error:
+        raise unreadable(part.order, part.entry, error) from error
+
+
+def part_digests(order: SaveOrder, entry: ArtifactEntry, part_bytes: int) -> list[str]:
+    """Return the MD5 of each part of a file, in hex.
+
+    Raises:
+        SaveFailed: it is gone, or not the one that was added.
+    """
+    whole = new_hasher(algorithm_of(entry))
+    digests: list[str] = []
+    left_bytes = entry.size or 0
+    try:
+        with _open(order.path_of(entry)) as file:
+            while left_bytes > 0:
+                digest = hashlib.md5(usedforsecurity=False)
+                wanted = min(part_bytes, left_bytes)
+                while wanted and (piece := file.read(min(wanted, _PIECE_BYTES))):
+                    digest.update(piece)
+                    whole.update(piece)
+                    wanted -= len(piece)
+                    left_bytes -= len(piece)
+                if wanted:
+                    raise changed(order, entry, f"it had {entry.size} bytes")
+                digests.append(digest.hexdigest())
+    except OSError as error:
+        raise unreadable(order, entry, error) from error
+    _check_digest(order, entry, whole)
+    return digests
+
+
+def base64_of_hex(digest: str) -> str:
+    """Return a hex digest in base64."""
+    return base64.b64encode(bytes.fromhex(digest)).decode()
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open a regular file; nothing else is ever waited for.
+
+    Raises:
+        OSError: there is none.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "it is no regular file")
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def _check_size(order: SaveOrder, entry: ArtifactEntry, size_bytes: int) -> None:
+    if entry.size is not None and size_bytes != entry.size:
+        raise changed(order, entry, f"it had {entry.size} bytes")
+
+
+def _check_digest(order: SaveOrder, entry: ArtifactEntry, hasher: Hasher) -> None:
+    digest = base64_of(hasher)
+    if digest != entry.digest:
+        raise changed(order, entry, f"its {algorithm_of(entry)} was {entry.digest}, is {digest}")

@@ -1,0 +1,170 @@
+"""The saves of one run at one server: those of a collection follow one another."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from trackd_agent.artifacts.saves import staged
+from trackd_agent.artifacts.saves.failures import SaveFailed
+from trackd_agent.artifacts.saves.order import decode_order, encode_order
+from trackd_agent.artifacts.saves.progress import SaveState
+from trackd_agent.artifacts.saves.saver import Saver
+from trackd_agent.artifacts.saves.saves import Save
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from anyio.abc import TaskGroup
+
+    from trackd_agent.artifacts.saves.order import SaveOrder
+    from trackd_agent.artifacts.saves.saves import Saves
+    from trackd_agent.upstream import Courier, RunPath
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the versions of a run go.
+
+    Attributes:
+        courier: the run's way to the server, for its artifacts only.
+        path: the run there.
+        headers: further headers of GraphQL calls.
+        is_main: whether this is what people mean who ask about a save; False: a mirror.
+    """
+
+    courier: Courier
+    path: RunPath
+    headers: Mapping[str, str]
+    is_main: bool = True
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A save before its turn; packed, since there may be tens of thousands."""
+
+    save: Save
+    packed: bytes
+    on_end: Callable[[Save], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Line:
+    """The saves of one collection."""
+
+    waiting: deque[_Waiting] = field(default_factory=deque[_Waiting])
+
+
+class RunSaves:
+    """Carries out the saves of one run at one server.
+
+    Args:
+        saves: those of the whole agent.
+        destination: where to.
+    """
+
+    def __init__(self, saves: Saves, destination: Destination) -> None:
+        self._saves = saves
+        self._destination = destination
+        self._lines: dict[str, _Line] = {}
+        self._unfinished: dict[str, _Waiting] = {}
+        self._drained = anyio.Event()
+        self._drained.set()
+        self._tasks: TaskGroup | None = None
+
+    @property
+    def unfinished(self) -> int:
+        """Saves that wait or go on."""
+        return len(self._unfinished)
+
+    def add(self, key: str, order: SaveOrder, on_end: Callable[[Save], Awaitable[None]]) -> None:
+        """Queue a save.
+
+        Args:
+            key: of the record.
+            order: what to save.
+            on_end: called when it has ended, before anybody is told.
+        """
+        if (same := self._unfinished.get(key)) is not None:
+            same.on_end = on_end  # a pump began anew
+            return
+        record = order.record
+        save = Save(key, record.client_id, record.name, record.type)
+        if self._destination.is_main:
+            self._saves.begin(save)
+        if not self._unfinished:
+            self._drained = anyio.Event()
+        waiting = self._unfinished[key] = _Waiting(save, encode_order(order), on_end)
+        line = self._lines.get(record.name)
+        is_idle = line is None
+        if line is None:
+            line = self._lines[record.name] = _Line()
+        line.waiting.append(waiting)
+        if is_idle and self._tasks is not None:
+            self._tasks.start_soon(self._work_off, record.name)
+
+    async def drained(self, timeout_s: float | None = None) -> bool:
+        """Wait until nothing waits or goes on; return whether that came in time."""
+        with anyio.move_on_after(timeout_s):
+            while self._unfinished:
+                await self._drained.wait()
+        return not self._unfinished
+
+    async def run(self) -> None:
+        """Carry out saves until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            for name in self._lines:
+                tasks.start_soon(self._work_off, name)
+            await anyio.sleep_forever()
+
+    # -- one collection --------------------------------------------------------------------
+
+    async def _work_off(self, name: str) -> None:
+        line = self._lines[name]
+        while line.waiting:
+            waiting = line.waiting[0]
+            async with self._saves.slots:
+                await self._carry_out(waiting)
+            line.waiting.popleft()
+            del self._unfinished[waiting.save.key]
+            if not self._unfinished:
+                self._drained.set()
+        del self._lines[name]
+
+    async def _carry_out(self, waiting: _Waiting) -> None:
+        save = waiting.save
+        order = decode_order(waiting.packed)
+        with anyio.CancelScope() as scope:
+            save.scope = scope
+            if save.wants_cancel:
+                scope.cancel()
+            await self._attempt(save, order)
+        if scope.cancelled_caught:
+            save.end(SaveState.CANCELLED, "CANCELLED", "the save was cancelled")
+        self._destination.courier.problem = ""
+        if save.state is SaveState.COMMITTED or not order.keeps_files:
+            await anyio.to_thread.run_sync(staged.remove, order)
+        await waiting.on_end(save)
+        if self._destination.is_main:
+            await self._saves.conclude(save)
+
+    async def _attempt(self, save: Save, order: SaveOrder) -> None:
+        try:
+            await Saver(save, order, self._destination, self._saves).run()
+        except SaveFailed as failure:
+            save.end(SaveState.FAILED, failure.code, failure.message)
+            log.warning("artifact_not_saved", name=save.name, problem=failure.message)
+        except Exception as error:
+            log.exception("save_failed", name=save.name)
+            problem = f"internal error: {type(error).__name__}: {error}"
+            save.end(SaveState.FAILED, "INTERNAL", f"artifact {save.name!r}: {problem}")
+        else:
+            save.end(SaveState.COMMITTED)

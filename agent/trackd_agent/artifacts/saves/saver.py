@@ -1,0 +1,100 @@
+"""The calls that make one version, in order; begun anew after any death, they go on."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from trackd_agent.artifacts.saves.calls import ArtifactCalls, ManifestKind
+from trackd_agent.artifacts.saves.chunk_sender import ChunkSender
+from trackd_agent.artifacts.saves.digests import in_accepted_algorithm
+from trackd_agent.artifacts.saves.file_sender import FileSender
+from trackd_agent.artifacts.saves.manifest_file import ManifestFile
+from trackd_agent.artifacts.saves.order import is_file
+from trackd_agent.artifacts.saves.pieces import blocks_of_order
+from trackd_agent.artifacts.saves.progress import SaveState
+from trackd_agent.artifacts.saves.references import ReferenceNames
+
+if TYPE_CHECKING:
+    from trackd_agent.artifacts.saves.order import SaveOrder
+    from trackd_agent.artifacts.saves.run_saves import Destination
+    from trackd_agent.artifacts.saves.saves import Save, Saves
+    from trackd_proto.records import ArtifactEntry
+
+#: What a server says that takes chunks instead of files.
+CHUNKS_FEATURE = "TRACKD_CHUNKS"
+
+
+class Saver:
+    """Carries out one save from its first call.
+
+    Nothing is remembered between attempts: the server answers the same client id with the same
+    version, tells which files it has, and a commit that went through is found committed.
+
+    Args:
+        save: where to say how far it is.
+        order: what to save.
+        destination: where to.
+        saves: what all saves share.
+    """
+
+    def __init__(
+        self, save: Save, order: SaveOrder, destination: Destination, saves: Saves
+    ) -> None:
+        self._save = save
+        self._order = order
+        self._saves = saves
+        self._destination = destination
+        self._calls = ArtifactCalls(destination, save, saves.config)
+
+    async def run(self) -> None:
+        """Make the version.
+
+        Raises:
+            SaveFailed: it cannot be made.
+        """
+        save, calls = self._save, self._calls
+        order = await in_accepted_algorithm(self._order, calls, self._saves)
+        save.state = SaveState.SENDING
+        created = await calls.create(order.record)
+        save.artifact_id = created.id
+        if created.state != "COMMITTED":
+            await self._fill(order, created.base_id)
+        if order.record.use_after_commit:
+            await calls.use(created.id)
+
+    async def _fill(self, order: SaveOrder, latest_id: str | None) -> None:
+        save, calls, record = self._save, self._calls, order.record
+        kind = ManifestKind.of(record)
+        base_id = record.base_id or latest_id
+        manifest_id = await calls.create_manifest(save.artifact_id, base_id, kind)
+        sender = await self._sender(order, manifest_id or "")
+        names = ReferenceNames(calls, self._saves, record.client_id)
+        async with ManifestFile(self._saves.work_dir, record.storage_region) as manifest:
+            async with aclosing(blocks_of_order(order)) as blocks:
+                async for block in blocks:
+                    self._count(block)
+                    births = await sender.send([entry for entry in block if is_file(entry)])
+                    await manifest.add(await names.resolve(block), births)
+            await manifest.finish()
+            save.state = SaveState.COMMITTING
+            await calls.bring_manifest(manifest, save.artifact_id, base_id, kind, manifest_id)
+        if record.finalize:
+            await calls.commit(save.artifact_id)
+
+    async def _sender(self, order: SaveOrder, manifest_id: str) -> ChunkSender | FileSender:
+        courier = self._destination.courier
+        files = FileSender(order, self._calls, self._save, self._saves, manifest_id)
+        features = await self._calls.deliver(
+            "serverInfo", lambda: courier.upstream.features(courier.manner)
+        )
+        if CHUNKS_FEATURE not in features:
+            return files
+        return ChunkSender(order, self._calls, self._save, self._saves, files)
+
+    def _count(self, block: list[ArtifactEntry]) -> None:
+        tally = self._save.tally
+        for entry in block:
+            if is_file(entry):
+                tally.files_total += 1
+                tally.bytes_total += entry.size or 0

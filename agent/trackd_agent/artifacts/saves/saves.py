@@ -1,0 +1,228 @@
+"""All saves of this agent: what they share, who asks about them, and how they ended."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import msgspec
+import structlog
+
+from trackd_agent.artifacts.config import ArtifactsConfig
+from trackd_agent.artifacts.saves.progress import SaveProgress, SaveState, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+log = structlog.get_logger()
+
+#: Shortest time between two looks of a watcher, in seconds.
+_LOOK_S = 0.1
+#: Results are counted and cut to size once in so many.
+_PRUNE_EVERY = 100
+
+
+@dataclass(slots=True)
+class Save:
+    """One save in this process: what it was asked for, and how far it is.
+
+    Attributes:
+        key: of its record.
+        client_id: of the artifact.
+        name: of the collection.
+        type: of the artifact.
+    """
+
+    key: str
+    client_id: str
+    name: str
+    type: str
+    state: SaveState = SaveState.QUEUED
+    tally: Tally = field(default_factory=Tally)
+    artifact_id: str = ""
+    error_code: str = ""
+    error: str = ""
+    #: Place among all saves of this process.
+    number: int = 0
+    #: Ends the work on it; made when the work begins.
+    scope: anyio.CancelScope | None = None
+    wants_cancel: bool = False
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def progress(self) -> SaveProgress:
+        """How it stands now."""
+        tally = self.tally
+        return SaveProgress(
+            self.client_id,
+            self.name,
+            self.type,
+            self.state,
+            tally.files_done,
+            tally.files_total,
+            tally.bytes_done,
+            tally.bytes_total,
+            tally.bytes_sent,
+            self.artifact_id,
+            self.error_code,
+            self.error,
+        )
+
+    def end(self, state: SaveState, error_code: str = "", error: str = "") -> None:
+        """Note how it ended; the watchers see it."""
+        self.state, self.error_code, self.error = state, error_code, error
+
+
+class Saves:
+    """The saves of all runs of this process.
+
+    Args:
+        data_dir: the agent's data directory.
+        config: settings of the room.
+    """
+
+    def __init__(self, data_dir: Path, config: ArtifactsConfig | None = None) -> None:
+        self.config = config or ArtifactsConfig()
+        #: Where manifests are put together.
+        self.work_dir = data_dir / "agent" / "artifacts" / "tmp"
+        self._results_dir = data_dir / "agent" / "artifacts" / "results"
+        self._slots: anyio.Semaphore | None = None
+        self._transfers: anyio.Semaphore | None = None
+        self._windows: anyio.Semaphore | None = None
+        self._threads: anyio.CapacityLimiter | None = None
+        #: By client id, oldest first; ended ones leave when there are too many.
+        self._saves: OrderedDict[str, Save] = OrderedDict()
+        self._begun = 0
+        self._unpruned = _PRUNE_EVERY
+        self._arrived = anyio.Event()
+
+    # -- what saves share ------------------------------------------------------------------
+
+    @property
+    def slots(self) -> anyio.Semaphore:
+        """Bounds how many saves go on at the same time."""
+        self._slots = self._slots or anyio.Semaphore(self.config.parallel_saves)
+        return self._slots
+
+    @property
+    def transfers(self) -> anyio.Semaphore:
+        """Bounds how many files travel in requests of their own."""
+        self._transfers = self._transfers or anyio.Semaphore(self.config.parallel_files)
+        return self._transfers
+
+    @property
+    def windows(self) -> anyio.Semaphore:
+        """Bounds how many pieces of files are in memory."""
+        self._windows = self._windows or anyio.Semaphore(self.config.parallel_windows)
+        return self._windows
+
+    @property
+    def threads(self) -> anyio.CapacityLimiter:
+        """The threads that read, hash and cut."""
+        self._threads = self._threads or anyio.CapacityLimiter(self.config.hashing_threads)
+        return self._threads
+
+    # -- what those who save say -----------------------------------------------------------
+
+    def begin(self, save: Save) -> None:
+        """Show a save to those who ask; a later one of the same artifact takes its place."""
+        self._begun += 1
+        save.number = self._begun
+        self._saves.pop(save.client_id, None)
+        self._saves[save.client_id] = save
+        excess = len(self._saves) - max(1, self.config.remembered_results)
+        if excess >= _PRUNE_EVERY:
+            ended = [id_ for id_, each in self._saves.items() if each.state.is_end]
+            for client_id in ended[:excess]:
+                del self._saves[client_id]
+        arrived, self._arrived = self._arrived, anyio.Event()
+        arrived.set()
+
+    async def conclude(self, save: Save) -> None:
+        """Keep the result of a save for whoever asks late, also an agent after this one."""
+        try:
+            await anyio.to_thread.run_sync(self._store, save.progress)
+        except OSError as error:  # it is told from memory while this agent lives
+            log.warning("save_result_not_kept", name=save.name, problem=str(error))
+        save.ended.set()
+
+    # -- what people ask -------------------------------------------------------------------
+
+    def find(self, client_id: str) -> Save | None:
+        """Return a save of this process, or None."""
+        return self._saves.get(client_id)
+
+    def earlier(self, client_id: str, than: str) -> Save | None:
+        """Return an unfinished save that began before another one, or None."""
+        save, other = self._saves.get(client_id), self._saves.get(than)
+        if save is None or other is None or save.ended.is_set() or save.number > other.number:
+            return None
+        return save
+
+    def list(self) -> list[SaveProgress]:
+        """Return the saves of this process, the latest first."""
+        return [save.progress for save in reversed(self._saves.values())]
+
+    def cancel(self, client_id: str) -> bool:
+        """Give a save up; return whether it had not ended. What was sent becomes no version."""
+        save = self._saves.get(client_id)
+        if save is None or save.state.is_end:
+            return False
+        save.wants_cancel = True
+        if save.scope is not None:
+            save.scope.cancel()
+        return True
+
+    async def watch(self, client_id: str) -> AsyncIterator[SaveProgress]:
+        """Yield how a save stands, whenever that changed; ends with its end.
+
+        One that is not known yet is waited for: its record may be on its way.
+        """
+        if client_id not in self._saves:
+            stored = await anyio.to_thread.run_sync(self._load, client_id)
+            if stored is not None:
+                yield stored
+                return
+        told: SaveProgress | None = None
+        while True:
+            save = self._saves.get(client_id)
+            progress = save.progress if save is not None else SaveProgress(client_id)
+            if progress != told:
+                told = progress
+                yield progress
+            if progress.state.is_end:
+                return
+            with anyio.move_on_after(_LOOK_S if save is not None else None):
+                await (save.ended if save is not None else self._arrived).wait()
+
+    # -- results on disk -------------------------------------------------------------------
+
+    def _path_of(self, client_id: str) -> Path:
+        return self._results_dir / hashlib.sha256(client_id.encode()).hexdigest()[:40]
+
+    def _load(self, client_id: str) -> SaveProgress | None:
+        try:
+            return msgspec.msgpack.decode(self._path_of(client_id).read_bytes(), type=SaveProgress)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def _store(self, progress: SaveProgress) -> None:
+        self._results_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path_of(progress.client_id)
+        unfinished = path.with_suffix(".part")
+        unfinished.write_bytes(msgspec.msgpack.encode(progress))
+        unfinished.replace(path)
+        self._unpruned += 1
+        if self._unpruned >= _PRUNE_EVERY:
+            self._unpruned = 0
+            self._prune()
+
+    def _prune(self) -> None:
+        paths = sorted(self._results_dir.iterdir(), key=lambda p: p.stat().st_mtime)
+        for path in paths[: -self.config.remembered_results or len(paths)]:
+            path.unlink(missing_ok=True)

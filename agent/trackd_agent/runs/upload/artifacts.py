@@ -1,0 +1,101 @@
+"""The artifacts of one writer on their way to one server: from its records to saves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import structlog
+
+from trackd_agent.artifacts.saves import SaveNotes, SaveOrder, SaveState
+from trackd_agent.runs.state.updates import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trackd_agent.artifacts.saves import Save
+    from trackd_agent.runs.context import RunsContext
+    from trackd_agent.runs.upload.uplink import Uplink
+    from trackd_agent.runs.writer import Writer
+    from trackd_proto.records import ArtifactLogged
+
+log = structlog.get_logger()
+
+#: Reason under which failed saves count as lost.
+FAILED = "artifact_failed"
+
+
+class PumpSaves:
+    """What a pump does about artifacts: hand records over, remember them, tell how they ended.
+
+    Args:
+        writer: whose records.
+        uplink: the run at the server.
+        name: of the pump's files.
+        context: settings and neighbours.
+    """
+
+    def __init__(self, writer: Writer, uplink: Uplink, name: str, context: RunsContext) -> None:
+        self._writer = writer
+        self._uplink = uplink
+        self._notes = SaveNotes(writer.folder, name)
+        # A folder of an offline run may be synced again, and files go to mirrors as well.
+        self._is_offline = writer.facts.mode == "offline"
+        self._keeps_files = self._is_offline or bool(context.config.mirrors)
+        self._failed = 0
+        self._is_over = False
+
+    @property
+    def lost(self) -> Iterator[tuple[str, int]]:
+        """How many artifacts could not be saved, by reason."""
+        if self._failed:
+            yield FAILED, self._failed
+
+    async def resume(self) -> None:
+        """Go on with what an earlier pump left."""
+        for key, order in await anyio.to_thread.run_sync(self._notes.load):
+            self._uplink.saves.add(key, order, self._ended)
+
+    def add(self, logged: ArtifactLogged) -> None:
+        """A record was read; read again after a death it changes nothing."""
+        order = SaveOrder(logged, self._writer.facts.run_dir, keeps_files=self._keeps_files)
+        if (key := self._notes.add(order)) is not None:
+            self._uplink.saves.add(key, order, self._ended)
+
+    async def keep(self) -> bool:
+        """Write down what is unfinished; return whether that worked.
+
+        Until it does, no checkpoint may pass the records.
+        """
+        if not self._notes.unwritten:
+            return True
+        try:
+            await anyio.to_thread.run_sync(self._notes.keep)
+        except OSError as error:
+            log.warning("saves_not_noted", problem=str(error))
+        return not self._notes.unwritten
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether unfinished saves are not written down."""
+        return self._notes.unwritten
+
+    async def forget(self) -> None:
+        """A checkpoint has passed the records: what has ended leaves no trace."""
+        if self._notes.has_ended:
+            await anyio.to_thread.run_sync(self._notes.forget)
+
+    def let_go(self) -> None:
+        """The last checkpoint is written: from here on each end is forgotten at once."""
+        self._is_over = True
+
+    async def _ended(self, save: Save) -> None:
+        if save.state is SaveState.FAILED:
+            self._failed += 1
+            if self._uplink.is_first:
+                self._writer.notices.append(Notice("error", f"not saved: {save.error}"))
+            if self._is_offline:
+                return  # the next sync of the folder tries again
+        self._notes.end(save.key)
+        if self._is_over:
+            await self.forget()
