@@ -84,6 +84,11 @@ def storage_id(kind: str, number: int) -> str:
     return base64.b64encode(f"{kind}:{number}".encode()).decode()
 
 
+def opaque_id(kind: str, name: str) -> str:
+    """Return the opaque id of something that has a name and no row."""
+    return base64.b64encode(f"{kind}:{name}".encode()).decode()
+
+
 def row_number(kind: str, opaque: str) -> int:
     """Return the number behind an id made by `storage_id`."""
     try:

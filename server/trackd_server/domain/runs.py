@@ -139,6 +139,12 @@ class Runs:
         query = run_records.select_runs().order_by(runs.c.created_at.desc(), runs.c.id.desc())
         return self._views(connection, connection.execute(query.limit(limit)).all())
 
+    def views(self, connection: Connection, numbers: Sequence[int]) -> list[RunView]:
+        """Return runs by the numbers of their rows, in this order; those gone are left out."""
+        query = run_records.select_runs().where(runs.c.id.in_(numbers))
+        rows = {row.id: row for row in connection.execute(query)}
+        return self._views(connection, [rows[number] for number in numbers if number in rows])
+
     def _views(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[RunView]:
         """Return many runs with few queries."""
         found: list[RunView] = []

@@ -70,7 +70,11 @@ def order(text: str | None, columns: Mapping[str, ColumnElement[Any]], default: 
 
 
 def page(
-    connection: Connection, rows: Select[Any], id_: ColumnElement[Any], by: Order, asked: Range
+    connection: Connection,
+    rows: Select[*tuple[Any, ...]],
+    id_: ColumnElement[Any],
+    by: Order,
+    asked: Range,
 ) -> Page:
     """Return the page of `rows` (a select of anything; its columns are replaced)."""
     key = tuple_(by.column, id_)
