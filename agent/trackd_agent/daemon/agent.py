@@ -83,7 +83,10 @@ class Agent:
             monitor=self._monitor,
             epoch=self._epoch,
             rooms=RoomConfigs(
-                journal=config.journal, filestream=config.filestream, transfer=config.transfer
+                journal=config.journal,
+                filestream=config.filestream,
+                transfer=config.transfer,
+                artifacts=config.artifacts,
             ),
         )
         private_path = premises.socket.private_path()

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from trackd_agent.artifacts.config import ArtifactsConfig
 from trackd_agent.core.logs import LogConfig
 from trackd_agent.filestream import FileStreamConfig
 from trackd_agent.journal import JournalConfig
@@ -70,6 +71,7 @@ class AgentConfig(BaseModel):
     runs: RunsConfig = RunsConfig()
     filestream: FileStreamConfig = FileStreamConfig()
     transfer: TransferConfig = TransferConfig()
+    artifacts: ArtifactsConfig = ArtifactsConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     monitor: MonitorConfig = MonitorConfig()
     server: EmbeddedConfig = EmbeddedConfig()

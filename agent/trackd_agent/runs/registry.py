@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from trackd_agent.artifacts.saves import Saves
     from trackd_agent.monitor import Monitor
     from trackd_agent.runs.config import RunsConfig
     from trackd_agent.runs.options import (
@@ -105,6 +106,11 @@ class RunRegistry:
                 await self._sync_once()
             for run in self._runs.values():
                 run.close()
+
+    @property
+    def saves(self) -> Saves:
+        """The saves of artifacts of all runs."""
+        return self._context.saves
 
     # -- joining ---------------------------------------------------------------------------
 
