@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trackd import integration as integration
     from trackd import plot as plot
     from trackd.account.login import login
+    from trackd.api import Api
     from trackd.artifacts import Artifact, ArtifactTTL
     from trackd.configuration import Config
     from trackd.errors import (
@@ -82,6 +83,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AlertLevel",
+    "Api",
     "Artifact",
     "ArtifactTTL",
     "Audio",
@@ -148,6 +150,7 @@ __all__ = [
 
 _HOMES = {
     "AlertLevel": "trackd.runs.alerts",
+    "Api": "trackd.api",
     "Artifact": "trackd.artifacts",
     "ArtifactTTL": "trackd.artifacts",
     "Audio": "trackd.media.audio",
@@ -205,7 +208,7 @@ _NEED_A_RUN = frozenset(
 )
 _HOLDERS = frozenset({"config", "summary"})
 #: What scripts for wandb use, and this package does not have: the error says that it is no typo.
-_NOT_YET = frozenset({"Api", "agent", "controller", "sweep"})
+_NOT_YET = frozenset({"agent", "controller", "sweep"})
 
 
 def _find(name: str) -> Any:

@@ -1,0 +1,54 @@
+"""`Api`: what servers hold, read, searched and edited from Python.
+
+Owns: the objects that scripts get from `trackd.Api()` (projects, runs, files, artifact types,
+collections, versions, registries), their pages, filters and edits. Knows nothing of connections:
+`trackd.remote` sends its operations through the agent; a version itself is `trackd.Artifact`.
+Loaded at the first use of `trackd.Api`, never by a training script that does not use it.
+"""
+
+from trackd.api.api import Api
+from trackd.api.artifact_types import ArtifactType, ArtifactTypes
+from trackd.api.collection import ArtifactCollection
+from trackd.api.collections import (
+    ArtifactCollections,
+    ProjectArtifactCollections,
+)
+from trackd.api.errors import NotThereError, RefusedError, RunNotFoundError, ServerTooOldError
+from trackd.api.files import File, Files
+from trackd.api.projects import Project, Projects
+from trackd.api.registries.members import MemberRole, TeamMember, UserMember
+from trackd.api.registries.registry import Registry
+from trackd.api.registries.search import Registries
+from trackd.api.runs import Run, Runs
+from trackd.api.users import Organization, Team, User
+from trackd.api.versions import ArtifactFiles, Artifacts, RunArtifacts
+
+__all__ = [
+    "Api",
+    "ArtifactCollection",
+    "ArtifactCollections",
+    "ArtifactFiles",
+    "ArtifactType",
+    "ArtifactTypes",
+    "Artifacts",
+    "File",
+    "Files",
+    "MemberRole",
+    "NotThereError",
+    "Organization",
+    "Project",
+    "ProjectArtifactCollections",
+    "Projects",
+    "RefusedError",
+    "Registries",
+    "Registry",
+    "Run",
+    "RunArtifacts",
+    "RunNotFoundError",
+    "Runs",
+    "ServerTooOldError",
+    "Team",
+    "TeamMember",
+    "User",
+    "UserMember",
+]

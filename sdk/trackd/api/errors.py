@@ -1,0 +1,66 @@
+"""What goes wrong in a call of `trackd.Api`, and what becomes of it.
+
+The reference turns nearly everything that goes wrong in a call of its `Api` into `CommError`; a
+script that knows Python expects `ValueError` for a name that does not exist. Both are right here:
+`NotThereError` and `RefusedError` are both.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from trackd.errors import CommError, Error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+#: One object of an answer, as GraphQL sends it.
+Node = dict[str, Any]
+
+
+class RefusedError(CommError, ValueError):
+    """A value of the call is wrong, or the server refused it."""
+
+
+class NotThereError(RefusedError):
+    """The server has no such thing, or does not show it to this key."""
+
+
+class RunNotFoundError(NotThereError):
+    """The server has no such run."""
+
+
+class ServerTooOldError(Error, RuntimeError):
+    """The server does not have the feature that a call needs."""
+
+
+def refusing(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Make a call raise `RefusedError` where it found a value wrong."""
+
+    @functools.wraps(method)
+    def checked(*args: _P.args, **options: _P.kwargs) -> _R:
+        try:
+            return method(*args, **options)
+        except Error:
+            raise
+        except (ValueError, LookupError) as error:
+            raise RefusedError(str(error)) from error
+
+    return checked
+
+
+def need_feature(features: frozenset[str], feature: str, what: str) -> None:
+    """Refuse a call that the server cannot answer.
+
+    Raises:
+        ServerTooOldError: the server does not announce the feature.
+    """
+    if feature not in features:
+        raise ServerTooOldError(
+            f"{what} needs a server with the feature {feature}, which this one does not announce: "
+            "use a newer server"
+        )
