@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
-from trackd_server.api import access, ansi, run_contents
+from trackd_server.api import access, ansi, rendering, run_contents
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import Services, services_of
 from trackd_server.api.run_facts import RunFacts
@@ -18,7 +17,6 @@ from trackd_server.domain.errors import NotAuthenticated
 from trackd_server.domain.run_records import LIVE_STATES, RunPath
 
 if TYPE_CHECKING:
-    import jinja2
     from starlette.requests import Request
 
     from trackd_server.domain.runs import RunView
@@ -28,36 +26,12 @@ MAX_RUNS = 200
 #: A page of a living run loads itself again so often.
 REFRESH_S = 5
 
-_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; "
-        "frame-src 'self'; form-action 'self'; base-uri 'none'; "
-        # A notebook on the same machine shows a run in a frame.
-        "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
-    ),
-    "referrer-policy": "same-origin",
-    "cache-control": "no-store",
-}
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    import jinja2  # with the first page: the start of a run need not wait for it
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("trackd_server.api"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-
 
 async def index(request: Request) -> Response:
     """Show the newest runs."""
     access.require_viewer(request)
     services = services_of(request)
-    return _page(await services.call(_render_index, services))
+    return rendering.page(await services.call(_render_index, services))
 
 
 async def project_page(request: Request) -> Response:
@@ -65,7 +39,7 @@ async def project_page(request: Request) -> Response:
     access.require_viewer(request)
     services = services_of(request)
     entity, name = request.path_params["entity"], request.path_params["project"]
-    return _page(await services.call(_render_project, services, entity, name))
+    return rendering.page(await services.call(_render_project, services, entity, name))
 
 
 async def run_page(request: Request) -> Response:
@@ -74,7 +48,7 @@ async def run_page(request: Request) -> Response:
     params = request.path_params
     path = RunPath.of(params["entity"], params["project"], params["run"])
     services = services_of(request)
-    return _page(await services.call(_render_run, services, path))
+    return rendering.page(await services.call(_render_run, services, path))
 
 
 async def login(request: Request) -> Response:
@@ -90,12 +64,12 @@ async def login(request: Request) -> Response:
 
 def login_form(message: str) -> Response:
     """Return the page that asks for the API key."""
-    return _page(_templates().get_template("login.html").render(message=message), 401)
+    return rendering.page(rendering.render("login.html", message=message), 401)
 
 
 def refusal(message: str, status: int) -> Response:
     """Return the page that says what is wrong."""
-    return _page(_templates().get_template("refusal.html").render(message=message), status)
+    return rendering.page(rendering.render("refusal.html", message=message), status)
 
 
 def _render_index(services: Services) -> str:
@@ -115,26 +89,17 @@ def _render_project(services: Services, entity: str, name: str) -> str:
 def _render_runs(title: str, crumbs: str, found: list[RunView], total: int) -> str:
     now = time.time()
     living = any(run.state in LIVE_STATES for run in found)
-    return (
-        _templates()
-        .get_template("index.html")
-        .render(
-            title=title,
-            crumbs=crumbs,
-            runs=[RunFacts.of(run, now) for run in found],
-            total=total,
-            refresh_s=REFRESH_S if living else 0,
-        )
+    return rendering.render(
+        "index.html",
+        title=title,
+        crumbs=crumbs,
+        runs=[RunFacts.of(run, now) for run in found],
+        total=total,
+        refresh_s=REFRESH_S if living else 0,
     )
 
 
 def _render_run(services: Services, path: RunPath) -> str:
     shown = run_contents.read(services, path)
     refresh_s = REFRESH_S if shown["run"].state in LIVE_STATES else 0
-    template = _templates().get_template("run.html")
-    return template.render(shown, pieces=ansi.pieces, refresh_s=refresh_s)
-
-
-def _page(text: str, status: int = 200) -> Response:
-    # A program may have printed or logged half a surrogate pair, which UTF-8 cannot carry.
-    return HTMLResponse(text.encode(errors="replace"), status, _HEADERS)
+    return rendering.render("run.html", **shown, pieces=ansi.pieces, refresh_s=refresh_s)
