@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts import rules
-from trackd.artifacts.contents import ArtifactContents
 from trackd.artifacts.facts import new_manifest
+from trackd.artifacts.manifest import Manifest
 from trackd.artifacts.member import ArtifactMember, ArtifactTarget
 from trackd.artifacts.notices import warn
 from trackd.artifacts.paths import member_path
+from trackd.artifacts.published import PublishedArtifact
 from trackd.artifacts.records import record_of
-from trackd.errors import CommError
 
 if TYPE_CHECKING:
     import os
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from trackd.artifacts.logged import Logged
     from trackd.artifacts.manifest import ManifestEntry
+    from trackd.remote.connection import Remote
     from trackd_proto.records import ArtifactLogged
 
 #: Tables below it are named by their contents.
 _TABLES_FOLDER = "media/tables"
 
 
-class Artifact(ArtifactContents):
+class Artifact(PublishedArtifact):
     """A named set of files and references that a run logs as one version.
 
     Args:
@@ -65,6 +67,31 @@ class Artifact(ArtifactContents):
         self.incremental = incremental
         #: Keeps added values alive, so that their ids stay theirs.
         self._added_values: dict[int, tuple[ArtifactMember, ManifestEntry]] = {}
+
+    @classmethod
+    def of_server(cls, remote: Remote, logged: Logged, name: str = "") -> Self:
+        """Return a version that a server has.
+
+        Args:
+            remote: the server.
+            logged: what it says.
+            name: under which it was found, where that is an alias.
+        """
+        made = cls(rules.own_name(logged.place.collection), "own")
+        made._name = name or logged.place.name
+        made._take(remote, logged)
+        made.finalize()
+        return made
+
+    def become_copy_of(self, version: Artifact) -> None:
+        """Take over name, facts and contents of a version on a server; see `new_draft`."""
+        source = version.source_collection_path
+        self._name, self.home, self.base_id = source.name, source, version.id
+        self._description = version.description
+        self._metadata = rules.checked_metadata(version.metadata)
+        kept = version.manifest
+        self._manifest = Manifest(kept.digest_algorithm, kept.storage_region)
+        self._manifest.fill(entry.as_kept(version.id) for entry in kept.entries.values())
 
     @classmethod
     def for_own_use(cls, name: str, type_: str) -> Self:
@@ -109,7 +136,7 @@ class Artifact(ArtifactContents):
         if uri := obj.artifact_uri():
             return self.add_reference(uri, path)[0]
         content = json.dumps(obj.to_artifact(self), sort_keys=True)
-        found = self._manifest.get_entry_by_path(path)
+        found = self.manifest.get_entry_by_path(path)
         if found is not None and not overwrite:
             return found
         is_tmp = path.startswith(_TABLES_FOLDER)
@@ -130,6 +157,7 @@ class Artifact(ArtifactContents):
         tags: Iterable[str] | None = None,
         finalize: bool = True,
         use_after_commit: bool = False,
+        history_step: int | None = None,
     ) -> ArtifactLogged:
         """Finalize the artifact and return its record; its staged files become the run's.
 
@@ -139,6 +167,7 @@ class Artifact(ArtifactContents):
             tags: of the version.
             finalize: False: other processes add parts to the same version.
             use_after_commit: the run uses it, rather than having made it.
+            history_step: of the open row; None: rows have no numbers.
 
         Raises:
             ValueError: a refused alias or tag, or metadata that was changed into something refused.
@@ -154,32 +183,22 @@ class Artifact(ArtifactContents):
             tags=rules.checked_tags(tags),
             finalize=finalize,
             use_after_commit=use_after_commit,
+            history_step=history_step,
         )
 
     def save(self, project: str | None = None, settings: Any = None) -> None:
-        """Log the artifact: in the open run, or in a run of job type `auto` made for it.
+        """Log a draft, in the open run or in one of job type `auto`; send changes of a version.
 
         Args:
             project: of the run that is made.
             settings: of the run that is made.
+
+        Raises:
+            CommError: the server refuses a change, or does not answer.
         """
+        if not self.is_draft():
+            self._send_changes()
+            return
         from trackd.artifacts import logging_calls  # which knows this class
 
         logging_calls.save(self, project, settings)
-
-    def link(self, target_path: str, aliases: Iterable[str] | None = None) -> NoReturn:
-        """Log the artifact, and link it to a collection.
-
-        Args:
-            target_path: of the collection.
-            aliases: of the link.
-
-        Raises:
-            CommError: no server knows the artifact, so that it cannot be linked.
-        """
-        del aliases
-        self.save()
-        raise CommError(
-            f"link(): artifact {self.name!r} is logged, but cannot be linked to {target_path!r} "
-            "from an offline run"
-        )

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from trackd.artifacts.errors import ArtifactFinalizedError
-from trackd.artifacts.facts import ArtifactFacts
 from trackd.artifacts.hashing import FileDigest, copy_and_digest, digest_file, hex_of
 from trackd.artifacts.manifest import ALGORITHM_KEY, Manifest, ManifestEntry
 from trackd.artifacts.paths import logical_path
 from trackd.artifacts.references import DEFAULT_MAX_OBJECTS, Reference, entries_of
+from trackd.artifacts.server_facts import ServerFacts
 from trackd.artifacts.staging import Staging
 from trackd.artifacts.walking import files_below
 
@@ -30,10 +30,10 @@ _HASH_CHARACTERS = 20
 _READ_ONLY = 0o400
 
 
-class ArtifactContents(ArtifactFacts):
+class ArtifactContents(ServerFacts):
     """The entries of a draft and their staged files; `Artifact` adds values and the record."""
 
-    def __init__(self, name: str, type_: str, manifest: Manifest) -> None:
+    def __init__(self, name: str, type_: str, manifest: Manifest | None) -> None:
         super().__init__(name, type_, manifest)
         self._staging = Staging(self, self.client_id[:24])
         self._lock = threading.RLock()
@@ -134,7 +134,7 @@ class ArtifactContents(ArtifactFacts):
             entries = list(pool.map(enter, sources))
         with self._lock:
             for entry in entries:
-                self._manifest.check(entry, overwrite=merge)
+                self.manifest.check(entry, overwrite=merge)
             for source, entry in zip(sources, entries, strict=True):
                 self._added_paths[str(source)] = self._admit(entry, merge).path
 
@@ -163,10 +163,10 @@ class ArtifactContents(ArtifactFacts):
         _checked_policy(policy)
         path = logical_path(name)
         overwrite = "x" not in mode
-        if not overwrite and path in self._manifest.entries:
+        if not overwrite and path in self.manifest.entries:
             raise ValueError(f"new_file: {path!r} is in the artifact already: use mode='w'")
         staged = self._staging.new_path(PurePosixPath(path).name)
-        before = self._manifest.get_entry_by_path(path)
+        before = self.manifest.get_entry_by_path(path)
         if before is not None and before.local_path and not set(mode).isdisjoint("ar"):
             shutil.copyfile(before.local_path, staged)
         try:
@@ -209,7 +209,7 @@ class ArtifactContents(ArtifactFacts):
         """
         self._check_open("add_reference")
         path = None if name is None else logical_path(name)
-        target = uri.ref_target() if isinstance(uri, ManifestEntry) else str(uri)
+        target = uri.address() if isinstance(uri, ManifestEntry) else str(uri)
         if not _is_utf8(target):
             raise ValueError(f"reference {target!r} is not valid UTF-8: quote it, as URIs are")
         reference = Reference(target, path, checksum, max_objects or DEFAULT_MAX_OBJECTS)
@@ -218,9 +218,9 @@ class ArtifactContents(ArtifactFacts):
             entry.path = logical_path(entry.path)
         with self._lock:
             for entry in entries:
-                self._manifest.check(entry)
+                self.manifest.check(entry)
             for entry in entries:
-                self._manifest.add_entry(entry)
+                self.manifest.add_entry(entry)
         return entries
 
     # --- contents ----------------------------------------------------------------------------
@@ -235,12 +235,12 @@ class ArtifactContents(ArtifactFacts):
         self._check_open("remove")
         with self._lock:
             path = item.path if isinstance(item, ManifestEntry) else str(PurePosixPath(item))
-            entry = self._manifest.get_entry_by_path(path)
-            found = [entry] if entry else self._manifest.get_entries_in_directory(path)
+            entry = self.manifest.get_entry_by_path(path)
+            found = [entry] if entry else self.manifest.get_entries_in_directory(path)
             if not found:
                 raise FileNotFoundError(f"remove: {path!r} is not in artifact {self.name!r}")
             for each in found:
-                self._manifest.remove_entry(each)
+                self.manifest.remove_entry(each)
                 self._staging.discard(each.local_path)
 
     def _add_text(self, path: str, text: str, *, is_tmp: bool, overwrite: bool) -> ManifestEntry:
@@ -261,15 +261,15 @@ class ArtifactContents(ArtifactFacts):
 
     def _admit(self, entry: ManifestEntry, overwrite: bool) -> ManifestEntry:
         """Add an entry in the place of the one that has its path; return it."""
-        old = self._manifest.get_entry_by_path(entry.path)
-        self._manifest.add_entry(entry, overwrite=overwrite)
+        old = self.manifest.get_entry_by_path(entry.path)
+        self.manifest.add_entry(entry, overwrite=overwrite)
         if old is not None and old.local_path != entry.local_path:
             self._staging.discard(old.local_path)
         return entry
 
     @property
     def _algorithm(self) -> DigestAlgorithm:
-        return self._manifest.digest_algorithm
+        return self.manifest.digest_algorithm
 
     def _entry(self, source: Path, path: str, policy: str, *, skip_cache: bool) -> ManifestEntry:
         if policy == "immutable":

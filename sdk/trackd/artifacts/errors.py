@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from trackd.errors import Error
+
 
 class ArtifactStatusError(AttributeError):
     """The artifact is in a state in which this cannot be done."""
@@ -10,10 +12,12 @@ class ArtifactStatusError(AttributeError):
 class ArtifactNotLoggedError(ArtifactStatusError):
     """A server has to know the artifact first: it is a draft, or its run is offline."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, artifact: object = None) -> None:
         super().__init__(
             f"Artifact.{what}: no server knows this artifact yet: log it in an online run "
-            "and wait() for it"
+            "and wait() for it",
+            name=what,
+            obj=artifact,
         )
 
 
@@ -22,5 +26,10 @@ class ArtifactFinalizedError(ArtifactStatusError):
 
     def __init__(self, what: str, name: str) -> None:
         super().__init__(
-            f"Artifact.{what}(): {name!r} is final: make a new Artifact for another version"
+            f"Artifact.{what}(): {name!r} is final: make a new Artifact for another version",
+            name=what,
         )
+
+
+class WaitTimeoutError(Error):
+    """The time to wait for an artifact is over; its upload goes on."""

@@ -1,39 +1,31 @@
-"""What an artifact is called and says about itself, before a server knows it."""
+"""What an artifact is called and says about itself, as a draft and as a version on a server."""
 
 from __future__ import annotations
 
-import functools
 import random
 import string
 import weakref
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts import rules
 from trackd.artifacts.errors import ArtifactNotLoggedError
 from trackd.artifacts.manifest import Manifest
+from trackd.artifacts.notices import warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
     from trackd.artifacts.hashing import DigestAlgorithm
+    from trackd.artifacts.logged import Logged
+    from trackd.artifacts.naming import ArtifactPath
+    from trackd.remote.connection import Remote
 
 _ID_CHARACTERS = 128
+_PENDING = "PENDING"
 #: On the wire: the team's default, and no end.
 _TTL_INHERITED, _TTL_NEVER = -1, -2
-#: Facts that only a server can tell.
-_SERVER_FACTS = frozenset(
-    {"aliases", "collection", "commit_hash", "created_at", "entity", "file_count", "history_step"}
-    | {"linked_artifacts", "linked_at", "project", "qualified_name", "source_artifact"}
-    | {"source_collection", "source_entity", "source_project", "source_qualified_name"}
-    | {"source_version", "tags", "updated_at", "url", "version"}
-)
-#: What only an artifact on a server can do.
-_SERVER_METHODS = frozenset(
-    {"checkout", "delete", "download", "file", "files", "get", "get_entry", "get_path", "logged_by"}
-    | {"new_draft", "unlink", "used_by", "verify", "wait"}
-)
 #: Not the user's `random`: a seed set there must not make ids repeat.
 _random = random.SystemRandom()
 _by_client_id: weakref.WeakValueDictionary[str, ArtifactFacts]
@@ -45,16 +37,23 @@ def new_client_id() -> str:
 
 
 class ArtifactFacts:
-    """The facts of a draft; `Artifact` adds the contents."""
+    """The facts that a draft has as well as a version; subclasses add the others."""
 
-    def __init__(self, name: str, type_: str, manifest: Manifest) -> None:
+    def __init__(self, name: str, type_: str, manifest: Manifest | None) -> None:
         self._name = name
         self._type = type_
+        #: None: not read yet.
         self._manifest = manifest
         self._description: str | None = None
         self._metadata: dict[str, Any] = {}
         #: As on the wire; None: nothing was said.
         self._ttl_seconds: int | None = None
+        #: What the server says; None: it was not asked, or does not know the artifact.
+        self._logged: Logged | None = None
+        self._remote: Remote | None = None
+        #: Id of the version of which this is a changed copy, and the collection of that.
+        self.base_id: str | None = None
+        self.home: ArtifactPath | None = None
         #: Identifies this version until a server gives it an id.
         self.client_id = new_client_id()
         #: Identifies the collection until a server gives it an id.
@@ -72,38 +71,61 @@ class ArtifactFacts:
         return found if isinstance(found, cls) else None
 
     def __repr__(self) -> str:
-        return f"<Artifact {self._name}>"
+        return f"<Artifact {self.id or self.name}>"
 
-    def __getattr__(self, name: str) -> Any:
-        # Only what the class does not have comes here.
-        if name in _SERVER_METHODS:
-            return functools.partial(_refuse, name)
-        if name in _SERVER_FACTS or isinstance(getattr(type(self), name, None), property):
-            raise ArtifactNotLoggedError(name)  # also what a property raised is asked for here
-        raise AttributeError(f"an artifact has no attribute {name!r}")
+    @property
+    def remote(self) -> Remote:
+        """The server that has the artifact.
 
-    def __getitem__(self, name: str) -> NoReturn:
-        _refuse("get")
+        Raises:
+            ArtifactNotLoggedError: none has.
+        """
+        return self._server("remote")
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _SERVER_FACTS:
-            raise ArtifactNotLoggedError(name)
-        object.__setattr__(self, name, value)
+    def _facts(self, what: str) -> Logged:
+        """Return what the server says.
+
+        Args:
+            what: the attribute or method that was asked for.
+
+        Raises:
+            ArtifactNotLoggedError: no server knows the artifact.
+        """
+        if self._logged is None or self.is_draft():
+            raise ArtifactNotLoggedError(what, self)
+        return self._logged
+
+    def _server(self, what: str) -> Remote:
+        """Return the server that has the artifact; see `_facts`."""
+        self._facts(what)
+        if self._remote is None:
+            raise ArtifactNotLoggedError(what, self)
+        return self._remote
+
+    def _take(self, remote: Remote, logged: Logged) -> None:
+        """Become the version of which a server told."""
+        self._remote, self._logged = remote, logged
+        self._name = self._name if ":" in self._name else logged.place.name
+        self._type = logged.type
+        self._description = logged.description
+        self._metadata = rules.checked_metadata(logged.metadata)
+        self._ttl_seconds = None
+        self._manifest = None
 
     @property
     def id(self) -> str | None:
         """Id at the server; None for a draft."""
-        return None
+        return None if self._logged is None or self.is_draft() else self._logged.id
 
     @property
     def name(self) -> str:
-        """Name, without a version while it is a draft."""
+        """Name, once a server knows it with the version, or the alias by which it was found."""
         return self._name
 
     @property
     def source_name(self) -> str:
         """Name of the artifact itself, also where this object is a link to it."""
-        return self._name
+        return self._name if self._logged is None else self._logged.source.name
 
     @property
     def type(self) -> str:
@@ -113,29 +135,30 @@ class ArtifactFacts:
     @property
     def is_link(self) -> bool:
         """True for a link to an artifact of another collection."""
-        return False
+        return self._logged is not None and self._logged.is_link
 
     @property
     def state(self) -> str:
-        """`PENDING` until the server has everything."""
-        return "PENDING"
+        """`PENDING` until the server has everything, then `COMMITTED`, later maybe `DELETED`."""
+        return _PENDING if self._logged is None else self._logged.state
 
     def is_draft(self) -> bool:
         """Tell whether no server has the artifact yet."""
-        return True
+        return self.state == _PENDING
 
     @property
     def description(self) -> str | None:
-        """Free text, shown as Markdown. Can be set."""
+        """Free text, shown as Markdown. Can be set; `save()` sends it."""
         return self._description
 
     @description.setter
     def description(self, description: str | None) -> None:
+        self._warn_of_source("description")
         self._description = description
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Facts about the contents, at most 100 keys at the top. Can be set and changed.
+        """Facts about the contents, at most 100 keys at the top. Can be set; `save()` sends them.
 
         Raises:
             TypeError: when set: no dictionary, or something that is not JSON.
@@ -145,6 +168,7 @@ class ArtifactFacts:
 
     @metadata.setter
     def metadata(self, metadata: Mapping[str, Any] | str | None) -> None:
+        self._warn_of_source("metadata")
         self._metadata = rules.checked_metadata(metadata)
 
     @property
@@ -153,16 +177,23 @@ class ArtifactFacts:
 
         Raises:
             ArtifactNotLoggedError: it is the team's, which only the server knows.
-            ValueError: when set: not positive, or an artifact that has no lifetime.
+            ValueError: when set: not positive, or an artifact that has no lifetime of its own.
         """
-        if self._ttl_seconds in (None, _TTL_INHERITED):
-            raise ArtifactNotLoggedError("ttl")
-        return None if self._ttl_seconds == _TTL_NEVER else timedelta(seconds=self._ttl_seconds)
+        seconds = self._ttl_seconds
+        if seconds is None and self._logged is not None and not self.is_draft():
+            seconds = self._logged.ttl_seconds if self._logged.ttl_seconds > 0 else _TTL_NEVER
+        if seconds in (None, _TTL_INHERITED):
+            raise ArtifactNotLoggedError("ttl", self)
+        return None if seconds == _TTL_NEVER else timedelta(seconds=seconds)
 
     @ttl.setter
     def ttl(self, ttl: timedelta | rules.ArtifactTTL | None) -> None:
         if self._type == "wandb-history":
             raise ValueError("ttl: an artifact of type 'wandb-history' has no lifetime of its own")
+        if self.is_link:
+            raise ValueError(
+                "ttl: a link has no lifetime of its own: set that of artifact.source_artifact"
+            )
         if ttl is rules.ArtifactTTL.INHERIT:
             self._ttl_seconds = _TTL_INHERITED
         elif ttl is None:
@@ -177,30 +208,45 @@ class ArtifactFacts:
 
     @property
     def manifest(self) -> Manifest:
-        """All entries."""
+        """The entries, read from the server when they are first asked for.
+
+        Raises:
+            CommError: the server cannot be asked.
+        """
+        if self._manifest is None:
+            from trackd.artifacts import fetching  # only where a server has the entries
+
+            facts = self._facts("manifest")
+            algorithm = facts.digest_algorithm.removeprefix("MANIFEST_")
+            manifest = new_manifest(algorithm, None)
+            self._manifest = fetching.fill(manifest, self._server("manifest"), facts.id)
         return self._manifest
 
     @property
     def digest(self) -> str:
-        """Hex digest of the contents: paths and digests of all entries, nothing else."""
-        return self._manifest.digest()
+        """Hex digest over all paths and their digests; equal contents have equal digests."""
+        return self.manifest.digest() if self._logged is None else self._logged.digest
 
     @property
     def digest_algorithm(self) -> str:
         """`MANIFEST_MD5` or `MANIFEST_XXH128`."""
-        return f"MANIFEST_{self._manifest.digest_algorithm}"
+        if self._logged is not None:
+            return self._logged.digest_algorithm
+        return f"MANIFEST_{self.manifest.digest_algorithm}"
 
     @property
     def size(self) -> int:
         """Bytes of all entries, references included."""
-        return self._manifest.size()
+        return self.manifest.size() if self._logged is None else self._logged.size
+
+    def _warn_of_source(self, what: str) -> None:
+        if self.is_link:
+            warn(
+                f"the {what} of a link is that of its source: all links to it will show the new one"
+            )
 
 
 _by_client_id = weakref.WeakValueDictionary()
-
-
-def _refuse(name: str, *_args: object, **_options: object) -> NoReturn:
-    raise ArtifactNotLoggedError(name)
 
 
 def new_manifest(digest_algorithm: str, storage_region: str | None) -> Manifest:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts.hashing import new_hasher
+from trackd.artifacts.notices import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import os
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Self
 
+    from trackd.artifacts.artifact import Artifact
     from trackd.artifacts.hashing import DigestAlgorithm
 
 _DIGEST_HEADER = b"wandb-artifact-manifest-v1\n"
 #: Key and value in an entry's `extra` say that its digest is no MD5.
 ALGORITHM_KEY = "alg"
+#: Of references to entries of versions on the server; hex digits of the version's id follow.
+ARTIFACT_SCHEME = "wandb-artifact://"
 
 
 @dataclass(slots=True)
@@ -31,6 +38,7 @@ class ManifestEntry:
         local_path: where the bytes of a file lie on this machine.
         extra: facts about a reference, or the algorithm of a digest that is no MD5.
         skip_cache: keep no copy in the cache of this machine after the upload.
+        birth_artifact_id: version that brought the bytes to the server; None: none did yet.
     """
 
     path: str
@@ -40,16 +48,97 @@ class ManifestEntry:
     local_path: str | None = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     skip_cache: bool = False
+    birth_artifact_id: str | None = None
+    #: The artifact on a server from which the entry was got.
+    _parent: Artifact | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The path, under its old name."""
+        warn("ManifestEntry.name is deprecated: use path")
+        return self.path
+
+    def of(self, artifact: Artifact) -> Self:
+        """Note from which artifact the entry was got; return the entry."""
+        self._parent = artifact
+        return self
+
+    def as_kept(self, version: str | None) -> ManifestEntry:
+        """Return the entry for a changed copy of a version, whose bytes the server has."""
+        birth = self.birth_artifact_id or (version if self.ref is None else None)
+        extra = dict(self.extra)
+        return replace(self, extra=extra, birth_artifact_id=birth, _parent=None)
+
+    def parent_artifact(self) -> Artifact:
+        """Return the artifact from which the entry was got.
+
+        Raises:
+            NotImplementedError: it was not got from one on a server, with `get_entry`.
+        """
+        if self._parent is None:
+            raise NotImplementedError(
+                f"entry {self.path!r} is of no artifact on a server: use Artifact.get_entry"
+            )
+        return self._parent
+
+    def digest_algorithm(self) -> str:
+        """Return `MANIFEST_MD5` or `MANIFEST_XXH128`, by which the digest of a file was made."""
+        return f"MANIFEST_{self.file_algorithm}"
+
+    @property
+    def file_algorithm(self) -> DigestAlgorithm:
+        """By what the digest of a file was made."""
+        return "XXH128" if self.extra.get(ALGORITHM_KEY) == "XXH128" else "MD5"
+
+    def download(
+        self, root: str | os.PathLike[str] | None = None, skip_cache: bool | None = None
+    ) -> str:
+        """Download this one file; return its path.
+
+        Args:
+            root: folder below which it is put; default: that of the artifact.
+            skip_cache: neither read nor fill the cache of this machine.
+
+        Raises:
+            NotImplementedError: see `parent_artifact`.
+            FileNotFoundError: a reference leads to nothing.
+            ValueError: it cannot be read, or has other contents than it should.
+            CommError: the server does not answer.
+        """
+        from trackd.artifacts import downloads  # which knows this class
+
+        return downloads.download_entry(self.parent_artifact(), self, root, skip_cache)
 
     def ref_target(self) -> str:
-        """Return where a reference leads.
+        """Return where a reference leads; one into another artifact: where that one leads.
 
         Raises:
             ValueError: the entry is a file.
         """
         if self.ref is None:
             raise ValueError(f"entry {self.path!r} is a file: only references have a target")
-        return self.ref
+        if self._parent is None or not self.ref.startswith(ARTIFACT_SCHEME):
+            return self.ref
+        from trackd.artifacts import crossing  # which knows this class
+
+        return crossing.entry_of_uri(self._parent.remote, self.ref).ref_target()
+
+    def address(self) -> str:
+        """Return what another artifact refers to: this entry, or where a draft's reference leads.
+
+        Raises:
+            ValueError: it is a file of a draft, which has no address yet.
+        """
+        return self.ref_target() if self._parent is None else self.ref_url()
+
+    def ref_url(self) -> str:
+        """Return an address of this entry, for `add_reference` of another artifact.
+
+        Raises:
+            NotImplementedError: see `parent_artifact`.
+        """
+        version = base64.b64decode(self.parent_artifact().id or "").hex()
+        return f"{ARTIFACT_SCHEME}{version}/{self.path}"
 
     def to_manifest_json(self) -> dict[str, Any]:
         """Return the entry as the manifest on the server has it."""
@@ -57,6 +146,7 @@ class ManifestEntry:
             "digest": self.digest,
             "ref": self.ref,
             "size": self.size,
+            "birthArtifactID": self.birth_artifact_id,
             "extra": self.extra or None,
         }
         return {key: value for key, value in shown.items() if value is not None}
@@ -74,8 +164,8 @@ class Manifest:
         self.digest_algorithm: DigestAlgorithm = digest_algorithm
         self.storage_region = storage_region
         self._entries: dict[str, ManifestEntry] = {}
-        #: How many entries lie below each folder.
-        self._folders: Counter[str] = Counter()
+        #: How many entries lie below each folder; None: not counted yet.
+        self._counted: Counter[str] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -84,6 +174,18 @@ class Manifest:
     def entries(self) -> Mapping[str, ManifestEntry]:
         """Entries by path, in the order in which they were added; cannot be changed."""
         return MappingProxyType(self._entries)
+
+    @property
+    def _folders(self) -> Counter[str]:
+        """How many entries lie below each folder: counted once somebody wants to change them."""
+        if self._counted is None:
+            self._counted = Counter(folder for path in self._entries for folder in _folders(path))
+        return self._counted
+
+    def fill(self, entries: Iterable[ManifestEntry]) -> None:
+        """Take over entries of a server, which are not checked against each other."""
+        self._entries.update((entry.path, entry) for entry in entries)
+        self._counted = None
 
     def check(self, entry: ManifestEntry, *, overwrite: bool = False) -> None:
         """Tell whether an entry may be added.

@@ -40,6 +40,7 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
     tags: list[str],
     finalize: bool,
     use_after_commit: bool,
+    history_step: int | None,
 ) -> ArtifactLogged:
     """Return the record of an artifact; see `Artifact.to_record`."""
     label, handed = _hand_over(artifact, staging, run_dir / _FOLDER)
@@ -63,6 +64,8 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
         use_after_commit=use_after_commit,
         digest_algorithm=manifest.digest_algorithm,
         storage_region=manifest.storage_region,
+        base_id=artifact.base_id,
+        history_step=history_step,
     )
     if len(encode(record)) <= _MAX_RECORD_BYTES:
         return record
@@ -100,6 +103,7 @@ def _entry(entry: ManifestEntry, handed: Path | None, run_dir: Path) -> Artifact
         local_path=local,
         extra=entry.extra,
         skip_cache=entry.skip_cache,
+        birth_artifact_id=entry.birth_artifact_id,
     )
 
 

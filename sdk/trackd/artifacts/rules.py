@@ -75,7 +75,17 @@ def checked_type(type_: str, name: str) -> str:
 
 
 def checked_aliases(aliases: Iterable[str] | str | None) -> list[str]:
-    """Return the aliases of a version: those given, each once, and `latest`.
+    """Return the aliases of a new version: those given, each once, and `latest`.
+
+    Raises:
+        ValueError: one has a `/` or `:`.
+        TypeError: they are no list of texts.
+    """
+    return list(dict.fromkeys([*checked_alias_names(aliases), "latest"]))
+
+
+def checked_alias_names(aliases: Iterable[str] | str | None) -> list[str]:
+    """Return aliases as they were given.
 
     Raises:
         ValueError: one has a `/` or `:`.
@@ -89,7 +99,7 @@ def checked_aliases(aliases: Iterable[str] | str | None) -> list[str]:
         if "/" in alias or ":" in alias:
             raise ValueError(f"alias {alias!r}: must not contain '/' or ':'")
         checked.append(alias)
-    return list(dict.fromkeys([*checked, "latest"]))
+    return checked
 
 
 def checked_tags(tags: Iterable[str] | str | None) -> list[str]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trackd.artifacts import Artifact
     from trackd.artifacts.code import Filter
     from trackd.backends import Backend
+    from trackd.remote.connection import Remote
 
 
 class RunArtifacts(RunFacts):
@@ -24,6 +25,15 @@ class RunArtifacts(RunFacts):
     def backend(self) -> Backend:
         """Where records go."""
         return self._backend
+
+    @property
+    def remote(self) -> Remote:
+        """The server of the run."""
+        if self._remote is None:
+            from trackd.remote.connection import Remote  # only where a server is asked
+
+            self._remote = Remote.of_run(self)
+        return self._remote
 
     def log_artifact(
         self,
@@ -49,7 +59,6 @@ class RunArtifacts(RunFacts):
             ValueError: nothing is at the path, or a refused name, type, alias, tag or metadata.
             TypeError: neither an artifact nor a path, or metadata that is not JSON.
             UsageError: the run is finished.
-            UnsupportedError: the run is online.
         """
         from trackd.artifacts import logging_calls
 
@@ -82,7 +91,6 @@ class RunArtifacts(RunFacts):
         Raises:
             TypeError: neither a group nor a distributed id.
             UsageError: the run is finished.
-            UnsupportedError: the run is online.
         """
         options = {"name": name, "type_": type, "aliases": aliases, "finalize": False}
         return self._log_part("upsert_artifact()", artifact_or_path, distributed_id, options)
@@ -110,7 +118,6 @@ class RunArtifacts(RunFacts):
         Raises:
             TypeError: neither a group nor a distributed id.
             UsageError: the run is finished.
-            UnsupportedError: the run is online.
         """
         options = {"name": name, "type_": type, "aliases": aliases}
         return self._log_part("finish_artifact()", artifact_or_path, distributed_id, options)
@@ -131,19 +138,22 @@ class RunArtifacts(RunFacts):
             use_as: accepted and ignored.
 
         Returns:
-            None for a disabled run.
+            The artifact; None for a disabled run.
 
         Raises:
             TypeError: the run is offline.
+            ValueError: there is no such artifact, or it has another type.
             UsageError: the run is finished.
-            UnsupportedError: the run is online.
+            CommError: the server refuses, or does not answer.
         """
-        del artifact_or_name, type, aliases, use_as
         from trackd.artifacts import logging_calls
 
-        if not self.disabled:
-            self.require_open("use_artifact()")
-            logging_calls.use(self)
+        if self.disabled:
+            return None
+        self.require_open("use_artifact()")
+        if use_as is not None:
+            self._terminal.warn("use_artifact(use_as=...) is deprecated and ignored: leave it out")
+        return logging_calls.use(self, artifact_or_name, type, aliases)
 
     def link_artifact(
         self, artifact: Artifact, target_path: str, aliases: Iterable[str] | None = None
@@ -156,19 +166,20 @@ class RunArtifacts(RunFacts):
             aliases: of the link.
 
         Returns:
-            None for a disabled run.
+            The link; None for a disabled run.
 
         Raises:
             NotImplementedError: the run is offline.
+            ValueError: a refused path or alias, or no organization for a registry.
             UsageError: the run is finished.
-            UnsupportedError: the run is online.
+            CommError: the server refuses, or does not answer.
         """
-        del target_path, aliases
         from trackd.artifacts import logging_calls
 
-        if not self.disabled:
-            self.require_open("link_artifact()")
-            logging_calls.link(self, artifact)
+        if self.disabled:
+            return None
+        self.require_open("link_artifact()")
+        return logging_calls.link(self, artifact, target_path, aliases)
 
     def log_model(
         self,
@@ -186,7 +197,6 @@ class RunArtifacts(RunFacts):
         Raises:
             ValueError: see `log_artifact`.
             UsageError: the run is finished.
-            UnsupportedError: the run is online.
         """
         self.log_artifact(path, name, "model", aliases)
 
@@ -197,19 +207,21 @@ class RunArtifacts(RunFacts):
             name: `[[entity/]project/]name:alias`.
 
         Returns:
-            None for a disabled run.
+            The only file, or the folder of several; None for a disabled run.
 
         Raises:
             RuntimeError: the run is offline.
+            AssertionError: the type of the artifact is not that of a model.
+            ValueError: there is no such artifact.
             UsageError: the run is finished.
-            UnsupportedError: the run is online.
+            CommError: the server refuses, or does not answer.
         """
-        del name
         from trackd.artifacts import logging_calls
 
-        if not self.disabled:
-            self.require_open("use_model()")
-            logging_calls.use_model(self)
+        if self.disabled:
+            return None
+        self.require_open("use_model()")
+        return logging_calls.use_model(self, name)
 
     def link_model(
         self,
@@ -227,20 +239,21 @@ class RunArtifacts(RunFacts):
             aliases: of the link.
 
         Returns:
-            None for a disabled run.
+            The link; None for a disabled run.
 
         Raises:
-            AssertionError: the registered name is a path.
+            AssertionError: the registered name is a path, or the artifact no model.
             NotImplementedError: the run is offline.
             UsageError: the run is finished.
-            UnsupportedError: the run is online.
+            CommError: the server refuses, or does not answer.
         """
-        del aliases
         from trackd.artifacts import logging_calls
 
-        if not self.disabled:
-            self.require_open("link_model()")
-            logging_calls.link_model(self, path, registered_model_name, name)
+        if self.disabled:
+            return None
+        self.require_open("link_model()")
+        given = (path, registered_model_name, name, aliases)
+        return logging_calls.link_model(self, *given)
 
     def log_code(
         self,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from trackd.context import agent_settings
 from trackd.errors import AuthenticationError, CommError
+from trackd.remote.answers import part
 from trackd.remote.operations import SERVER_FEATURES, VIEWER
 from trackd.sending import quiet_grpc
 
@@ -42,11 +44,18 @@ class Remote:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = threading.RLock()
-        self._pid = os.getpid()
+        #: The process that may ask.
+        self.pid = os.getpid()
         self._link: ArtifactLink | None = None
         self._address = ""
         self._features: frozenset[str] | None = None
         self._viewer: dict[str, Any] | None = None
+        #: Objects of this server by id, as long as somebody holds them.
+        self.seen: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+        #: While training runs nothing is asked before this time: the server was away.
+        self.quiet_until_s = 0.0
+        #: Types of collections that are known, by path; at most 1,000.
+        self.types: dict[str, str] = {}
 
     @classmethod
     def of_run(cls, run: RunFacts) -> Self:
@@ -82,7 +91,7 @@ class Remote:
         Raises:
             CommError: in a forked process, where gRPC does not work.
         """
-        if os.getpid() != self._pid:
+        if os.getpid() != self.pid:
             raise CommError(
                 "a forked process cannot ask the server: do this in the process that started the "
                 "run, or start this one with the 'spawn' method"
@@ -158,22 +167,24 @@ class Remote:
         """Names of what the server can do, asked once."""
         with self._lock:
             if self._features is None:
-                info = self._ask(SERVER_FEATURES, {}, _TIMEOUT_S).get("serverInfo") or {}
-                found = info.get("features") or ()
-                self._features = frozenset(
-                    feature["name"] for feature in found if feature and feature["isEnabled"]
-                )
+                answer = self._ask(SERVER_FEATURES, {}, _TIMEOUT_S)
+                found: list[dict[str, Any]] = part(answer, "serverInfo", "features") or []
+                self._features = frozenset(one["name"] for one in found if one["isEnabled"])
             return self._features
 
     @property
     def default_entity(self) -> str:
         """User or team of the settings; else whom the key belongs to. Empty: nobody knows."""
+        return self.find_entity(_TIMEOUT_S)
+
+    def find_entity(self, timeout_s: float) -> str:
+        """Return `default_entity`, asking for so many seconds at most."""
         if self.settings.entity:
             return self.settings.entity
         with self._lock:
             if self._viewer is None:
-                self._viewer = self._ask(VIEWER, {}, _TIMEOUT_S).get("viewer") or {}
-            return self._viewer.get("entity") or ""
+                self._viewer = self._ask(VIEWER, {}, timeout_s)
+            return part(self._viewer, "viewer", "entity") or ""
 
     @property
     def base_url(self) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from trackd.backends import Backend
     from trackd.context import RunIdentity
+    from trackd.remote.connection import Remote
     from trackd.run_files.saving import FileSaver
     from trackd.runs.run import Run
     from trackd.runs.status import SystemMetrics
@@ -38,6 +39,7 @@ class RunFacts:
         "_identity",
         "_make_saver",
         "_recorder",
+        "_remote",
         "_saver",
         "_settings",
         "_start_time",
@@ -64,6 +66,7 @@ class RunFacts:
         self._make_saver: Callable[[], FileSaver] | None = None
         self._saver: FileSaver | None = None
         self._watcher: Watcher | None = None
+        self._remote: Remote | None = None
         self._ending = Ending()
         self._config = Config(
             identity.config,

@@ -63,6 +63,11 @@ class AgentCallError(Exception):
         return self.status is grpc.StatusCode.INVALID_ARGUMENT
 
     @property
+    def is_timeout(self) -> bool:
+        """True when the time for the call was over."""
+        return self.status is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    @property
     def is_unauthenticated(self) -> bool:
         """True when the server does not take the API key."""
         return self.status is grpc.StatusCode.UNAUTHENTICATED

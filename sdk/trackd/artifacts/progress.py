@@ -1,0 +1,66 @@
+"""A line that tells how far a long transfer is: redrawn on a terminal, absent elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from trackd.terminal import Terminal
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from trackd.settings import Settings
+
+#: Transfers that end sooner leave the terminal alone; then so often the line changes, in seconds.
+_QUIET_S = 0.5
+_REDRAW_S = 0.1
+_MIB = 1024 * 1024
+_BAR_CELLS = 20
+
+
+class Progress:
+    """Shows one transfer; use it as a context manager, so that its line goes in the end.
+
+    Args:
+        settings: what may be printed.
+        what: such as `downloading model:v3`.
+    """
+
+    def __init__(self, settings: Settings, what: str) -> None:
+        self._terminal = Terminal(settings)
+        self._what = what
+        self._next_s = time.monotonic() + _QUIET_S
+        self._is_drawn = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._is_drawn:
+            self._terminal.redraw("")
+
+    def show(self, files: tuple[int, int], size: tuple[int, int], state: str = "") -> None:
+        """Show how many files and bytes are done of how many.
+
+        Args:
+            files: done, and all.
+            size: bytes done, and all.
+            state: a word for where it stands.
+        """
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + _REDRAW_S
+        done, total = size if size[1] else files
+        filled = _BAR_CELLS if not total else min(_BAR_CELLS, done * _BAR_CELLS // total)
+        bar = "#" * filled + "." * (_BAR_CELLS - filled)
+        counts = f"{files[0]}/{files[1]} files, {size[0] / _MIB:.1f}/{size[1] / _MIB:.1f} MiB"
+        if self._terminal.redraw(f"{self._what} [{bar}] {counts} {state}".rstrip()):
+            self._is_drawn = True
