@@ -1,13 +1,15 @@
 """The `trackd` command: finds the verb among the installed ones and runs it.
 
 Verbs are entry points of the group `trackd.verbs`, one click command each, loaded only when
-used. `trackd --help` shows the first line of a verb's help, for which all verbs load.
+used; a verb may be a group of such itself (`trackd.verbs.artifact`). `trackd --help` shows the
+first line of a verb's help, for which all verbs load.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import click
 
@@ -17,17 +19,27 @@ _GROUP = "trackd.verbs"
 
 
 class Verbs(click.Group):
-    """A group whose commands are entry points."""
+    """A group whose commands are entry points.
+
+    Args:
+        verbs_of: name of the group of entry points.
+        options: those of a click group.
+    """
+
+    def __init__(self, *args: Any, verbs_of: str = _GROUP, **options: Any) -> None:
+        options.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
+        super().__init__(*args, **options)
+        self.verbs_of = verbs_of
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all installed verbs."""
         del ctx
-        return sorted(_verbs())
+        return sorted(self._verbs())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one verb."""
         del ctx
-        entry = _verbs().get(cmd_name)
+        entry = self._verbs().get(cmd_name)
         if entry is None:
             return None
         loaded = entry.load()
@@ -47,12 +59,11 @@ class Verbs(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
+    def _verbs(self) -> dict[str, EntryPoint]:
+        return {entry.name: entry for entry in entry_points(group=self.verbs_of)}
 
-def _verbs() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=_GROUP)}
 
-
-@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Verbs)
 @click.version_option(__version__, prog_name="trackd")
 def trackd() -> None:
     """One agent daemon per node for machine-learning training.

@@ -16,6 +16,7 @@ from trackd.artifacts.naming import ArtifactPath, resolved
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trackd.api.lineage import Direction, Lineage
     from trackd.artifacts import Artifact
 
 
@@ -179,6 +180,23 @@ class ArtifactCalls(Places):
             NotThereError: there is none.
         """
         return ArtifactType(self._remote, *self._project_place(project), type_name)
+
+    @refusing
+    def lineage(self, name: str, direction: Direction = "both", depth: int = 3) -> Lineage:
+        """Return which runs made a version from what, and what came of it.
+
+        Args:
+            name: see `artifact`.
+            direction: `upstream`, `downstream` or `both`.
+            depth: edges from the version to the farthest node, 1 to 20.
+
+        Raises:
+            NotThereError: there is no such version.
+            RefusedError: another direction or depth.
+        """
+        from trackd.api.lineage import lineage_of  # few ask for it
+
+        return lineage_of(self._remote, self.artifact(name), direction, depth)
 
     def _collection_path(self, name: str) -> ArtifactPath:
         if not name:

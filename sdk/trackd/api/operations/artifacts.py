@@ -181,3 +181,13 @@ CREATE_ARTIFACT = operation(
     """mutation CreateArtifact($input: CreateArtifactInput!) {
   result: createArtifact(input: $input) { artifact { id state } } }""",
 )
+#: Ours; servers that announce `TRACKD_LINEAGE` answer it.
+LINEAGE = operation(
+    "ArtifactLineage",
+    """query ArtifactLineage($id: ID!, $direction: LineageDirection!, $depth: Int!) {
+  artifact(id: $id) { lineage(direction: $direction, depth: $depth) {
+    artifacts { id versionIndex artifactType { name }
+      artifactSequence { name project { name entity { name } } } }
+    runs { id name displayName state project { name entity { name } } }
+    edges { from to kind } isTruncated } } }""",
+)
