@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from tests.fakes.artifacts import FakeArtifacts
 
 #: Gets the request and its answer maker; returns what is sent instead.
 Fault = Callable[[Request, Callable[[], Awaitable[Response]]], Awaitable[Response]]
@@ -105,6 +106,7 @@ class FakeServer:
     history_line_count: int = 0
     #: Switches that are on; None: it does not know the question.
     features: list[str] | None = None
+    artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
 
     def rows(self, run: str, stream: str = "") -> list[dict[str, Any]]:
         """History of one stream, in order; fails on holes."""
@@ -182,7 +184,15 @@ class FakeServer:
             return _data({"serverInfo": {"features": features}})
         if name == "NotifyScriptableRunAlert":
             return _data({"notifyScriptableRunAlert": {"success": True}})
+        if (answer := self.artifacts.answer(name, variables, self.base_url)) is not None:
+            return _data(answer)
         return JSONResponse({"errors": [{"message": f"unknown {name}"}]})
+
+    async def put_artifact(self, request: Request) -> Response:
+        return await self._guarded("put", request, self.artifacts.put)
+
+    async def chunks(self, request: Request) -> Response:
+        return await self._guarded("chunks", request, self.artifacts.chunks)
 
     def _history_count(self, run: str) -> int:
         lines = self.lines.get((run, "", "wandb-history.jsonl"), {})
@@ -231,6 +241,8 @@ async def fake_server(port: int = 0) -> AsyncGenerator[FakeServer]:
                 "/files/{entity}/{project}/{run}/file_stream", fake.file_stream, methods=["POST"]
             ),
             Route("/put/{run}/{name:path}", fake.put, methods=["PUT"]),
+            Route("/artifact/{token:path}", fake.put_artifact, methods=["PUT"]),
+            Route("/api/v1/artifacts/{id}/{what}", fake.chunks, methods=["POST", "PUT"]),
         ]
     )
     app.state.fake = fake

@@ -346,6 +346,23 @@ class ArtifactCalls:
             )
         return answer.server_id
 
+    async def features(self) -> frozenset[str]:
+        """Return what is on at the server; one that refuses the question has nothing special."""
+        upstream, manner = self.courier.upstream, self.courier.manner
+
+        async def attempt() -> frozenset[str]:
+            try:
+                return await upstream.features(manner)
+            except RequestFailed as failure:
+                if failure.status == HTTPStatus.OK:
+                    return frozenset()
+                raise
+
+        try:
+            return await self.deliver("serverInfo", attempt)
+        except SaveFailed:
+            return frozenset()
+
     async def takes_xxh128(self) -> bool:
         """Whether the server takes digests of that algorithm; one that does not know says no."""
         try:

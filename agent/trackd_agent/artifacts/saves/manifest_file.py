@@ -32,7 +32,7 @@ class _Entry(msgspec.Struct, omit_defaults=True, rename={"birth_id": "birthArtif
     ref: str | None = None
     size: int | None = None
     birth_id: str | None = None
-    extra: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    extra: dict[str, Any] | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -121,7 +121,7 @@ class ManifestFile:
                     entry.ref,
                     entry.size,
                     entry.birth_artifact_id or births.get(entry.path),
-                    entry.extra,
+                    entry.extra or None,
                 )
             )
             for entry in entries

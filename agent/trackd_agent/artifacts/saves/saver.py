@@ -14,15 +14,13 @@ from trackd_agent.artifacts.saves.order import is_file
 from trackd_agent.artifacts.saves.pieces import blocks_of_order
 from trackd_agent.artifacts.saves.progress import SaveState
 from trackd_agent.artifacts.saves.references import ReferenceNames
+from trackd_proto.chunks import FEATURE
 
 if TYPE_CHECKING:
     from trackd_agent.artifacts.saves.order import SaveOrder
     from trackd_agent.artifacts.saves.run_saves import Destination
     from trackd_agent.artifacts.saves.saves import Save, Saves
     from trackd_proto.records import ArtifactEntry
-
-#: What a server says that takes chunks instead of files.
-CHUNKS_FEATURE = "TRACKD_CHUNKS"
 
 
 class Saver:
@@ -68,7 +66,7 @@ class Saver:
         kind = ManifestKind.of(record)
         base_id = record.base_id or latest_id
         manifest_id = await calls.create_manifest(save.artifact_id, base_id, kind)
-        sender = await self._sender(order, manifest_id or "")
+        sender = await self._sender(order, manifest_id)
         names = ReferenceNames(calls, self._saves, record.client_id)
         async with ManifestFile(self._saves.work_dir, record.storage_region) as manifest:
             async with aclosing(blocks_of_order(order)) as blocks:
@@ -82,13 +80,9 @@ class Saver:
         if record.finalize:
             await calls.commit(save.artifact_id)
 
-    async def _sender(self, order: SaveOrder, manifest_id: str) -> ChunkSender | FileSender:
-        courier = self._destination.courier
+    async def _sender(self, order: SaveOrder, manifest_id: str | None) -> ChunkSender | FileSender:
         files = FileSender(order, self._calls, self._save, self._saves, manifest_id)
-        features = await self._calls.deliver(
-            "serverInfo", lambda: courier.upstream.features(courier.manner)
-        )
-        if CHUNKS_FEATURE not in features:
+        if FEATURE not in await self._calls.features():
             return files
         return ChunkSender(order, self._calls, self._save, self._saves, files)
 
