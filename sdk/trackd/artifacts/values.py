@@ -28,7 +28,6 @@ _CLASSES = {
     "plotly-file": ("trackd.media.plotly", "Plotly"),
     "classes": ("trackd.media.classes", "Classes"),
     "mask": ("trackd.media.masks", "ImageMask"),
-    "bounding-boxes": ("trackd.media.boxes", "BoundingBoxes2D"),
     "bokeh-file": ("trackd.media.bokeh", "Bokeh"),
     "object3D-file": ("trackd.media.object3d", "Object3D"),
     "molecule-file": ("trackd.media.molecule", "Molecule"),
@@ -106,6 +105,10 @@ class Source:
     def value(self, path: str) -> ArtifactMember | None:
         """Return the table or media whose JSON is at a path."""
         return get(self.artifact, path)
+
+    def knows(self, kind: str) -> bool:
+        """Tell whether values of a kind can be read back."""
+        return kind in _CLASSES
 
     def of_json(self, form: dict[str, Any]) -> ArtifactMember:
         """Return a value from the JSON that stands for it in a table.

@@ -12,8 +12,10 @@ from trackd.media.stored import ANY_NUMBER, Media
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
     from trackd.artifacts.artifact import Artifact
+    from trackd.artifacts.values import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 
@@ -60,6 +62,11 @@ class Audio(Media):
     def reference(self) -> str:
         """Address in external storage; empty for a clip whose bytes are here."""
         return self._reference
+
+    @classmethod
+    def _of_file(cls, path: str, form: dict[str, Any], source: Source) -> Self:
+        del form, source
+        return cls(path)
 
     def bind_file(self, place: RunPlace, slot: Slot) -> None:
         """Put the file into the run.

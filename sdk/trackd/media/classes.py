@@ -11,8 +11,10 @@ from trackd.artifacts.member import ArtifactMember
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Self
 
     from trackd.artifacts import Artifact
+    from trackd.artifacts.values import Source
     from trackd.tables.image_type import ClassesIdType
 
 ClassId = int | str
@@ -62,6 +64,12 @@ class Classes(ArtifactMember):
         """Return the JSON that stands for it in an artifact; it has no files."""
         del artifact
         return self.to_json()
+
+    @classmethod
+    def from_artifact(cls, form: dict[str, Any], source: Source) -> Self:
+        """Return classes from their JSON in an artifact."""
+        del source
+        return cls(form.get("class_set") or [])
 
     def get_type(self) -> ClassesIdType:
         """Return the type of columns that hold ids of these classes, for `Table(dtype=...)`."""

@@ -9,6 +9,9 @@ from trackd.media.stored import ANY_NUMBER, Media, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
+
+    from trackd.artifacts.values import Source
 
 _EXTENSION = ".html"
 #: What makes links of a page open outside its frame, and gives it the look of the others.
@@ -56,6 +59,11 @@ class Html(Media):
             self.hold(self.html.encode(), _EXTENSION)
         else:
             self.refer(path)
+
+    @classmethod
+    def _of_file(cls, path: str, form: dict[str, Any], source: Source) -> Self:
+        del form, source
+        return cls(path, inject=False)
 
     @classmethod
     def batch_form(cls, items: Sequence[Any], forms: list[dict[str, Any]]) -> dict[str, Any]:

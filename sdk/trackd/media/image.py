@@ -18,8 +18,10 @@ from trackd.messages.root_logger import root_warning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Self
 
     from trackd.artifacts.artifact import Artifact
+    from trackd.artifacts.values import Source
     from trackd.media.classes import ClassId
     from trackd.recording.recordable import RunPlace, Slot
 
@@ -124,6 +126,20 @@ class Image(Media):
         elif classes is not None:
             labels.update({item["id"]: item["name"] for item in classes})
         return Classes.of_labels(labels) if labels else None
+
+    @classmethod
+    def _of_file(cls, path: str, form: dict[str, Any], source: Source) -> Self:
+        named: dict[str, Any] = form.get("classes") or {}
+        classes = source.value(named["path"]) if named else None
+        masks: dict[str, Any] = form.get("masks") or {}
+        boxes: dict[str, Any] = form.get("boxes") or {}
+        return cls(
+            path,
+            grouping=form.get("grouping"),
+            classes=cast("Classes | None", classes),
+            boxes={key: {"box_data": data} for key, data in boxes.items()},
+            masks={key: ImageMask.from_artifact(mask, source) for key, mask in masks.items()},
+        )
 
     # --- parts -------------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@ from trackd.media.stored import Media
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
+    from trackd.artifacts.values import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 _MAX_CLASS = 255
@@ -56,6 +58,11 @@ class ImageMask(Media):
         _check(data, key)
         self.class_labels = check_labels(labels, f"mask {key!r}")
         self.hold(_png(data, np), f".{self.log_type}.png")
+
+    @classmethod
+    def _of_file(cls, path: str, form: dict[str, Any], source: Source) -> Self:
+        del form, source
+        return cls({"path": path}, "")
 
     def bind_file(self, place: RunPlace, slot: Slot) -> None:
         """Put the file into the run, and the labels into its configuration."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from trackd.libraries import load
 from trackd.media.pixels import figure_of
@@ -14,6 +14,11 @@ from trackd.recording.arrays import is_numpy_array
 from trackd.recording.recordable import Recordable
 from trackd.recording.texts import kind_of
 from trackd.recording.values import to_history
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from trackd.artifacts.values import Source
 
 _EXTENSION = ".plotly.json"
 
@@ -48,6 +53,14 @@ class Plotly(Media):
             )
         content = to_history(_without_arrays(val.to_plotly_json()))
         self.hold(json.dumps(content, separators=(",", ":")).encode(), _EXTENSION)
+
+    @classmethod
+    def _of_file(cls, path: str, form: dict[str, Any], source: Source) -> Self:
+        del form, source
+        made = cls.__new__(cls)
+        Media.__init__(made)
+        made.refer(path, _EXTENSION)
+        return made
 
     @classmethod
     def make_plot_media(cls, val: Any) -> Media:

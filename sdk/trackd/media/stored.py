@@ -8,15 +8,18 @@ import os
 import shutil
 import threading
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO, cast
 
 from trackd.artifacts.member import ArtifactMember
 from trackd.recording.recordable import Recordable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from typing import Self
 
     from trackd.artifacts.artifact import Artifact
+    from trackd.artifacts.manifest import ManifestEntry
+    from trackd.artifacts.values import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 #: So many hexadecimal digits of a hash make the name of a file.
@@ -61,6 +64,8 @@ class Media(Recordable, ArtifactMember):
         self._extension = ""
         #: The content, or the file that holds it.
         self._content: bytes | Path = b""
+        #: The entry from which it was read back.
+        self._origin: ManifestEntry | None = None
         #: The files folder in which the content lies, and its path there.
         self._bound: tuple[Path, str] | None = None
 
@@ -158,7 +163,8 @@ class Media(Recordable, ArtifactMember):
             form["caption"] = self._caption
         if refers_to_artifacts(place) and (uri := self.artifact_uri()):
             form["artifact_path"] = uri
-            form["_latest_artifact_path"] = self.latest_artifact_uri()
+            if latest := self.latest_artifact_uri():
+                form["_latest_artifact_path"] = latest
         return form
 
     @classmethod
@@ -184,8 +190,35 @@ class Media(Recordable, ArtifactMember):
         """
         return self.artifact_form(self.add_file_to(artifact))
 
+    @classmethod
+    def from_artifact(cls, form: dict[str, Any], source: Source) -> Self:
+        """Return it from the JSON that stands for it; its file is the downloaded one.
+
+        Raises:
+            ValueError: the file cannot be read as one of this class.
+            KeyError: the file is not in the artifact.
+            CommError: the server does not answer.
+        """
+        made = cls._of_file(str(source.file(form["path"])), form, source)
+        made._come_from(source.artifact.get_entry(form["path"]), form.get("caption"))  # noqa: SLF001
+        return made
+
+    def _come_from(self, origin: ManifestEntry, caption: str | None) -> None:
+        self._origin, self._caption = origin, caption
+
+    @classmethod
+    def _of_file(cls, path: str, form: dict[str, Any], source: Source) -> Self:
+        """Return it from its file and the JSON that stands for it."""
+        del form, source
+        return cast("Any", cls)(path)
+
     def add_file_to(self, artifact: Artifact) -> str:
-        """Add its file to an artifact, named by its content; return its path there."""
+        """Add its file to an artifact, named by its content; return its path there.
+
+        One that was read from another artifact becomes a reference into that.
+        """
+        if self._origin is not None:
+            return artifact.add_reference(self._origin, self._origin.path)[0].path
         content = self._content
         path = self._path_of(content)
         if isinstance(content, bytes):

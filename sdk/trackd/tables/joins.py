@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from trackd.artifacts import Artifact, ArtifactMember
@@ -10,6 +11,10 @@ from trackd.recording.recordable import Recordable
 from trackd.tables.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+    from trackd.artifacts.values import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 _TABLE_SUFFIX = ".table.json"
@@ -54,11 +59,42 @@ class PartitionedTable(TableOfTables):
 
     def __init__(self, parts_path: str) -> None:
         self.parts_path = parts_path
+        self._parts: list[str] = []
+        self._source: Source | None = None
 
     def to_artifact(self, artifact: Artifact) -> dict[str, Any]:
         """Return the JSON that stands for it; the parts are added on their own."""
         del artifact
         return {"_type": self.log_type, "parts_path": self.parts_path}
+
+    @classmethod
+    def from_artifact(cls, form: dict[str, Any], source: Source) -> Self:
+        """Return it from its JSON in an artifact, with the tables in its folder."""
+        made = cls(form["parts_path"])
+        entries = source.artifact.manifest.get_entries_in_directory(made.parts_path)
+        made._parts = [entry.path for entry in entries if entry.path.endswith(_TABLE_SUFFIX)]
+        made._source = source
+        return made
+
+    def iterrows(self) -> Iterator[tuple[int, list[Any]]]:
+        """Yield number and values of each row of all parts, where it was read from an artifact.
+
+        Raises:
+            ValueError: the parts have other columns than each other.
+        """
+        columns: list[Any] | None = None
+        numbers = itertools.count()
+        for path in self._parts:
+            part = self._source.value(path) if self._source else None
+            if not isinstance(part, Table):
+                continue
+            if columns is not None and part.columns != columns:
+                raise ValueError(
+                    f"PartitionedTable: the columns of {path!r} are {part.columns}, and {columns} "
+                    "in the parts before"
+                )
+            columns = part.columns
+            yield from zip(numbers, part.data, strict=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PartitionedTable) and other.parts_path == self.parts_path
@@ -118,6 +154,12 @@ class JoinedTable(TableOfTables):
                 "the Table itself"
             )
         return table
+
+    @classmethod
+    def from_artifact(cls, form: dict[str, Any], source: Source) -> Self:
+        """Return it from its JSON in an artifact, with both tables where they are there."""
+        first, second = (source.value(form[name]) or form[name] for name in ("table1", "table2"))
+        return cls(cast("Any", first), cast("Any", second), form["join_key"])
 
     def __eq__(self, other: object) -> bool:
         return (

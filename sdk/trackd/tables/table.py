@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Self
 
+    from trackd.artifacts.values import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 LogMode = Literal["IMMUTABLE", "MUTABLE", "INCREMENTAL"]
@@ -196,6 +197,29 @@ class Table(TableRows, Media, ArtifactMember):
             "log_mode": self.log_mode,
         }
         return form if self._increments is None else form | self._increments.fields()
+
+    @classmethod
+    def from_artifact(cls, form: dict[str, Any], source: Source) -> Self:
+        """Return a table from its JSON in an artifact; see `ArtifactMember`."""
+        from trackd.remote.answers import part
+        from trackd.tables import reading  # only where tables are read back
+
+        columns = form["columns"]
+        forms: dict[str, Any] = part(form, "column_types", "params", "type_map") or {}
+        by_column = {
+            column: reading.type_of_json(forms[str(column)], source)
+            for column in columns
+            if str(column) in forms
+        }
+        rows = reading.rows_of(form, by_column, source)
+        log_mode = form.get("log_mode", "IMMUTABLE")
+        if not by_column:
+            return cls(columns, rows, log_mode=log_mode)
+        made = cls(columns, log_mode=log_mode)
+        made.data.extend(rows)
+        for column, type_ in by_column.items():
+            made._set_type(column, type_)
+        return made
 
     def _unlogged(self, limit: int) -> list[list[Any]]:
         """Return the rows to write next."""
