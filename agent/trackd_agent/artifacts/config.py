@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - pydantic reads the annotations
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -32,3 +34,22 @@ class ArtifactsConfig(BaseModel):
     part_bytes: int = Field(default=100 * 1024**2, ge=1024)
     #: Ended saves whose results are kept for whoever asks late.
     remembered_results: int = Field(default=2000, ge=0)
+    #: Downloads that go on at the same time; the others wait.
+    parallel_downloads: int = Field(default=8, ge=1)
+    #: Files that one download fetches at the same time, and ranges of large ones.
+    parallel_fetches: int = Field(default=32, ge=1)
+    parallel_ranges: int = Field(default=8, ge=1)
+    #: Threads that write and verify downloaded files.
+    writing_threads: int = Field(default=4, ge=1)
+    #: Addresses of files asked for at once.
+    address_page: int = Field(default=5000, ge=1, le=10_000)
+    #: Attempts in a row without a byte before a file is given up; new addresses for one file.
+    download_attempts: int = Field(default=6, ge=1)
+    renewals: int = Field(default=3, ge=0)
+    #: Files whose digests are remembered until they change.
+    known_files: int = Field(default=50_000, ge=0)
+    #: Folder of the cache of downloaded files; none: `cache/artifacts` in the data directory.
+    cache_dir: Path | None = None
+    #: Bytes that the cache may hold; 0: nothing is kept. What it leaves free on its disk.
+    cache_max_bytes: int = Field(default=20 * 1024**3, ge=0)
+    cache_least_free_bytes: int = Field(default=1024**3, ge=0)

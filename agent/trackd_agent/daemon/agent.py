@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 import structlog
 
+from trackd_agent.artifacts.downloads.downloads import Downloads
 from trackd_agent.daemon.embedded import EmbeddedServer
 from trackd_agent.daemon.housekeeping import Housekeeping
 from trackd_agent.monitor import Lookout, Monitor
@@ -89,6 +90,7 @@ class Agent:
                 artifacts=config.artifacts,
             ),
         )
+        self._downloads = Downloads(premises.data, config.artifacts)
         private_path = premises.socket.private_path()
         self._streams = RecordStreams(self._registry, config.rpc)
         page = MetricsPage(self._registry, self._monitor, self._lookout, self)
@@ -98,7 +100,7 @@ class Agent:
             private_path,
             Services(
                 RunService(self._registry, self._streams, config.rpc),
-                ArtifactService(self._upstreams),  # pyright: ignore[reportAbstractUsage]
+                ArtifactService(self._upstreams, self._registry.saves, self._downloads),
                 AdminService(self._registry, self._monitor, self._lookout, self),
             ),
             config.rpc,
@@ -125,6 +127,7 @@ class Agent:
             self._upstreams,
             self._monitor,
             self._registry,
+            self._downloads,
             self._streams,
             self._metrics_port,
             self._doorman,

@@ -7,12 +7,13 @@ socket, which nobody else can reach (its folder has mode 0700).
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
-from trackd_agent.core.errors import NotAuthenticated
+from trackd_agent.core.errors import NotAllowed, NotAuthenticated
 from trackd_agent.runs.options import Caller
 
 if TYPE_CHECKING:
@@ -46,3 +47,18 @@ def caller_of(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
             "CALLER_UNKNOWN", "connect to the agent's public socket: this one names no caller"
         )
     return Caller(uid=int(found[1]), pid=int(found[2]))
+
+
+def require_own_user(context: grpc.aio.ServicerContext[Any, Any], what: str) -> None:
+    """Let in only the user that the agent runs as (and root): the rest has other files.
+
+    Raises:
+        NotAllowed: another user calls.
+    """
+    caller = caller_of(context)
+    if caller.uid not in (0, os.getuid()):
+        raise NotAllowed(
+            "OTHER_USER",
+            f"{what}: this agent runs as user {os.getuid()} and does that for this user only, "
+            f"not for {caller.uid}; start an agent of your own (unset TRACKD_SERVICE)",
+        )

@@ -16,7 +16,7 @@ from trackd_agent.artifacts.config import ArtifactsConfig
 from trackd_agent.artifacts.saves.progress import SaveProgress, SaveState, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 log = structlog.get_logger()
@@ -178,7 +178,7 @@ class Saves:
             save.scope.cancel()
         return True
 
-    async def watch(self, client_id: str) -> AsyncIterator[SaveProgress]:
+    async def watch(self, client_id: str) -> AsyncGenerator[SaveProgress]:
         """Yield how a save stands, whenever that changed; ends with its end.
 
         One that is not known yet is waited for: its record may be on its way.

@@ -1,0 +1,316 @@
+"""Where a file of an artifact ends: below the root, verified, and in the cache for the next time.
+
+All methods block; any number of threads may use them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from trackd_agent.artifacts.contents import close_quietly, copy, digest_of, hasher, write_all
+from trackd_agent.artifacts.downloads.root import (
+    NewFile,
+    Unwritable,
+    Walker,
+    open_existing,
+    unwritable,
+)
+from trackd_agent.core.errors import QueueFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from trackd_agent.artifacts.cache import FileCache
+    from trackd_agent.artifacts.contents import Bytes, KnownFiles
+    from trackd_agent.artifacts.downloads.entries import Entry
+    from trackd_agent.artifacts.downloads.root import Root
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFull(QueueFull):
+    """There is no room for the files, also without the cache."""
+
+    retryable_by_default = False
+
+
+class Stopped(Exception):
+    """Nobody waits for the download any more."""
+
+
+class SourceGone(Exception):
+    """A source does not give this file; another one may."""
+
+
+class Source(Enum):
+    """Where a file came from."""
+
+    KEPT = "kept"
+    CACHE = "cache"
+    STORE = "store"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What became of an entry."""
+
+    entry: Entry
+    source: Source | None = None
+    failure: Unwritable | None = None
+
+
+class Placing:
+    """Puts files below one root.
+
+    Args:
+        root: where they go.
+        cache: where copies of them are; None: nowhere.
+        known: digests of files that did not change.
+    """
+
+    def __init__(self, root: Root, cache: FileCache | None, known: KnownFiles) -> None:
+        self.root = root
+        #: Set when nobody waits any more; threads see it at their next piece.
+        self.is_stopped = False
+        self._cache = cache
+        self._known = known
+
+    def check(self) -> None:
+        """Raise `Stopped` when nobody waits any more."""
+        if self.is_stopped:
+            raise Stopped
+
+    # -- without a server --------------------------------------------------------------------
+
+    def settle(self, entries: Sequence[Entry]) -> tuple[list[Placed], list[Entry]]:
+        """Place what is there already or in the cache; return that, and what is missing."""
+        placed: list[Placed] = []
+        missing: list[Entry] = []
+        with Walker(self.root) as walker:
+            for entry in entries:
+                self.check()
+                try:
+                    source = self._settled(walker, entry)
+                except Unwritable as failure:
+                    placed.append(Placed(entry, failure=failure))
+                else:
+                    if source is None:
+                        missing.append(entry)
+                    else:
+                        placed.append(Placed(entry, source))
+        return placed, missing
+
+    def _settled(self, walker: Walker, entry: Entry) -> Source | None:
+        if not entry.raw_digest:
+            raise Unwritable(
+                "INVALID_DIGEST", f"{entry.path!r}: the digest {entry.digest[:100]!r} is none"
+            )
+        if self._is_there(walker, entry):
+            return Source.KEPT
+        if entry.size == 0:
+            with self._new(walker, entry) as new:
+                new.publish_verified(hasher(entry.algorithm).digest())
+            return Source.KEPT
+        return Source.CACHE if self._from_cache(walker, entry) else None
+
+    def _is_there(self, walker: Walker, entry: Entry) -> bool:
+        found = walker.folder_of(entry.path, create=False)
+        descriptor = None if found is None else open_existing(*found)
+        if descriptor is None:
+            return False
+        try:
+            return self._holds(descriptor, entry)
+        finally:
+            close_quietly(descriptor)
+
+    def _holds(self, descriptor: int, entry: Entry) -> bool:
+        """Whether an open file has the content of an entry."""
+        if entry.size is not None and os.fstat(descriptor).st_size != entry.size:
+            return False
+        try:
+            return (
+                self._known.digest_of(descriptor, entry.algorithm, self.check) == entry.raw_digest
+            )
+        except OSError:
+            return False
+
+    def _from_cache(self, walker: Walker, entry: Entry) -> bool:
+        cache = self._cache
+        cached = cache.open(entry.algorithm, entry.raw_digest) if cache else None
+        if cache is None or cached is None:
+            return False
+        try:
+            if not self._holds(cached, entry):
+                cache.forget(entry.algorithm, entry.raw_digest)
+                return False
+            with self._new(walker, entry) as new:
+                new.copy_from(cached)
+                new.publish_verified(entry.raw_digest)
+        finally:
+            close_quietly(cached)
+        return True
+
+    # -- with bytes from elsewhere -----------------------------------------------------------
+
+    def place(
+        self, source: Source, contents: Iterable[tuple[Entry, Iterable[Bytes]]]
+    ) -> list[Placed]:
+        """Write whole contents, each as its pieces; verify each.
+
+        What a source does not give (`SourceGone`) is left out of the result.
+        """
+        placed: list[Placed] = []
+        with Walker(self.root) as walker:
+            for entry, pieces in contents:
+                self.check()
+                try:
+                    with self._new(walker, entry) as new:
+                        for piece in pieces:
+                            self.check()
+                            new.append(piece)
+                        new.finish(keep=source is Source.NETWORK)
+                except SourceGone:
+                    continue
+                except Unwritable as failure:
+                    placed.append(Placed(entry, failure=failure))
+                else:
+                    placed.append(Placed(entry, source))
+        return placed
+
+    def begin(self, entry: Entry) -> VerifiedFile:
+        """Return a file to be filled piece by piece; whoever gets it closes it.
+
+        Raises:
+            Unwritable: it cannot be made.
+            DiskFull: there is no room.
+        """
+        with Walker(self.root) as walker:
+            return self._new(walker, entry)
+
+    def _new(self, walker: Walker, entry: Entry) -> VerifiedFile:
+        new = self.with_room(entry.path, lambda: NewFile(walker, entry.path))
+        assert isinstance(new, NewFile)
+        return VerifiedFile(self, entry, new)
+
+    def keep(self, descriptor: int, entry: Entry) -> None:
+        """Keep a verified content in the cache, if there is one."""
+        if self._cache is not None:
+            self._cache.keep(descriptor, entry.algorithm, entry.raw_digest)
+
+    def with_room(self, path: str, write: Callable[[], object]) -> object:
+        """Do something that writes; on a full disk the cache makes way, twice.
+
+        Raises:
+            DiskFull: there is no room, also without the cache.
+            Unwritable: it fails for another reason.
+        """
+        for _ in range(2):
+            try:
+                return write()
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise unwritable(path, error) from error
+                if self._cache is not None:
+                    self._cache.make_way()
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise unwritable(path, error) from error
+            raise DiskFull(
+                "DISK_FULL",
+                f"no room for {path!r} in the download folder ({error.strerror}): free some "
+                "space, or download elsewhere; files that are whole stay",
+            ) from error
+
+
+class VerifiedFile:
+    """A file below the root that gets its name when its content is what the manifest says.
+
+    Args:
+        placing: the download it belongs to.
+        entry: what it has to hold.
+        new: the file.
+    """
+
+    def __init__(self, placing: Placing, entry: Entry, new: NewFile) -> None:
+        self.entry = entry
+        #: Bytes that were appended.
+        self.size_bytes = 0
+        self._placing = placing
+        self._new = new
+        self._hasher = hasher(entry.algorithm)
+
+    def __enter__(self) -> VerifiedFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; if it was not published, it is gone."""
+        self._new.close()
+
+    def append(self, piece: Bytes) -> None:
+        """Write the next bytes.
+
+        Raises:
+            Unwritable: these are more than the manifest says, or cannot be written.
+            DiskFull: there is no room.
+        """
+        size = self.entry.size
+        if size is not None and self.size_bytes + len(piece) > size:
+            raise self._mismatch(f"more than the {size} bytes that the manifest says")
+        self.write_at(piece, self.size_bytes)
+        self._hasher.update(piece)
+        self.size_bytes += len(piece)
+
+    def write_at(self, piece: Bytes, offset: int) -> None:
+        """Write bytes somewhere, for files that come in ranges; then `finish_ranges`."""
+        descriptor = self._new.descriptor
+        self._placing.with_room(self.entry.path, lambda: write_all(descriptor, piece, offset))
+
+    def copy_from(self, source: int) -> None:
+        """Write the content of an open file."""
+        self._placing.with_room(self.entry.path, lambda: copy(source, self._new.descriptor))
+
+    def finish(self, *, keep: bool) -> None:
+        """Verify what was appended, publish the file, keep a copy if asked.
+
+        Raises:
+            Unwritable: the content is another one, or the name is taken by a folder.
+        """
+        self.publish_verified(self._hasher.digest())
+        if keep:
+            self._placing.keep(self._new.descriptor, self.entry)
+
+    def finish_ranges(self, *, keep: bool) -> None:
+        """As `finish`, for a file that was written in any order: it is read back."""
+        digest = digest_of(self._new.descriptor, self.entry.algorithm, self._placing.check)
+        self.publish_verified(digest)
+        if keep:
+            self._placing.keep(self._new.descriptor, self.entry)
+
+    def publish_verified(self, digest: bytes) -> None:
+        """Publish the file if this is the right digest.
+
+        Raises:
+            Unwritable: it is not, or the name is taken by a folder.
+        """
+        if digest != self.entry.raw_digest:
+            raise self._mismatch(f"digest {digest.hex()}")
+        self._placing.with_room(self.entry.path, self._new.publish)
+
+    def _mismatch(self, found: str) -> Unwritable:
+        entry = self.entry
+        return Unwritable(
+            "DIGEST_MISMATCH",
+            f"{entry.path!r}: the server delivered another content than the manifest says "
+            f"({found}, expected {entry.algorithm} {entry.raw_digest.hex()}, size {entry.size}); "
+            "it was not written",
+        )

@@ -1,0 +1,218 @@
+"""Contents of a server of ours, many at a time: from its disk where it is this machine's, else by
+one request for many small files. What it does not give comes as from any other server."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trackd_agent.artifacts.downloads.placing import Placing, Source, SourceGone
+from trackd_agent.upstream import RequestFailed, ask
+from trackd_proto import chunks as protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trackd_agent.artifacts.downloads.download import Tools
+    from trackd_agent.artifacts.downloads.entries import Entry
+    from trackd_agent.artifacts.downloads.placing import Placed
+    from trackd_agent.artifacts.downloads.progress import Version
+
+_EXTENTS = "/api/v1/contents/extents"
+_READ = "/api/v1/contents/read"
+_QUESTION_S = 120.0
+_PIECE_BYTES = 1024 * 1024
+#: Files that are asked for together, and the bytes of one answer.
+_SMALL_BYTES = 256 * 1024
+_ANSWER_BYTES = 8 * 1024 * 1024
+_LENGTH = struct.Struct("<Q")
+_LEFT_OUT = 2**64 - 1
+#: Statuses with which a server says that it does not do this (for us).
+_NOT_SERVED = (403, 404, 405)
+_KEY = re.compile(r"[0-9a-zA-Z_-]+(/[0-9a-zA-Z_-]+)*")
+#: Key of a file in the server's folder, place in it, length.
+Range = tuple[str, int, int]
+
+
+class _Extents(msgspec.Struct):
+    folder: str
+    files: list[list[Range] | None]
+
+
+_extents = msgspec.msgpack.Decoder(_Extents)
+
+
+class OwnStore:
+    """The contents of one server of ours.
+
+    Args:
+        version: at that server.
+        placing: where files go.
+        tools: threads and limits.
+    """
+
+    def __init__(self, version: Version, placing: Placing, tools: Tools) -> None:
+        #: Bytes that travelled.
+        self.fetched_bytes = 0
+        self._version = version
+        self._placing = placing
+        self._tools = tools
+        self._reads_disk = version.upstream.is_local
+        self._reads_many = True
+
+    @classmethod
+    async def find(cls, version: Version, placing: Placing, tools: Tools) -> OwnStore | None:
+        """Return the store of a server; None: it is none of ours."""
+        upstream, manner = version.upstream, version.manner
+        features = await ask(upstream, manner, _QUESTION_S, lambda: upstream.features(manner))
+        return cls(version, placing, tools) if protocol.FEATURE in features else None
+
+    async def place(self, entries: Sequence[Entry]) -> list[Placed]:
+        """Place what the store gives; the rest is not in the result.
+
+        Raises:
+            DiskFull: there is no room.
+        """
+        placed: list[Placed] = []
+        if self._reads_disk:
+            placed = await self._from_disk(entries)
+        settled = {each.entry.path for each in placed}
+        small = [
+            entry
+            for entry in entries
+            if entry.path not in settled and entry.size is not None and entry.size <= _SMALL_BYTES
+        ]
+        for group in _groups(small):
+            if self._reads_many:
+                placed += await self._from_answer(group)
+        return placed
+
+    # -- from the server's disk --------------------------------------------------------------
+
+    async def _from_disk(self, entries: Sequence[Entry]) -> list[Placed]:
+        answer = await self._ask(_EXTENTS, entries)
+        if answer is None:
+            self._reads_disk = False
+            return []
+        found = _extents.decode(answer)
+        if len(found.files) != len(entries):
+            self._reads_disk = False
+            return []
+        return await self._tools.in_thread(self._copy, entries, found)
+
+    def _copy(self, entries: Sequence[Entry], found: _Extents) -> list[Placed]:
+        with _Packs(Path(found.folder)) as packs:
+            there = (
+                (entry, packs.pieces(ranges))
+                for entry, ranges in zip(entries, found.files, strict=True)
+                if ranges is not None
+            )
+            return self._placing.place(Source.STORE, there)
+
+    # -- through the network -----------------------------------------------------------------
+
+    async def _from_answer(self, entries: Sequence[Entry]) -> list[Placed]:
+        answer = await self._ask(_READ, entries)
+        if answer is None:
+            self._reads_many = False
+            return []
+        self.fetched_bytes += len(answer)
+        contents = list(_split(entries, answer))
+        return await self._tools.in_thread(self._placing.place, Source.NETWORK, contents)
+
+    async def _ask(self, path: str, entries: Sequence[Entry]) -> bytes | None:
+        """Return the server's answer; None: it has none for us."""
+        upstream, manner = self._version.upstream, self._version.manner
+        names = [(entry.algorithm, entry.raw_digest, entry.size) for entry in entries]
+        body = msgspec.msgpack.encode({"files": names})
+
+        async def attempt() -> bytes | None:
+            try:
+                return await upstream.call("POST", path, body, len(body), manner)
+            except RequestFailed as failure:
+                if failure.status in _NOT_SERVED:
+                    return None
+                raise
+
+        return await ask(upstream, manner, _QUESTION_S, attempt)
+
+
+class _Packs:
+    """Files in the server's folder, opened once each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._opened: dict[str, int] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> _Packs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def pieces(self, ranges: Iterable[Range]) -> Iterator[bytes]:
+        """Yield the bytes of ranges.
+
+        Raises:
+            SourceGone: they are not there (any more), or may not be read.
+        """
+        for key, offset, length in ranges:
+            end = offset + length
+            while offset < end:
+                try:
+                    piece = os.pread(self._open(key), min(_PIECE_BYTES, end - offset), offset)
+                except OSError as error:
+                    raise SourceGone from error
+                if not piece:
+                    raise SourceGone
+                yield piece
+                offset += len(piece)
+
+    def _open(self, key: str) -> int:
+        descriptor = self._opened.get(key)
+        if descriptor is None:
+            if not _KEY.fullmatch(key):
+                raise SourceGone
+            path = self._folder / key
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._opened[key] = descriptor
+            self._stack.callback(os.close, descriptor)
+        return descriptor
+
+
+def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Yield files that one answer may hold together."""
+    group: list[Entry] = []
+    size_bytes = 0
+    for entry in entries:
+        size = entry.size or 0
+        if group and size_bytes + size > _ANSWER_BYTES:
+            yield group
+            group, size_bytes = [], 0
+        group.append(entry)
+        size_bytes += size
+    if group:
+        yield group
+
+
+def _split(entries: Sequence[Entry], answer: bytes) -> Iterator[tuple[Entry, list[memoryview]]]:
+    """Yield the contents in an answer; one that is cut off gives what it has."""
+    view = memoryview(answer)
+    for entry in entries:
+        if len(view) < _LENGTH.size:
+            return
+        (length,) = _LENGTH.unpack_from(view)
+        view = view[_LENGTH.size :]
+        if length == _LEFT_OUT:
+            continue
+        if len(view) < length:
+            return
+        yield entry, [view[:length]]
+        view = view[length:]

@@ -1,0 +1,143 @@
+"""Reading many contents at once: what our agent asks when it downloads an artifact.
+
+Both take MessagePack `{"files": [[algorithm, digest, size or null], ...]}` and the API key::
+
+    POST /api/v1/contents/extents  -> {"folder": path, "files": [null | [[key, offset, length]...]]}
+    POST /api/v1/contents/read     -> for each file u64 little-endian length, then its bytes
+
+The first is for callers on the same machine: ranges of files in the server's folder, in order,
+neighbours merged. The second leaves out (length 2**64-1) what is not stored or larger than
+`MAX_READ_BYTES`: such files are for requests of their own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import struct
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from trackd_proto import chunks as protocol
+from trackd_server.api import access
+from trackd_server.api.bodies import read_body
+from trackd_server.api.context import services_of
+from trackd_server.domain.errors import InvalidRequest, NotAllowed
+from trackd_server.domain.storage import contents, reading
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+
+    from trackd_server.api.context import Services
+    from trackd_server.domain.storage.contents import ContentName
+
+#: Contents above this size have requests of their own.
+MAX_READ_BYTES = 1024 * 1024
+_MAX_BODY_BYTES = 4 * 1024 * 1024
+_AT_ONCE = 32
+_RAW = "raw"
+_LENGTH = struct.Struct("<Q")
+_LEFT_OUT = _LENGTH.pack(2**64 - 1)
+#: Key of a file in the server's folder, place in it, length.
+Range = tuple[str, int, int]
+
+
+class _Wanted(msgspec.Struct):
+    """Contents by name: algorithm, digest, size."""
+
+    files: list[tuple[str, bytes, int | None]]
+
+
+_decoder = msgspec.msgpack.Decoder(_Wanted)
+
+
+async def extents(request: Request) -> Response:
+    """Tell a caller on this machine where contents lie."""
+    names = await _wanted(request)
+    if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
+        raise NotAllowed("Places on the server's disk are told only on the server's machine.")
+    services = services_of(request)
+    found = await services.call(_ranges, services, names)
+    answer = {"folder": str(services.blobs.folder), "files": found}
+    return Response(msgspec.msgpack.encode(answer), media_type="application/msgpack")
+
+
+async def read(request: Request) -> Response:
+    """Send contents one after another."""
+    names = await _wanted(request)
+    services = services_of(request)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(names), _AT_ONCE):
+            yield await services.call(_read, services, names[start : start + _AT_ONCE])
+
+    return StreamingResponse(pieces(), media_type="application/octet-stream")
+
+
+async def _wanted(request: Request) -> list[ContentName]:
+    access.require_key(request)
+    body = await read_body(request, _MAX_BODY_BYTES)
+    try:
+        files: Any = _decoder.decode(body).files
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"The body is not what this call takes: {error}") from error
+    if len(files) > protocol.MAX_FILES_AT_ONCE:
+        raise InvalidRequest(
+            f"{len(files)} files in one request: send at most {protocol.MAX_FILES_AT_ONCE} at once."
+        )
+    return files
+
+
+def _ranges(services: Services, names: Sequence[ContentName]) -> list[list[Range] | None]:
+    with services.database.read() as connection:
+        found = contents.find_many(connection, names)
+        return [
+            None if (number := found.get(name)) is None else _ranges_of(connection, number)
+            for name in names
+        ]
+
+
+def _ranges_of(connection: Connection, content_id: int) -> list[Range] | None:
+    """Return where a content lies, neighbours merged; None: not as plain bytes."""
+    merged: list[Range] = []
+    for extent in reading.extents(connection, content_id):
+        if extent.encoding != _RAW:
+            return None
+        if merged and merged[-1][0] == extent.blob_key:
+            key, offset, length = merged[-1]
+            if offset + length == extent.offset:
+                merged[-1] = (key, offset, length + extent.bytes)
+                continue
+        merged.append((extent.blob_key, extent.offset, extent.bytes))
+    return merged
+
+
+def _read(services: Services, names: Sequence[ContentName]) -> bytes:
+    found = _ranges(services, names)
+    sent: list[bytes] = []
+    with ExitStack() as stack:
+        opened: dict[str, int] = {}
+
+        def piece(key: str, offset: int, length: int) -> bytes:
+            if key not in opened:
+                opened[key] = services.blobs.open(key)
+                stack.callback(os.close, opened[key])
+            return os.pread(opened[key], length, offset)
+
+        for ranges in found:
+            size = sum(length for _, _, length in ranges or ())
+            if ranges is None or size > MAX_READ_BYTES:
+                sent.append(_LEFT_OUT)
+                continue
+            try:
+                content = b"".join(piece(*each) for each in ranges)
+            except FileNotFoundError:  # moved or deleted meanwhile: a request of its own finds it
+                content = b""
+            sent += [_LENGTH.pack(size), content] if len(content) == size else [_LEFT_OUT]
+    return b"".join(sent)
