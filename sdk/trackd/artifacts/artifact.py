@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from trackd.artifacts.logged import Logged
     from trackd.artifacts.manifest import ManifestEntry
+    from trackd.artifacts.online.logged import Logged
     from trackd.remote.connection import Remote
     from trackd_proto.records import ArtifactLogged
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from trackd.artifacts.hashing import DigestAlgorithm
-    from trackd.artifacts.logged import Logged
     from trackd.artifacts.naming import ArtifactPath
+    from trackd.artifacts.online.logged import Logged
     from trackd.remote.connection import Remote
 
 _ID_CHARACTERS = 128
@@ -214,7 +214,7 @@ class ArtifactFacts:
             CommError: the server cannot be asked.
         """
         if self._manifest is None:
-            from trackd.artifacts import fetching  # only where a server has the entries
+            from trackd.artifacts.online import fetching  # only where a server has the entries
 
             facts = self._facts("manifest")
             algorithm = facts.digest_algorithm.removeprefix("MANIFEST_")

@@ -11,7 +11,7 @@ from trackd.artifacts import lookup, rules
 from trackd.artifacts.artifact import Artifact
 from trackd.artifacts.naming import ArtifactPath
 from trackd.artifacts.notices import warn
-from trackd.artifacts.saves import Save
+from trackd.artifacts.online.saves import Save
 from trackd.errors import CommError
 from trackd.logs import LOGGER
 from trackd.remote.operations import USE_ARTIFACT, USE_ARTIFACT_PLAIN

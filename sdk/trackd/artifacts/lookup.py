@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts.artifact import Artifact
-from trackd.artifacts.logged import logged_of
 from trackd.artifacts.naming import ArtifactPath, is_registry, resolved
 from trackd.artifacts.notices import warn
+from trackd.artifacts.online.logged import logged_of
 from trackd.remote.answers import part
 from trackd.remote.operations import ARTIFACT_BY_ID, ARTIFACT_TYPE, MEMBERSHIP_BY_NAME
 

@@ -105,7 +105,7 @@ class ManifestEntry:
             ValueError: it cannot be read, or has other contents than it should.
             CommError: the server does not answer.
         """
-        from trackd.artifacts import downloads  # which knows this class
+        from trackd.artifacts.online import downloads  # which knows this class
 
         return downloads.download_entry(self.parent_artifact(), self, root, skip_cache)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from trackd.artifacts import server_facts
 from trackd.artifacts.errors import ArtifactNotLoggedError
-from trackd.artifacts.logged import logged_of
 from trackd.artifacts.notices import warn
+from trackd.artifacts.online.logged import logged_of
 from trackd.artifacts.stored import StoredArtifact
 from trackd.errors import CommError
 from trackd.remote.answers import part
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
     from trackd.api import ArtifactCollection, Run
     from trackd.artifacts.artifact import Artifact
-    from trackd.artifacts.logged import Logged
     from trackd.artifacts.manifest import Manifest
-    from trackd.artifacts.saves import Save
+    from trackd.artifacts.online.logged import Logged
+    from trackd.artifacts.online.saves import Save
 
 
 class PublishedArtifact(StoredArtifact):
@@ -76,7 +77,7 @@ class PublishedArtifact(StoredArtifact):
         return self._save.cancel()
 
     def _send_changes(self) -> None:
-        from trackd.artifacts import editing
+        from trackd.artifacts.online import editing
 
         facts = self._facts("save")
         manifest = self._manifest
@@ -94,6 +95,33 @@ class PublishedArtifact(StoredArtifact):
         made = type(self._whole).for_own_use("draft", self.type)
         made.become_copy_of(self._whole)
         return made
+
+    @property
+    def url(self) -> str:
+        """Page of the version; empty: there is none."""
+        facts = self._facts("url")
+        return server_facts.page_of(facts, self._server("url"))
+
+    @property
+    def use_as(self) -> None:
+        """Nothing: accepted for old scripts."""
+        warn("Artifact.use_as is deprecated and always None: leave it out")
+
+    def json_encode(self) -> dict[str, Any]:
+        """Return what stands for the artifact in a configuration or a row.
+
+        Raises:
+            ArtifactNotLoggedError: no server knows the artifact.
+        """
+        source = self._facts("json_encode").source
+        return {
+            "_type": "artifactVersion",
+            "_version": "v0",
+            "id": self.id,
+            "version": source.alias,
+            "sequenceName": source.collection,
+            "usedAs": None,
+        }
 
     # --- around it ---------------------------------------------------------------------------
 
@@ -117,7 +145,7 @@ class PublishedArtifact(StoredArtifact):
     @property
     def linked_artifacts(self) -> list[Artifact]:
         """The links to it, at most 500; none for a link."""
-        from trackd.artifacts import linking
+        from trackd.artifacts.online import linking
 
         facts = self._facts("linked_artifacts")
         return [] if facts.is_link else linking.links_of(self._whole, facts)
@@ -129,7 +157,7 @@ class PublishedArtifact(StoredArtifact):
         Raises:
             ValueError: it cannot be had.
         """
-        from trackd.artifacts import linking
+        from trackd.artifacts.online import linking
 
         facts = self._facts("source_artifact")
         if not facts.is_link:
@@ -151,7 +179,7 @@ class PublishedArtifact(StoredArtifact):
             ValueError: a refused path or alias, or no organization for a registry.
             CommError: the server refuses, or does not answer.
         """
-        from trackd.artifacts import linking
+        from trackd.artifacts.online import linking
 
         if self.is_draft():
             if self._save is None:
@@ -172,7 +200,7 @@ class PublishedArtifact(StoredArtifact):
             ValueError: it is no link.
             CommError: the server refuses, or does not answer.
         """
-        from trackd.artifacts import editing
+        from trackd.artifacts.online import editing
 
         facts = self._facts("unlink")
         if not facts.is_link:
@@ -192,7 +220,7 @@ class PublishedArtifact(StoredArtifact):
             CommError: it has aliases and `delete_aliases` is not set, the server refuses, or does
                 not answer.
         """
-        from trackd.artifacts import editing
+        from trackd.artifacts.online import editing
 
         facts = self._facts("delete")
         if facts.is_link:
@@ -208,7 +236,7 @@ class PublishedArtifact(StoredArtifact):
             ArtifactNotLoggedError: it is a draft.
             CommError: the server does not answer.
         """
-        from trackd.artifacts import linking
+        from trackd.artifacts.online import linking
 
         return linking.creator_of(self._server("logged_by"), self._facts("logged_by").id)
 
@@ -219,7 +247,7 @@ class PublishedArtifact(StoredArtifact):
             ArtifactNotLoggedError: it is a draft.
             CommError: the server does not answer.
         """
-        from trackd.artifacts import linking
+        from trackd.artifacts.online import linking
 
         return linking.users_of(self._server("used_by"), self._facts("used_by").id)
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from trackd.artifacts import naming, rules
 from trackd.artifacts.facts import ArtifactFacts
-from trackd.artifacts.notices import warn
 from trackd.errors import CommError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trackd.artifacts.logged import Logged
     from trackd.artifacts.manifest import Manifest
+    from trackd.artifacts.online.logged import Logged
     from trackd.remote.connection import Remote
 
 
@@ -148,33 +147,6 @@ class ServerFacts(ArtifactFacts):
         """Row of the run before which it was logged; None: unknown."""
         stored = self._facts("history_step").history_step
         return None if stored is None else max(0, stored - 1)
-
-    @property
-    def url(self) -> str:
-        """Page of the version; empty: there is none."""
-        facts = self._facts("url")
-        return page_of(facts, self._server("url"))
-
-    @property
-    def use_as(self) -> None:
-        """Nothing: accepted for old scripts."""
-        warn("Artifact.use_as is deprecated and always None: leave it out")
-
-    def json_encode(self) -> dict[str, Any]:
-        """Return what stands for the artifact in a configuration or a row.
-
-        Raises:
-            ArtifactNotLoggedError: no server knows the artifact.
-        """
-        source = self._facts("json_encode").source
-        return {
-            "_type": "artifactVersion",
-            "_version": "v0",
-            "id": self.id,
-            "version": source.alias,
-            "sequenceName": source.collection,
-            "usedAs": None,
-        }
 
 
 def page_of(facts: Logged, remote: Remote) -> str:

@@ -47,7 +47,7 @@ class StoredArtifact(ArtifactContents):
             OSError: nothing can be written.
             CommError: the server does not answer.
         """
-        from trackd.artifacts import downloads  # only where something is read back
+        from trackd.artifacts.online import downloads  # only where something is read back
 
         self._facts("download")
         base = str(root or downloads.default_root(self._whole))
@@ -72,7 +72,7 @@ class StoredArtifact(ArtifactContents):
             ValueError: see `download`.
             CommError: the server does not answer.
         """
-        from trackd.artifacts import downloads, local_copies
+        from trackd.artifacts.online import downloads, local_copies
 
         self._facts("checkout")
         base = str(root or downloads.default_root(self._whole, with_version=False))
@@ -91,7 +91,7 @@ class StoredArtifact(ArtifactContents):
             FileNotFoundError: a file is missing.
             CommError: the server does not answer.
         """
-        from trackd.artifacts import downloads, local_copies
+        from trackd.artifacts.online import downloads, local_copies
 
         self._facts("verify")
         base = root or downloads.default_root(self._whole)
@@ -146,7 +146,7 @@ class StoredArtifact(ArtifactContents):
             KeyError: there is none.
             CommError: the server does not answer.
         """
-        from trackd.artifacts import values
+        from trackd.artifacts.online import values
 
         self._facts("get_entry")
         entry = values.entry_of(self.manifest, name)
@@ -167,7 +167,7 @@ class StoredArtifact(ArtifactContents):
             ValueError: its file is damaged.
             CommError: the server does not answer.
         """
-        from trackd.artifacts import values
+        from trackd.artifacts.online import values
 
         self._facts("get")
         return values.get(self._whole, name)

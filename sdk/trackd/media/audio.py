@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from trackd.artifacts.artifact import Artifact
-    from trackd.artifacts.values import Source
+    from trackd.artifacts.online.values import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 

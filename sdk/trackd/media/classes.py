@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from trackd.artifacts import Artifact
-    from trackd.artifacts.values import Source
+    from trackd.artifacts.online.values import Source
     from trackd.tables.image_type import ClassesIdType
 
 ClassId = int | str

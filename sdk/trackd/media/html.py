@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-    from trackd.artifacts.values import Source
+    from trackd.artifacts.online.values import Source
 
 _EXTENSION = ".html"
 #: What makes links of a page open outside its frame, and gives it the look of the others.

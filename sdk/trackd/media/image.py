@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from trackd.artifacts.artifact import Artifact
-    from trackd.artifacts.values import Source
+    from trackd.artifacts.online.values import Source
     from trackd.media.classes import ClassId
     from trackd.recording.recordable import RunPlace, Slot
 

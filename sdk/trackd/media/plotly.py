@@ -18,7 +18,7 @@ from trackd.recording.values import to_history
 if TYPE_CHECKING:
     from typing import Self
 
-    from trackd.artifacts.values import Source
+    from trackd.artifacts.online.values import Source
 
 _EXTENSION = ".plotly.json"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trackd.artifacts.artifact import Artifact
     from trackd.artifacts.manifest import ManifestEntry
-    from trackd.artifacts.values import Source
+    from trackd.artifacts.online.values import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 #: So many hexadecimal digits of a hash make the name of a file.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    from trackd.artifacts.values import Source
+    from trackd.artifacts.online.values import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 _TABLE_SUFFIX = ".table.json"

@@ -19,7 +19,7 @@ from trackd.tables.table_type import TableType
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from trackd.artifacts.values import Source
+    from trackd.artifacts.online.values import Source
 
 _TABLE_ENDING = ".table.json"
 _SIMPLE: dict[str, Callable[[], types.ColumnType]] = {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Self
 
-    from trackd.artifacts.values import Source
+    from trackd.artifacts.online.values import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 LogMode = Literal["IMMUTABLE", "MUTABLE", "INCREMENTAL"]

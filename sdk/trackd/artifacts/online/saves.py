@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trackd.artifacts.errors import WaitTimeoutError
-from trackd.artifacts.progress import Progress
+from trackd.artifacts.online.progress import Progress
 from trackd.errors import CommError
 
 if TYPE_CHECKING:

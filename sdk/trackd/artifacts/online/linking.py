@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trackd.artifacts.artifact import Artifact
-    from trackd.artifacts.logged import Logged
+    from trackd.artifacts.online.logged import Logged
     from trackd.remote.connection import Remote
 
 _TELLS_MEMBERSHIP = "ARTIFACT_MEMBERSHIP_IN_LINK_ARTIFACT_RESPONSE"

@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from trackd.artifacts import crossing, fetching
+from trackd.artifacts import crossing
 from trackd.artifacts.manifest import ARTIFACT_SCHEME
 from trackd.artifacts.notices import info, warn
+from trackd.artifacts.online import fetching
+from trackd.artifacts.online.progress import Progress
 from trackd.artifacts.paths import logical_path
-from trackd.artifacts.progress import Progress
 from trackd.errors import CommError
 
 if TYPE_CHECKING:

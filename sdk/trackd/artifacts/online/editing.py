@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts import rules
-from trackd.artifacts.logged import logged_of
 from trackd.artifacts.notices import warn
+from trackd.artifacts.online.logged import logged_of
 from trackd.errors import CommError
 from trackd.remote.answers import part
 from trackd.remote.operations import (
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trackd.artifacts.artifact import Artifact
-    from trackd.artifacts.logged import Logged
+    from trackd.artifacts.online.logged import Logged
     from trackd.remote.connection import Remote
     from trackd.remote.operations import Operation
 
