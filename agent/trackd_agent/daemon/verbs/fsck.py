@@ -1,0 +1,60 @@
+"""`trackd fsck`: whether what the server knows is what lies on its disk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from trackd_agent.daemon.verbs.asking import ask, asked_server
+
+_DAMAGED = 1
+_MAX_SHOWN = 20
+
+
+@click.command()
+@click.option("--verify", is_flag=True, help="Read and hash every byte, too; takes its time.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--base-url", default="", help="Server to ask; default: as configured.")
+def fsck(*, verify: bool, as_json: bool, base_url: str) -> None:
+    """Check that each object on the disk has its row, each row its object, and all counts.
+
+    Nothing is changed; `trackd gc` removes objects without a row. Exit status 1: something is
+    wrong. 4: the server does not answer.
+
+    Example: trackd fsck --verify
+    """
+    path = f"/api/v1/fsck?verify={'true' if verify else 'false'}"
+    found = ask(asked_server(base_url), "GET", path)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        _show(found)
+    sys.exit(0 if found["ok"] else _DAMAGED)
+
+
+def _show(found: dict[str, Any]) -> None:
+    click.echo("checked " + ", ".join(f"{n} {what}" for what, n in found["checked"].items()))
+    for name, what in (
+        ("objects_without_row", "objects without a row"),
+        ("rows_without_object", "rows without an object"),
+        ("wrong_counts", "wrong counts"),
+        ("damaged", "damaged"),
+    ):
+        problems: list[Any] = found.get(name) or []
+        if not problems:
+            continue
+        click.echo(f"{what}: {_count(found, name, problems)}")
+        for problem in problems[:_MAX_SHOWN]:
+            click.echo(f"  {json.dumps(problem)}")
+        if len(problems) > _MAX_SHOWN:
+            click.echo(f"  and {len(problems) - _MAX_SHOWN} more; --json prints them")
+    click.echo("everything is in order" if found["ok"] else "something is wrong")
+
+
+def _count(found: dict[str, Any], name: str, problems: list[Any]) -> int:
+    """Return how many there are, where the list is cut."""
+    counts: dict[str, int] = found.get("found") or {}
+    return counts.get(name, len(problems))
