@@ -71,6 +71,8 @@ class RunSaves:
     """
 
     def __init__(self, saves: Saves, destination: Destination) -> None:
+        #: How the last save failed that did, for people; empty: none did.
+        self.failure = ""
         self._saves = saves
         self._destination = destination
         self._lines: dict[str, _Line] = {}
@@ -150,8 +152,9 @@ class RunSaves:
         if scope.cancelled_caught:
             save.end(SaveState.CANCELLED, "CANCELLED", "the save was cancelled")
         self._destination.courier.problem = ""
-        if save.state is SaveState.COMMITTED or not order.keeps_files:
-            await anyio.to_thread.run_sync(staged.remove, order)
+        if save.state is SaveState.FAILED:
+            self.failure = save.error
+        await anyio.to_thread.run_sync(staged.remove, order)
         await waiting.on_end(save)
         if self._destination.is_main:
             await self._saves.conclude(save)

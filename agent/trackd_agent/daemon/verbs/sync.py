@@ -91,6 +91,4 @@ def _as_text(report: SyncReport) -> str:
     if report.lost:
         lost = ", ".join(f"{count} {reason}" for reason, count in sorted(report.lost.items()))
         text += f"\n  not uploaded: {lost}"
-    if (Path(report.run_dir) / "artifacts").is_dir():
-        text += "\n  artifacts stay in the run folder: their upload comes with a later version"
     return text

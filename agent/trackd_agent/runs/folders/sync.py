@@ -2,7 +2,8 @@
 
 The journal in the run folder is the queue, and the checkpoints beside it remember what the
 server acknowledged: an interrupted sync goes on where it was, and a finished one has nothing
-left to do. The folder is marked only when everything is acknowledged.
+left to do. The folder is marked only when everything is acknowledged and all artifacts are saved;
+one whose artifact failed (a file of the user's that changed) can be synced again.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ async def sync_folder(
         done = await _upload(uplink, stall_timeout_s, report)
         report.url = uplink.upsert.url
         report.lost = _lost(run) | ({"torn": torn} if torn else {})
-        if done:
+        if done and uplink.saves.failure:
+            report.state, report.problem = "incomplete", uplink.saves.failure
+        elif done:
             report.state = "synced"
             _write_mark(run_dir, name, report)
     finally:
