@@ -194,7 +194,7 @@ async def test_edits_and_deletes_through_the_public_api(tmp_path: Path) -> None:
         assert "not found" in run_script(server, tmp_path / "delete", delete)["error"]
         with server.client() as client:
             usage = client.get("/api/v1/usage").json()
-        assert usage["by_kind"] == {} and usage["blob_bytes_on_disk"] == 0
+        assert usage["kinds"] == {} and usage["disk_blobs"] == 0
 
 
 async def test_two_processes_share_one_run(tmp_path: Path) -> None:

@@ -13,7 +13,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trackd_server import __version__
-from trackd_server.api import access, chunk_protocol, documents, graphql, pages, stream, transfers
+from trackd_server.api import (
+    access,
+    artifact_pages,
+    artifact_transfers,
+    chunk_protocol,
+    content_reads,
+    documents,
+    graphql,
+    pages,
+    stream,
+    transfers,
+    usage,
+)
 from trackd_server.api.context import Services, services_of
 from trackd_server.domain import names
 from trackd_server.domain.errors import DomainError, NotAuthenticated, Unavailable
@@ -36,10 +48,12 @@ def build_app(services: Services) -> Starlette:
         Route(f"{run_files}/file_stream", _guarded(stream.file_stream), methods=["POST"]),
         Route(f"{run_files}/{{name:path}}", _guarded(transfers.put_file), methods=["PUT"]),
         Route(f"{run_files}/{{name:path}}", transfers.get_file, methods=["GET", "HEAD"]),
+        *_artifact_routes(),
         Route("/api/v1/runs/{entity}/{project}/{run}/document", documents.document),
-        Route("/api/v1/usage", documents.usage),
+        *usage.routes(_guarded),
         *chunk_routes(),
         Route("/login", _guarded(pages.login), methods=["POST"]),
+        *artifact_pages.routes(),
         Route("/{entity}/{project}/runs/{run}", pages.run_page),
         Route("/{entity}/{project}", pages.project_page),
         Route("/", pages.index),
@@ -70,7 +84,28 @@ def chunk_routes() -> list[Route]:
         Route(f"{artifact}/missing", _guarded(chunk_protocol.missing), methods=["POST"]),
         Route(f"{artifact}/packs", _guarded(chunk_protocol.put_pack), methods=["PUT"]),
         Route(f"{artifact}/contents", _guarded(chunk_protocol.assemble), methods=["POST"]),
+        Route("/api/v1/contents/extents", _guarded(content_reads.extents), methods=["POST"]),
+        Route("/api/v1/contents/read", _guarded(content_reads.read), methods=["POST"]),
         Route("/api/v1/contents/{algorithm}/{digest}", chunk_protocol.extents),
+    ]
+
+
+def _artifact_routes() -> list[Route]:
+    """Return where bytes of artifacts go in and out."""
+    manifest = "/artifact_manifests/{manifest:int}"
+    file = "/artifact_files/{version:int}/{algorithm}/{digest}"
+    part = "/artifact_parts/{upload}/{number:int}"
+    return [
+        Route(file, _guarded(artifact_transfers.put_file), methods=["PUT"]),
+        Route(part, _guarded(artifact_transfers.put_part), methods=["PUT"]),
+        Route(manifest, _guarded(artifact_transfers.put_manifest), methods=["PUT"]),
+        Route(manifest, _guarded(artifact_transfers.delete_manifest), methods=["DELETE"]),
+        Route(manifest, artifact_transfers.get_manifest),
+        Route(
+            "/artifactsV2/{region}/{entity}/{project}/{collection}/{rest:path}",
+            artifact_transfers.get_file,
+        ),
+        Route("/artifacts/{entity}/{digest}", artifact_transfers.get_file_v1),
     ]
 
 

@@ -1,24 +1,23 @@
-"""Our own REST calls: the run document and the ledger's figures."""
+"""Our own REST calls: the run document."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import anyio
-import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
 from trackd_server.api import access
 from trackd_server.api.context import services_of
 from trackd_server.domain import document as documents
-from trackd_server.domain import ledger, run_records
+from trackd_server.domain import run_records
 from trackd_server.domain.run_records import RunPath
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from trackd_server.api.context import Services
 
@@ -31,14 +30,6 @@ async def document(request: Request) -> Response:
     services = services_of(request)
     await services.call(_check, services, path)
     return StreamingResponse(_streamed(services, path), media_type="application/json")
-
-
-async def usage(request: Request) -> Response:
-    """Send what is stored by kind, and what lies on disk: `GET /api/v1/usage`."""
-    access.require_key(request)
-    services = services_of(request)
-    found = await services.call(ledger.usage, services.database, services.blobs)
-    return Response(msgspec.json.encode(asdict(found)), media_type="application/json")
 
 
 def _check(services: Services, path: RunPath) -> None:

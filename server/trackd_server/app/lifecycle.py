@@ -15,10 +15,11 @@ import uvicorn
 
 from trackd_server.api.app import build_app
 from trackd_server.api.context import Services
-from trackd_server.app import connections, directory
+from trackd_server.app import connections, directory, upkeep
 from trackd_server.app.config import ServerConfig
 from trackd_server.app.directory import StartError
 from trackd_server.blobs import BlobFolder
+from trackd_server.domain.artifacts import Artifacts
 from trackd_server.domain.auth import Keys
 from trackd_server.domain.files import Files
 from trackd_server.domain.runs import Runs
@@ -89,6 +90,7 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
             await tasks.start(_stop_on_signal, server)
             if config.exit_on_stdin_close:
                 tasks.start_soon(_stop_on_stdin_close, server)
+            tasks.start_soon(upkeep.give_back, services.storage)
             announce(address)
             await server.serve(sockets=[listener])
             tasks.cancel_scope.cancel()
@@ -114,10 +116,11 @@ def open_services(config: ServerConfig) -> Services:
         database,
         blobs,
         Keys(key),
-        Runs(database, blobs),
+        Runs(storage),
         Streams(database),
-        Files(database, blobs),
+        Files(storage),
         storage,
+        Artifacts(database, storage),
         hosts,
         config.coreweave_organization_id,
     )

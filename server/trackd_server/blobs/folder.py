@@ -139,5 +139,5 @@ class BlobFolder:
                     continue  # deleted meanwhile
 
     def total_bytes(self) -> int:
-        """Return what lies on disk, by looking; for comparing with the ledger."""
+        """Return what lies on disk, by looking; for comparing with what is known of."""
         return sum(size for _, size in self.listing())

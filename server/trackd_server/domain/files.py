@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from trackd_server.domain import ledger, names, run_records
+from trackd_server.domain import names, run_records
 from trackd_server.domain.errors import NotFound
+from trackd_server.domain.storage import Freed, doomed
 from trackd_server.store.tables import files
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from trackd_server.blobs import BlobFolder, Stored
+    from trackd_server.blobs import Stored
     from trackd_server.domain.run_records import RunPath
-    from trackd_server.store import Database
+    from trackd_server.domain.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class FilePath:
 class Files:
     """The files of all runs."""
 
-    def __init__(self, database: Database, blobs: BlobFolder) -> None:
-        self._database = database
-        self._blobs = blobs
+    def __init__(self, storage: Storage) -> None:
+        self._database = storage.database
+        self._blobs = storage.blobs
+        self._storage = storage
 
     def announce(self, path: RunPath, wanted: list[str]) -> int:
         """Check the names that a client is going to upload; return the run's number."""
@@ -51,11 +53,9 @@ class Files:
     def begin_upload(self, path: FilePath) -> str:
         """Reserve a key for an upload; if the server dies before its end, the blob is swept."""
         names.file_name(path.name)
-        key = self._blobs.new_key()
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             run_records.by_path(connection, path.run)
-            ledger.doom(connection, [key])
-        return key
+        return self._storage.doomed.new_key()
 
     async def receive(self, key: str, body: AsyncIterator[bytes]) -> Stored:
         """Store the bytes of an upload."""
@@ -87,15 +87,14 @@ class Files:
                     "updated_at": time.time(),
                 },
             )
-            ledger.record(connection, ledger.FILE_KIND, run.id, path.name, stored.bytes)
-            ledger.spare(connection, stored.key)
-            dead = [former.blob_key] if former else []
-            ledger.doom(connection, dead)
-        ledger.discard(self._database, self._blobs, dead)
+            doomed.spare(connection, stored.key)
+            dead = (former.blob_key,) if former else ()
+            doomed.doom(connection, dead)
+        self._storage.finish(Freed(keys=dead))
 
     def abandon(self, key: str) -> None:
         """Remove what an upload left that did not come to its end."""
-        ledger.discard(self._database, self._blobs, [key])
+        self._storage.doomed.delete([key])
 
     def get(self, path: FilePath) -> Row[Any]:
         """Return a file's row."""
@@ -119,12 +118,10 @@ class Files:
         numbers = [names.row_number("File", opaque) for opaque in opaque_ids]
         with self._database.write() as connection:
             rows = connection.execute(select(files).where(files.c.id.in_(numbers))).all()
-            keys = [row.blob_key for row in rows]
-            for row in rows:
-                ledger.forget(connection, ledger.FILE_KIND, row.run_id, row.name)
-            ledger.doom(connection, keys)
+            keys = tuple(row.blob_key for row in rows)
+            doomed.doom(connection, keys)
             connection.execute(delete(files).where(files.c.id.in_(numbers)))
-        ledger.discard(self._database, self._blobs, keys)
+        self._storage.finish(Freed(keys=keys))
 
 
 def listing(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import update
 
 from trackd_proto.wandb_http import HISTORY_FILE
-from trackd_server.domain import chunks, ledger, merge, names, run_records
+from trackd_server.domain import chunks, merge, names, run_records
 from trackd_server.domain.run_records import Client, RunPath
 from trackd_server.store.tables import streams
 
@@ -65,4 +65,3 @@ def _copy(connection: Connection, source: Row[Any], run_id: int, last_step: int)
     connection.execute(
         update(streams).where(streams.c.id == stream_id).values(next_line=lines, bytes=size)
     )
-    ledger.record(connection, "history", run_id, f"{HISTORY_FILE}@{client.id}", size)

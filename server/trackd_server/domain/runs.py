@@ -7,30 +7,26 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, func, select, update
 
 from trackd_proto.wandb_http import CONSOLE_FILE, EVENTS_FILE, HISTORY_FILE, RUN_STATES
-from trackd_server.domain import chunks, forks, ledger, merge, names, run_records
+from trackd_server.domain import chunks, forks, merge, names, run_records, run_removal
 from trackd_server.domain.errors import InvalidRequest, NotFound
 from trackd_server.domain.run_records import Client, RunPath
 from trackd_server.store.tables import (
     alerts,
-    files,
-    objects,
     projects,
     runs,
     streams,
     writers,
 )
-from trackd_server.store.tables import chunks as chunk_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
-    from trackd_server.blobs import BlobFolder
-    from trackd_server.store import Database
+    from trackd_server.domain.storage import Storage
 
 #: Fields of an upsert that are stored as they come; null leaves them as they are.
 PLAIN_FIELDS = {
@@ -91,11 +87,9 @@ class RunView:
 class Runs:
     """All runs of the server."""
 
-    def __init__(
-        self, database: Database, blobs: BlobFolder, *, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._database = database
-        self._blobs = blobs
+    def __init__(self, storage: Storage, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = storage.database
+        self._storage = storage
         self._clock = clock
         self._serving_since = clock()
 
@@ -227,7 +221,7 @@ class Runs:
         with self._database.write() as connection:
             run = run_records.by_path(connection, path)
             for stream in run_records.streams_of(connection, run.id, HISTORY_FILE):
-                self._rewind_stream(connection, run.id, stream, step)
+                self._rewind_stream(connection, stream, step)
             values = {"state": "running", "heartbeat_at": self._clock(), "exit_code": None}
             values |= {"finished_at": None, "stop_requested": 0}  # what was asked of it is past
             connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
@@ -238,22 +232,8 @@ class Runs:
         """Delete a run with its rows, its files and its bytes."""
         number = names.row_number("Run", opaque_id)
         with self._database.write() as connection:
-            run_records.by_number(connection, number)
-            keys = connection.execute(
-                select(files.c.blob_key).where(files.c.run_id == number)
-            ).scalars()
-            doomed = list(keys)
-            ledger.doom(connection, doomed)
-            of_run = select(writers.c.id).where(writers.c.run_id == number)
-            in_run = select(streams.c.id).where(streams.c.writer_id.in_(of_run))
-            connection.execute(delete(chunk_rows).where(chunk_rows.c.stream_id.in_(in_run)))
-            connection.execute(delete(streams).where(streams.c.writer_id.in_(of_run)))
-            for table, column in ((writers, "run_id"), (files, "run_id"), (alerts, "run_id")):
-                connection.execute(delete(table).where(table.c[column] == number))
-            connection.execute(delete(objects).where(objects.c.owner_run == number))
-            connection.execute(delete(runs).where(runs.c.id == number))
-        ledger.discard(self._database, self._blobs, doomed)
-        self._database.reclaim()
+            freed = run_removal.remove(connection, number)
+        self._storage.finish(freed)
 
     # -- steps of the above
 
@@ -290,10 +270,9 @@ class Runs:
             connection.execute(update(writers).where(writers.c.run_id == run_id).values(**silent))
         said = {column: text, f"{column}_at": self._clock()}
         connection.execute(update(writers).where(writers.c.id == writer_id).values(**said))
-        ledger.record(connection, column, run_id, f"{column}@{writer_id}", len(text.encode()))
 
     @staticmethod
-    def _rewind_stream(connection: Connection, run_id: int, stream: Row[Any], step: int) -> None:
+    def _rewind_stream(connection: Connection, stream: Row[Any], step: int) -> None:
         keep = 0
         for chunk in chunks.read_chunks(connection, stream.id):
             for number, line in enumerate(chunk.lines, chunk.first_line):
@@ -308,8 +287,6 @@ class Runs:
         connection.execute(
             update(streams).where(streams.c.id == stream.id).values(next_line=keep, bytes=size)
         )
-        name = f"{HISTORY_FILE}@{stream.client_id}"
-        ledger.record(connection, "history", run_id, name, size)
 
 
 @dataclass(frozen=True)

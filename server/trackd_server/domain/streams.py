@@ -16,10 +16,9 @@ from trackd_proto.wandb_http import (
     CONSOLE_FILE,
     EVENTS_FILE,
     HISTORY_FILE,
-    LATE_FILE_PREFIX,
     SUMMARY_FILE,
 )
-from trackd_server.domain import chunks, ledger, names, run_records
+from trackd_server.domain import chunks, names, run_records
 from trackd_server.domain.errors import InvalidRequest
 from trackd_server.domain.run_records import MAX_LABEL_CHARS
 from trackd_server.store.tables import runs, streams, writers
@@ -113,9 +112,9 @@ class Streams:
             writer_id, _ = run_records.ensure_writer(connection, run.id, writer)
             for file, chunk in packed.items():
                 if file == SUMMARY_FILE:
-                    _store_summary(connection, run.id, client, writer_id, chunk)
+                    _store_summary(connection, writer_id, chunk)
                 else:
-                    _store_lines(connection, run.id, client, writer_id, file, chunk)
+                    _store_lines(connection, writer_id, file, chunk)
             values = _next_state(run, client, request, now)
             connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
             exit_code = values.get("exit_code", run.exit_code)
@@ -147,14 +146,7 @@ def _pack(request: StreamRequest) -> dict[str, chunks.Chunk]:
     return packed
 
 
-def _store_lines(
-    connection: Connection,
-    run_id: int,
-    client: Client,
-    writer_id: int,
-    file: str,
-    chunk: chunks.Chunk,
-) -> None:
+def _store_lines(connection: Connection, writer_id: int, file: str, chunk: chunks.Chunk) -> None:
     if not chunk.lines:
         return
     stream = _ensure_stream(connection, writer_id, file)
@@ -163,20 +155,14 @@ def _store_lines(
     size = stream.bytes + grown
     grown_to = max(stream.next_line, chunk.end_line)
     connection.execute(_extend_stream, {"of": stream.id, "next_line": grown_to, "bytes": size})
-    ledger.record(connection, _kind(file), run_id, f"{file}@{client.id}", size)
 
 
-def _store_summary(
-    connection: Connection, run_id: int, client: Client, writer_id: int, chunk: chunks.Chunk
-) -> None:
+def _store_summary(connection: Connection, writer_id: int, chunk: chunks.Chunk) -> None:
     """Keep the last of the lines: each is a whole summary of its writer."""
     if not chunk.lines:
         return
     said = {"of": writer_id, "summary": chunk.lines[-1].decode(), "summary_at": time.time()}
     connection.execute(_replace_summary, said)
-    ledger.record(
-        connection, "summary", run_id, f"{SUMMARY_FILE}@{client.id}", len(chunk.lines[-1])
-    )
 
 
 def _ensure_stream(connection: Connection, writer_id: int, file: str) -> Row[Any]:
@@ -186,12 +172,6 @@ def _ensure_stream(connection: Connection, writer_id: int, file: str) -> Row[Any
         return found
     connection.execute(streams.insert(), {"writer_id": writer_id, "file": file})
     return connection.execute(_stream_by_file, where).one()
-
-
-def _kind(file: str) -> str:
-    if file.startswith(LATE_FILE_PREFIX):
-        return "late rows"
-    return {HISTORY_FILE: "history", EVENTS_FILE: "events"}.get(file, "console")
 
 
 def _next_state(

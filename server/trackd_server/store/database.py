@@ -100,6 +100,16 @@ class Database:
             yield connection
             connection.commit()
 
+    @contextmanager
+    def rehearse(self) -> Generator[Connection]:
+        """Open a writing transaction that is rolled back on leaving."""
+        with self._writing, _typed_errors(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+
     def reclaim(self, slice_pages: int = 4_000) -> None:
         """Give the free pages back to the file system, in slices so that no writer waits long."""
         while True:
@@ -110,6 +120,11 @@ class Database:
                 cursor.close()
             if free <= slice_pages:
                 return
+
+    def fold(self) -> None:
+        """Fold the log into the database and cut it off, if nobody reads an older state."""
+        with self._writing, _typed_errors(), self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
 
     def size_bytes(self) -> int:
         """Return the bytes of the database and its log on disk."""

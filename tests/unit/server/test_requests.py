@@ -201,7 +201,7 @@ def test_a_broken_upload_leaves_the_former_version(server: Serving) -> None:
     short = server.http.put(url, content=torn(), headers={"content-length": "100"})
     assert short.status_code == 400
     assert server.http.get(url).content == b"first"
-    assert server.http.get("/api/v1/usage").json()["blob_bytes_on_disk"] == 5
+    assert server.http.get("/api/v1/usage").json()["disk_blobs"] == 5
 
 
 def test_html_in_a_run_file_is_never_run_by_a_browser(server: Serving) -> None:

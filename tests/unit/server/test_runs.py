@@ -299,9 +299,9 @@ def test_a_deleted_run_leaves_nothing(server: Serving, tmp_path: Path) -> None:
     )
     assert server.run("name") is None
     usage = server.http.get("/api/v1/usage").json()
-    assert usage["by_kind"] == {} and usage["blob_bytes_on_disk"] == 0
+    assert usage["kinds"] == {} and usage["disk_blobs"] == usage["in_transit"] == 0
     with server.services.database.read() as connection:
-        for table in ("runs", "writers", "streams", "chunks", "files", "objects", "doomed_blobs"):
+        for table in ("runs", "writers", "streams", "chunks", "files"):
             count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
             assert count == 0, table
     assert server.rows({"_step": 0})["exitcode"] is None, "a client that goes on begins anew"
@@ -313,7 +313,8 @@ def test_the_ledger_knows_every_stored_byte(server: Serving) -> None:
     for content in (b"first version", b"second"):
         assert server.http.put("/files/local/p/r/a.txt", content=content).status_code == 200
     usage = server.http.get("/api/v1/usage").json()
-    assert usage["by_kind"]["file"] == usage["file_bytes"] == usage["blob_bytes_on_disk"] == 6
+    assert usage["kinds"]["run_file"] == usage["disk_blobs"] == 6
+    assert usage["physical"] == usage["disk"]
     with server.services.database.read() as connection:
         stored = connection.exec_driver_sql("SELECT sum(length(content)) FROM chunks").scalar()
-    assert usage["by_kind"]["history"] == stored
+    assert usage["kinds"]["history"] == stored

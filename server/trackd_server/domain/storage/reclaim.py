@@ -66,7 +66,7 @@ class Reclaimer:
         """Give back what a committed transaction let go of."""
         self._doomed.delete(freed.keys[:FILES_BEFORE_RETURN])
         with self._lock:
-            self._rows_freed = self._rows_freed or bool(freed.bytes)
+            self._rows_freed = True
             self._files += freed.keys[FILES_BEFORE_RETURN:]
             self._packs |= freed.wasteful
         if freed.wasteful:

@@ -20,7 +20,6 @@ from trackd_server.store.tables.storage import (
     content_chunks,
     contents,
     doomed_blobs,
-    objects,
     packs,
 )
 
@@ -34,7 +33,6 @@ __all__ = [
     "doomed_blobs",
     "files",
     "metadata",
-    "objects",
     "packs",
     "projects",
     "runs",

@@ -9,8 +9,7 @@ that a pack was sent for: until its end the pack stays even if no content needs 
 algorithm is 'arriving' is a file on its way in: it has the chunks that came so far, and a digest
 made up for it.
 
-`objects` is the ledger: one row for every stored object, with its kind, owner and bytes; the sum
-over it is what the server stores. `doomed_blobs` names blobs that must not exist once nothing
+`doomed_blobs` names blobs that must not exist once nothing
 uploads them.
 """
 
@@ -80,18 +79,8 @@ content_chunks = Table(
     sqlite_with_rowid=False,
 )
 
-objects = Table(
-    "objects",
-    metadata,
-    Column("kind", Text, primary_key=True),
-    Column("owner_run", Integer, ForeignKey("runs.id"), primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("bytes", Integer, nullable=False),
-)
-
 doomed_blobs = Table("doomed_blobs", metadata, Column("blob_key", Text, primary_key=True))
 
-Index("objects_by_run", objects.c.owner_run)
 Index("chunks_by_pack", cdc_chunks.c.pack_id, cdc_chunks.c.offset)
 Index(
     "packs_by_upload",

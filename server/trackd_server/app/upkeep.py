@@ -1,0 +1,41 @@
+"""What the server does on its own while it serves: one loop for each of its duties."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from trackd_server.store import DatabaseBusy, DatabaseFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackd_server.domain.storage import Storage
+
+log = logging.getLogger(__name__)
+
+#: How long after a deletion the rest of its space is given back, and after a failure tried again.
+RECLAIM_EVERY_S = 1.0
+PAUSE_AFTER_FAILURE_S = 30.0
+
+
+async def give_back(storage: Storage) -> None:
+    """Give back what deletions left to do; for ever."""
+    limiter = anyio.CapacityLimiter(1)
+    while True:
+        more = await attempted("reclaim", storage.reclaimer.work, limiter)
+        if not more:
+            await anyio.sleep(RECLAIM_EVERY_S)
+
+
+async def attempted(duty: str, work: Callable[[], bool], limiter: anyio.CapacityLimiter) -> bool:
+    """Run one part of a duty in a thread; a disk or database that refuses is tried again later."""
+    try:
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
+    except (OSError, DatabaseBusy, DatabaseFull) as error:
+        log.warning("upkeep_failed", extra={"facts": {"duty": duty, "error": str(error)}})
+        await anyio.sleep(PAUSE_AFTER_FAILURE_S)
+        return False

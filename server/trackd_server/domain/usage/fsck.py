@@ -1,0 +1,249 @@
+"""Are the books right? Every blob has a row, every row its blob, every count is what it counts.
+
+Reads one snapshot and the folder; what is uploaded or given back at that time is noted as doomed
+and left out. With `verify` every chunk and the digest of every content is computed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from trackd_proto.chunks import chunk_name
+from trackd_server.domain.storage import doomed
+from trackd_server.domain.storage.reading import extents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from trackd_server.domain.storage import Storage
+
+#: Findings that a report lists; the rest are counted.
+MAX_LISTED = 1_000
+EXTENTS_AT_ONCE = 1_000
+
+
+@dataclass
+class Findings:
+    """What is wrong, of one sort."""
+
+    found: int = 0
+    listed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def add(self, **facts: Any) -> None:
+        """Note one finding."""
+        self.found += 1
+        if len(self.listed) < MAX_LISTED:
+            self.listed.append(facts)
+
+
+@dataclass
+class Report:
+    """What a check found; all empty: the books are right."""
+
+    objects_without_row: Findings = field(default_factory=Findings)
+    rows_without_object: Findings = field(default_factory=Findings)
+    wrong_counts: Findings = field(default_factory=Findings)
+    damaged: Findings = field(default_factory=Findings)
+    checked: dict[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether nothing is wrong."""
+        sorts = (
+            self.objects_without_row,
+            self.rows_without_object,
+            self.wrong_counts,
+            self.damaged,
+        )
+        return not any(sort.found for sort in sorts)
+
+
+def check(storage: Storage, *, verify: bool = False) -> Report:
+    """Compare rows, counts and blobs. Blocks."""
+    report = Report()
+    # The folder before the rows; what comes or goes meanwhile is looked at again.
+    on_disk = dict(storage.blobs.listing())
+    with storage.database.read() as connection:
+        _check_blobs(connection, storage, on_disk, report)
+        _check_counts(connection, report)
+        if verify:
+            _verify(connection, storage, report)
+    return report
+
+
+_OWNED = """
+SELECT 'files' of, blob_key, bytes FROM files UNION ALL SELECT 'packs', blob_key, bytes FROM packs
+"""
+
+
+def _check_blobs(
+    connection: Connection, storage: Storage, on_disk: dict[str, int], report: Report
+) -> None:
+    noted = set(doomed.all_keys(connection))
+    owned: dict[str, tuple[str, int]] = {}
+    for table, key, size in connection.exec_driver_sql(_OWNED):
+        owned[key] = (table, size)
+        if on_disk.get(key) != size and storage.blobs.size(key) != size:
+            report.rows_without_object.add(table=table, key=key, bytes=size)
+    for key, size in on_disk.items():
+        plain = key.partition("#")[0]  # an upload's unfinished file
+        if key in owned or plain in noted or _noted_since(storage, plain):
+            continue
+        if storage.blobs.size(key):
+            report.objects_without_row.add(key=key, bytes=size)
+    report.checked |= {"blobs": len(on_disk), "rows": len(owned)}
+
+
+def _noted_since(storage: Storage, key: str) -> bool:
+    """Tell whether a blob is owned or noted by now: uploads go on during a check."""
+    with storage.database.read() as connection:
+        row = connection.exec_driver_sql(
+            "SELECT 1 WHERE ? IN (SELECT blob_key FROM doomed_blobs)"
+            " OR ? IN (SELECT blob_key FROM packs) OR ? IN (SELECT blob_key FROM files)",
+            (key, key, key),
+        ).first()
+    return row is not None
+
+
+#: Each: table, what is counted, and a query of (id, what the row says, what it should say).
+_COUNTS = (
+    (
+        "cdc_chunks",
+        "refs",
+        """SELECT k.id, k.refs, coalesce(n.uses, 0) FROM cdc_chunks k
+        LEFT JOIN (SELECT chunk_id, count(*) uses FROM content_chunks GROUP BY 1) n
+        ON n.chunk_id = k.id WHERE k.refs != coalesce(n.uses, 0)""",
+    ),
+    (
+        "cdc_chunks",
+        "needed",
+        """SELECT k.id, 0, 1 FROM cdc_chunks k JOIN packs p ON p.id = k.pack_id
+        WHERE k.refs = 0 AND p.upload_version_id IS NULL""",
+    ),
+    (
+        "content_chunks",
+        "chunks",
+        """SELECT cc.content_id, 0, 1 FROM content_chunks cc
+        LEFT JOIN cdc_chunks k ON k.id = cc.chunk_id WHERE k.id IS NULL""",
+    ),
+    (
+        "packs",
+        "live_bytes",
+        """SELECT p.id, p.live_bytes, coalesce(n.live, 0) FROM packs p
+        LEFT JOIN (SELECT pack_id, sum(stored_bytes) live FROM cdc_chunks GROUP BY 1) n
+        ON n.pack_id = p.id WHERE p.live_bytes != coalesce(n.live, 0)""",
+    ),
+    (
+        "packs",
+        "upload_version_id",
+        """SELECT p.id, p.upload_version_id, 0 FROM packs p LEFT JOIN versions v
+        ON v.id = p.upload_version_id AND v.state = 'PENDING'
+        WHERE p.upload_version_id IS NOT NULL AND v.id IS NULL""",
+    ),
+    (
+        "contents",
+        "bytes",
+        """SELECT c.id, c.bytes, coalesce(n.size, 0) FROM contents c
+        LEFT JOIN (SELECT cc.content_id, sum(k.bytes) size FROM content_chunks cc
+        JOIN cdc_chunks k ON k.id = cc.chunk_id GROUP BY 1) n ON n.content_id = c.id
+        WHERE c.algorithm != 'arriving' AND c.bytes != coalesce(n.size, 0)""",
+    ),
+    (
+        "contents",
+        "refs",
+        """SELECT c.id, c.refs, coalesce(n.uses, 0) FROM contents c LEFT JOIN (
+        SELECT content_id, sum(uses) uses FROM (
+        SELECT content_id, uses FROM segment_contents
+        UNION ALL SELECT content_id, 1 FROM held_contents
+        UNION ALL SELECT content_id, 1 FROM multipart_parts WHERE content_id IS NOT NULL)
+        GROUP BY 1) n ON n.content_id = c.id
+        WHERE c.algorithm != 'arriving' AND c.refs != coalesce(n.uses, 0)""",
+    ),
+    (
+        "segment_contents",
+        "contents",
+        """SELECT s.segment_id, 0, 1 FROM segment_contents s
+        LEFT JOIN contents c ON c.id = s.content_id WHERE c.id IS NULL""",
+    ),
+    (
+        "segments",
+        "refs",
+        """SELECT s.id, s.refs, coalesce(n.uses, 0) FROM segments s
+        LEFT JOIN (SELECT segment_id, count(*) uses FROM manifest_segments GROUP BY 1) n
+        ON n.segment_id = s.id WHERE s.refs != coalesce(n.uses, 0)""",
+    ),
+    (
+        "segments",
+        "bytes",
+        "SELECT id, bytes, length(body) FROM segments WHERE bytes != length(body)",
+    ),
+    (
+        "streams",
+        "bytes",
+        """SELECT s.id, s.bytes, coalesce(n.size, 0) FROM streams s
+        LEFT JOIN (SELECT stream_id, sum(length(content)) size FROM chunks GROUP BY 1) n
+        ON n.stream_id = s.id WHERE s.bytes != coalesce(n.size, 0)""",
+    ),
+)
+
+
+def _check_counts(connection: Connection, report: Report) -> None:
+    for table, what, query in _COUNTS:
+        for row_id, found, wanted in connection.exec_driver_sql(query):
+            report.wrong_counts.add(
+                table=table, id=row_id, what=what, **{"is": found, "should_be": wanted}
+            )
+    for table in ("packs", "cdc_chunks", "contents", "segments", "streams"):
+        counted = connection.exec_driver_sql(f"SELECT count(*) FROM {table}")  # noqa: S608
+        report.checked[table] = counted.one()[0]
+
+
+def _verify(connection: Connection, storage: Storage, report: Report) -> None:
+    contents = connection.exec_driver_sql(
+        "SELECT id, algorithm, digest, bytes FROM contents WHERE algorithm != 'arriving'"
+    )
+    verified = 0
+    for content_id, algorithm, digest, size in contents.all():
+        hashed: Any = (
+            xxhash.xxh3_128() if algorithm == "XXH128" else hashlib.md5(usedforsecurity=False)
+        )
+        try:
+            for data in _chunks(connection, storage, content_id, size, report):
+                hashed.update(data)
+        except OSError as error:
+            report.damaged.add(content=content_id, error=str(error))
+            continue
+        verified += size
+        if hashed.digest() != digest:
+            report.damaged.add(content=content_id, digest=digest.hex(), found=hashed.hexdigest())
+    report.checked["verified_bytes"] = verified
+
+
+def _chunks(
+    connection: Connection, storage: Storage, content_id: int, size: int, report: Report
+) -> Iterator[bytes]:
+    """Yield a content's bytes; chunks that are not what they are called are noted."""
+    start = 0
+    while start < size:
+        found = extents(connection, content_id, start, EXTENTS_AT_ONCE)
+        if not found:
+            return
+        for extent in found:
+            descriptor = storage.blobs.open(extent.blob_key)
+            try:
+                data = os.pread(descriptor, extent.stored_bytes, extent.offset)
+            finally:
+                os.close(descriptor)
+            if chunk_name(data) != extent.blake3:
+                report.damaged.add(
+                    content=content_id, pack=extent.blob_key, chunk=extent.blake3.hex()
+                )
+            yield data
+        start = found[-1].start + found[-1].bytes
