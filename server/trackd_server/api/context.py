@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from trackd_server.blobs import BlobFolder
+    from trackd_server.domain.artifacts import Artifacts
     from trackd_server.domain.auth import Keys
     from trackd_server.domain.files import Files
     from trackd_server.domain.runs import Runs
@@ -42,6 +43,7 @@ class Services:
     streams: Streams
     files: Files
     storage: Storage
+    artifacts: Artifacts
     #: Names under which browsers may reach the pages, beside loopback ones.
     hosts: frozenset[str] = frozenset()
     #: What CoreWeave calls whom this server belongs to; empty: it is no customer.

@@ -14,15 +14,14 @@ from starlette.responses import Response, StreamingResponse
 
 from trackd_server.api import access
 from trackd_server.api.context import services_of
-from trackd_server.domain.errors import InvalidRequest, RangeNotSatisfiable, Unavailable
+from trackd_server.api.ranges import requested_range
+from trackd_server.domain.errors import InvalidRequest, Unavailable
 from trackd_server.domain.files import FilePath, mime_type
 from trackd_server.domain.run_records import RunPath
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
     from starlette.requests import Request
 
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 #: Types that a browser shows or plays without running anything; the rest it saves.
 _SHOWN = re.compile(
     r"text/(plain|html)|image/(png|jpeg|gif|webp|bmp)|(audio|video)/[\w.+-]+|application/json"
@@ -67,7 +66,7 @@ async def get_file(request: Request) -> Response:
     services = services_of(request)
     path = _path(request)
     row = await services.call(services.files.get, path)
-    start, end, status = _range(request, row)
+    start, end, status = requested_range(request, row.bytes)
     kind = mime_type(row.name)
     shown = kind if _SHOWN.fullmatch(kind) else "application/octet-stream"
     base_name = quote(row.name.rpartition("/")[2])
@@ -96,16 +95,3 @@ def _path(request: Request) -> FilePath:
     params: dict[str, Any] = request.path_params
     run = RunPath.of(params["entity"], params["project"], params["run"])
     return FilePath(run, params["name"])
-
-
-def _range(request: Request, row: Row[Any]) -> tuple[int, int, int]:
-    """Return the bytes asked for, half-open, and the status that goes with them."""
-    found = _RANGE.fullmatch(request.headers.get("range", ""))
-    if not found or found[0] == "bytes=-":
-        return 0, row.bytes, 200
-    first, last = found.groups()
-    start = int(first) if first else max(0, row.bytes - int(last))
-    end = min(int(last) + 1, row.bytes) if first and last else row.bytes
-    if start >= end:
-        raise RangeNotSatisfiable(f"The range is outside of the file's {row.bytes} bytes.")
-    return start, end, 206

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trackd_server.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from graphql import GraphQLResolveInfo
     from sqlalchemy import Connection
 
     from trackd_server.api.context import Services
+    from trackd_server.domain.artifacts.collections import CollectionView
+    from trackd_server.domain.listing.pages import Page
     from trackd_server.domain.run_records import Client
 
     Info = GraphQLResolveInfo[Any]
@@ -36,6 +38,8 @@ class RequestContext:
         self.services = services
         self.client = client
         self.base_url = base_url
+        #: Collections read from the snapshot, by number: many versions of a page are of one.
+        self.collections: dict[int, CollectionView] = {}
         self._stack = ExitStack()
         self._connection: Connection | None = None
         self._end_s = time.monotonic() + MAX_OPERATION_S
@@ -60,6 +64,7 @@ class RequestContext:
     def renew(self) -> None:
         """Let go of the snapshot: after a change the next read shall see it."""
         self._connection = None
+        self.collections.clear()
         self._stack.close()
 
 
@@ -85,6 +90,32 @@ def window(after: str | None, first: int | None) -> tuple[int, int]:
     """Return the place of a page's first item and how many it may have."""
     start = int(after) + 1 if after and after.isdecimal() and len(after) < 16 else 0
     return start, min(max(DEFAULT_PAGE if first is None else first, 0), MAX_PAGE)
+
+
+def keyed(
+    page: Page,
+    items: Iterable[Any],
+    total: Callable[[Any], int],
+    show: Callable[[Any], Any] = lambda item: item,
+) -> dict[str, Any]:
+    """Return a page that goes on after a key as a connection; `total` is called if asked for.
+
+    `items` have an `id`; what went away since the page was chosen is left out.
+    """
+    found = {item.id: item for item in items}
+    edges = [
+        {"node": show(found[id_]), "cursor": cursor}
+        for id_, cursor in zip(page.ids, page.cursors, strict=True)
+        if id_ in found
+    ]
+    return {
+        "edges": edges,
+        "totalCount": total,
+        "pageInfo": {
+            "endCursor": page.cursors[-1] if page.cursors else None,
+            "hasNextPage": page.has_more,
+        },
+    }
 
 
 def page_of(

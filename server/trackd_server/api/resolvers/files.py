@@ -62,6 +62,8 @@ def resolve_url(
 ) -> str:
     """Return the address for the key's owner, or one to upload to."""
     context = context_of(info)
+    if "run" not in parent:  # of an artifact
+        return parent["url"]
     if upload:
         return signed_url(context, "PUT", parent["run"], parent["name"])
     return context.base_url + quote(path_of(parent["run"], parent["name"]))

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from ariadne import MutationType
 
-from trackd_server.api.resolvers import files, projects
+from trackd_server.api.resolvers import files, projects, registry_changes
 from trackd_server.api.resolvers.context import context_of
 from trackd_server.domain import names, run_records, runs
 from trackd_server.domain.errors import InvalidRequest
+from trackd_server.domain.registry import registries
 from trackd_server.domain.run_records import RunPath
 
 if TYPE_CHECKING:
-    from trackd_server.api.resolvers.context import Info
+    from trackd_server.api.resolvers.context import Info, RequestContext
 
 mutation = MutationType()
 
@@ -44,11 +45,14 @@ def resolve_upsert_model(
     context = context_of(info)
     context.renew()
     entity, name = names.entity(input.get("entityName")), names.project(input["name"])
+    if registries.is_registry(name):
+        return _upserted(
+            context, entity, name, inserted=registry_changes.upsert(context, entity, name, input)
+        )
     with context.services.database.write() as connection:
         known = runs.project_row(connection, entity, name) is not None
         run_records.ensure_project(connection, entity, name, time.time())
-    shown = projects.show(runs.require_project(context.connection, entity, name))
-    return {"project": shown, "model": shown, "inserted": not known}
+    return _upserted(context, entity, name, inserted=not known)
 
 
 @mutation.field("createRunFiles")
@@ -158,6 +162,11 @@ def resolve_alert(
         int(input.get("waitDuration") or 0),
     )
     return SUCCESS
+
+
+def _upserted(context: RequestContext, entity: str, name: str, *, inserted: bool) -> dict[str, Any]:
+    shown = projects.show(runs.require_project(context.connection, entity, name))
+    return {"project": shown, "model": shown, "inserted": inserted}
 
 
 def _run_path(values: dict[str, Any]) -> RunPath:

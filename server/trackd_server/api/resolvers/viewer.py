@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ariadne import ObjectType, QueryType
 
+from trackd_proto.chunks import FEATURE as CHUNKS_FEATURE
 from trackd_proto.wandb_http import LATE_FEATURE
 from trackd_server.domain import names
+from trackd_server.domain.registry import registries
 
 if TYPE_CHECKING:
     from trackd_server.api.resolvers.context import Info
@@ -18,13 +20,33 @@ FEATURES = (
     "STRUCTURED_CONSOLE_LOGS",
     "FILESTREAM_GZIP",
     "MARK_RUN_FILES_UPLOADED",
-    "LARGE_FILENAMES",
     "CLIENT_IDS",
+    "LARGE_FILENAMES",
+    "ARTIFACT_TAGS",
+    "ARTIFACT_DIGEST_ALGORITHM",
+    "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
+    "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
+    "ARTIFACT_COLLECTION_MEMBERSHIP_FILE_DOWNLOAD_HANDLER",
+    "ARTIFACT_MEMBERSHIP_IN_LINK_ARTIFACT_RESPONSE",
+    "ARTIFACT_REGISTRY_SEARCH",
+    "ARTIFACT_V2_DOWNLOAD_HANDLER_SUPPORTS_ARTIFACT_ID",
+    "INCLUDE_ARTIFACT_TYPES_IN_REGISTRY_CREATION",
+    "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
+    "TOTAL_COUNT_IN_FILE_CONNECTION",
+    "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
+    "TRACKD_LINEAGE",  # artifact { lineage }
+    CHUNKS_FEATURE,
     LATE_FEATURE,  # agents of ours send rows whose step went back, too
 )
 
 query = QueryType()
 entity_type = ObjectType("Entity")
+organization_type = ObjectType("Organization")
+
+_ORGANIZATION = {
+    "id": names.storage_id("Organization", 1),
+    "name": registries.ORGANIZATION,
+}
 
 
 def user() -> dict[str, Any]:
@@ -39,20 +61,27 @@ def user() -> dict[str, Any]:
         "flags": "{}",
         "teams": {"edges": []},
         "apiKeys": {"edges": []},
-        "organizations": [],
+        "organizations": [_ORGANIZATION],
     }
 
 
 def entity(name: str) -> dict[str, Any]:
     """Return an entity; entities are names, they are not stored."""
+    is_users = name == names.DEFAULT_ENTITY
     return {
-        "id": names.storage_id("Entity", 1) if name == names.DEFAULT_ENTITY else f"Entity:{name}",
+        "id": names.entity_id(name),
         "name": name,
-        "isTeam": False,
-        "entityType": "user",
+        "isTeam": not is_users,
+        "entityType": "user" if is_users else "team",
         "available": False,
         "readOnly": False,
-        "user": None,
+        "readOnlyAdmin": False,
+        "privateOnly": False,
+        "storageBytes": 0,
+        "codeSavingEnabled": True,
+        "defaultAccess": "PRIVATE",
+        "isPaid": False,
+        "members": [],
     }
 
 
@@ -77,23 +106,38 @@ def resolve_entity(_: object, info: Info, name: str | None = None) -> dict[str, 
     return entity(names.entity(name))
 
 
+@entity_type.field("user")
+def resolve_user_of_entity(parent: dict[str, Any], info: Info) -> dict[str, Any] | None:
+    """Return whose own entity it is."""
+    del info
+    return user() if parent["name"] == names.DEFAULT_ENTITY else None
+
+
 @entity_type.field("organization")
-def resolve_organization_of_entity(_: object, info: Info) -> dict[str, Any] | None:
-    """Return the organization of an entity: there is one only as a customer of CoreWeave."""
-    id_ = info.context.services.coreweave_organization_id
-    if not id_:
-        return None
-    return {
-        "id": names.storage_id("Organization", 1),
-        "name": names.DEFAULT_ENTITY,
-        "coreWeaveOrganizationId": id_,
-    }
+def resolve_organization_of_entity(_: object, info: Info) -> dict[str, Any]:
+    """Return the one organization: every entity belongs to it."""
+    del info
+    return _ORGANIZATION
 
 
 @query.field("organization")
-def resolve_organization(_: object, info: Info, name: str) -> None:
-    """Return no organisation: there is none yet."""
-    del info, name
+def resolve_organization(_: object, info: Info, name: str) -> dict[str, Any] | None:
+    """Return the one organization by its name, nothing for others."""
+    del info
+    return _ORGANIZATION if name == registries.ORGANIZATION else None
 
 
-bindables = [query, entity_type]
+@organization_type.field("orgEntity")
+def resolve_organization_entity(_: object, info: Info) -> dict[str, Any]:
+    """Return the entity that owns the registries; clients want it to be of this type."""
+    del info
+    return entity(registries.ORGANIZATION_ENTITY) | {"entityType": "organization"}
+
+
+@organization_type.field("coreWeaveOrganizationId")
+def resolve_coreweave_id(_: object, info: Info) -> str | None:
+    """Return what CoreWeave calls the organization; nothing if it is no customer."""
+    return info.context.services.coreweave_organization_id or None
+
+
+bindables = [query, entity_type, organization_type]

@@ -1,5 +1,9 @@
-"""Artifacts: collections, their versions and manifests, links, lineage, times to live.
+"""Artifacts: collections, their versions, manifests, aliases, links, and how long they live.
 
-Owns what a version is and what may be done with it; where bytes lie is `storage`'s business.
-Functions that take a connection work in the caller's transaction.
+Knows what a version consists of; bytes are `domain.storage`'s. Called by `api`, and by the server's
+sweep.
 """
+
+from trackd_server.domain.artifacts.artifacts import Artifacts
+
+__all__ = ["Artifacts"]

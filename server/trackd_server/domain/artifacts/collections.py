@@ -1,6 +1,6 @@
 """Collections: sequences, which own versions, and portfolios, which link to them; and their types.
 
-Functions work in the caller's transaction. Deleting a sequence is `deletion`'s task: it has bytes.
+Functions work in the caller's transaction. Deleting collections is `collection_removal`'s task.
 """
 
 from __future__ import annotations
@@ -16,13 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 from trackd_server.domain import names
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
 from trackd_server.store.tables import projects
-from trackd_server.store.tables.artifacts import (
-    aliases,
-    artifact_types,
-    collection_tags,
-    collections,
-    memberships,
-)
+from trackd_server.store.tables.artifacts import artifact_types, collection_tags, collections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,9 +39,15 @@ class CollectionView:
     """A collection as others read it."""
 
     row: Row[Any]
-    type_name: str
+    type: Row[Any]
     project: Row[Any]
     tags: tuple[str, ...]
+    is_deleted: bool = False
+
+    @property
+    def type_name(self) -> str:
+        """Return the type of its artifacts."""
+        return self.type.name
 
     @property
     def id(self) -> int:
@@ -81,9 +81,7 @@ def views(connection: Connection, ids: Sequence[int]) -> list[CollectionView]:
     for tagged in connection.execute(query.order_by(collection_tags.c.tag)):
         tags.setdefault(tagged.collection_id, []).append(tagged.tag)
     return [
-        CollectionView(
-            row, types[row.type_id].name, owners[row.project_id], tuple(tags.get(row.id, ()))
-        )
+        CollectionView(row, types[row.type_id], owners[row.project_id], tuple(tags.get(row.id, ())))
         for number in ids
         if (row := rows.get(number)) is not None
     ]
@@ -131,7 +129,8 @@ def ensure_type(connection: Connection, project_id: int, name: str, now: float) 
     if found is not None:
         return found.id
     values = {"project_id": project_id, "name": checked_type(name), "created_at": now}
-    return connection.execute(insert(artifact_types).values(values)).inserted_primary_key[0]
+    made = insert(artifact_types).values(values).returning(artifact_types.c.id)
+    return connection.execute(made).scalar_one()
 
 
 def ensure_collection(
@@ -218,13 +217,6 @@ def untag(connection: Connection, collection_id: int, tags: Iterable[str]) -> No
         )
     )
     _change(connection, collection_id, {})
-
-
-def delete_portfolios(connection: Connection, ids: Sequence[int]) -> None:
-    """Delete portfolios with their links and aliases; the linked versions stay."""
-    connection.execute(delete(aliases).where(aliases.c.collection_id.in_(ids)))
-    connection.execute(delete(memberships).where(memberships.c.collection_id.in_(ids)))
-    connection.execute(delete(collections).where(collections.c.id.in_(ids)))
 
 
 def checked_type(name: str) -> str:

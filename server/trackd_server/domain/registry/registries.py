@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, select, update
 
 from trackd_server.domain import names, run_records
-from trackd_server.domain.artifacts import collections
+from trackd_server.domain.artifacts import collections, links
+from trackd_server.domain.artifacts.lifetimes import REGISTRY_PREFIX
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
 from trackd_server.domain.listing import filters, pages
 from trackd_server.domain.listing.fields import Moment, Number, Scalar
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from trackd_server.domain.artifacts.listings import Listing
 
-PREFIX = "wandb-registry-"
+PREFIX = REGISTRY_PREFIX
 #: The one organization and the entity that owns its registries.
 ORGANIZATION = names.DEFAULT_ENTITY
 ORGANIZATION_ENTITY = names.DEFAULT_ENTITY
@@ -134,7 +135,7 @@ def remove(connection: Connection, project_id: int) -> None:
         raise Conflict(
             "There are runs or artifacts of its own in this registry: delete them first."
         )
-    collections.delete_portfolios(connection, portfolios)
+    links.remove_portfolios(connection, portfolios)
     connection.execute(delete(registry_members).where(registry_members.c.project_id == project_id))
     connection.execute(delete(registries).where(registries.c.project_id == project_id))
     types = artifact_tables.artifact_types
@@ -142,17 +143,20 @@ def remove(connection: Connection, project_id: int) -> None:
     connection.execute(delete(_projects).where(_projects.c.id == project_id))
 
 
-def admit(connection: Connection, project: Row[Any], type_name: str) -> None:
+def admit(connection: Connection, entity: str, project_name: str, type_name: str) -> None:
     """Refuse what a registry does not take: NotFound without registry, Conflict for a type."""
-    found = find(connection, project.id)
+    query = select(registries).join(_projects, _projects.c.id == registries.c.project_id)
+    found = connection.execute(
+        query.where(_projects.c.entity == entity, _projects.c.name == project_name)
+    ).one_or_none()
     if found is None:
-        raise missing(project.name)
-    known = [row.name for row in types_of(connection, project.id)]
+        raise missing(project_name)
+    known = [row.name for row in types_of(connection, found.project_id)]
     if type_name not in known and not found.allow_all_types:
+        taken = ", ".join(map(repr, known)) or "no type"
         raise Conflict(
-            f"Registry {project.name.removeprefix(PREFIX)!r} takes artifacts of type "
-            f"{', '.join(map(repr, known))}, not {type_name!r}: add the type to the registry, "
-            "or link to another one."
+            f"Registry {project_name.removeprefix(PREFIX)!r} takes artifacts of {taken}, "
+            f"not {type_name!r}: add the type to the registry, or link to another one."
         )
 
 

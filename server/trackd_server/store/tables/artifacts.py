@@ -182,7 +182,7 @@ segment_contents = Table(
     "segment_contents",
     metadata,
     Column("segment_id", Integer, ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True),
-    Column("content_id", Integer, primary_key=True),
+    Column("content_id", Integer, ForeignKey("contents.id"), primary_key=True),
     Column("uses", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -201,7 +201,7 @@ manifest_segments = Table(
 births = Table(
     "births",
     metadata,
-    Column("content_id", Integer, primary_key=True),
+    Column("content_id", Integer, ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True),
     Column("version_id", Integer, nullable=False),
 )
 
@@ -210,7 +210,7 @@ held_contents = Table(
     "held_contents",
     metadata,
     Column("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
-    Column("content_id", Integer, primary_key=True),
+    Column("content_id", Integer, ForeignKey("contents.id"), primary_key=True),
     sqlite_with_rowid=False,
 )
 
@@ -232,7 +232,7 @@ multipart_parts = Table(
     Column("upload_id", Text, ForeignKey("multipart_uploads.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("md5", LargeBinary, nullable=False),
-    Column("content_id", Integer),
+    Column("content_id", Integer, ForeignKey("contents.id")),
     sqlite_with_rowid=False,
 )
 
@@ -260,4 +260,5 @@ Index("manifests_by_base", manifests.c.base_version_id)
 Index("manifests_by_segment", manifest_segments.c.segment_id)
 Index("segments_by_content", segment_contents.c.content_id)
 Index("held_by_content", held_contents.c.content_id)
+Index("parts_by_content", multipart_parts.c.content_id)
 Index("multipart_by_version", multipart_uploads.c.version_id)

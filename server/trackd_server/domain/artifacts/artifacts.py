@@ -1,0 +1,289 @@
+"""What clients do with artifacts: make versions, fill them, commit them, change and delete them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
+
+from trackd_server.domain import run_records
+from trackd_server.domain.artifacts import (
+    aliases,
+    creating,
+    lifetimes,
+    manifests,
+    pending,
+    removal,
+    segments,
+)
+from trackd_server.domain.artifacts.manifests import Manifests
+from trackd_server.domain.artifacts.uploads import Uploads
+from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
+from trackd_server.store.tables import artifacts as tables
+from trackd_server.store.tables import projects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from trackd_server.domain.artifacts.creating import NewVersion
+    from trackd_server.domain.run_records import RunPath
+    from trackd_server.domain.storage import Freed, Storage
+    from trackd_server.store import Database
+
+#: Entity and project, if they are known.
+FoundIn = tuple["str | None", "str | None"]
+
+log = logging.getLogger(__name__)
+
+#: How often a commit merges again because one more part arrived meanwhile.
+MERGES = 5
+#: Versions that one transaction of the sweep deletes.
+SWEPT_AT_ONCE = 200
+
+
+class Artifacts:
+    """The artifacts of one server. Calls block; each is one transaction, or says otherwise."""
+
+    def __init__(self, database: Database, storage: Storage) -> None:
+        self._database = database
+        self._storage = storage
+        self.manifests = Manifests(database, storage)
+        self.uploads = Uploads(database, storage)
+
+    def create(self, new: NewVersion) -> int:
+        """Return the number of the version that a request means, made if need be."""
+        with self._database.write() as connection:
+            return creating.create(connection, new)
+
+    def announce_manifest(self, version_id: int, kind: str, base_id: int | None) -> int:
+        """Make the place for a version's manifest; return its number."""
+        with self._database.write() as connection:
+            if kind == manifests.INCREMENTAL and base_id is not None:
+                base = connection.execute(
+                    select(tables.versions).where(tables.versions.c.id == base_id)
+                ).one_or_none()
+                if base is None or base.state != "COMMITTED":
+                    raise NotFound("The base version does not exist (any more).")
+            else:
+                base_id = None  # clients send one with every kind
+            number = manifests.announce(connection, version_id, kind, base_id)
+            if base_id is not None:
+                lifetimes.refresh(connection, [base_id])
+            return number
+
+    def rebase(self, manifest_id: int, base_id: int | None) -> Row[Any]:
+        """Return an announced manifest; with another base, if one is given."""
+        with self._database.write() as connection:
+            slot = manifests.find(connection, manifest_id)
+            manifests.require_pending(connection, slot.version_id)
+            if base_id is not None and slot.kind == manifests.INCREMENTAL:
+                manifests.rebase(connection, manifest_id, base_id)
+                lifetimes.refresh(connection, [base_id])
+            return slot
+
+    def commit(self, version_id: int) -> None:
+        """Make a version visible under the next number of its collection, with its aliases.
+
+        A committed version stays as it is. Parts of a distributed one are merged first, in
+        transactions of their own.
+        """
+        for _ in range(MERGES):
+            with self._database.read() as connection:
+                row = _version(connection, version_id)
+                parts = [] if row.state == "COMMITTED" else _arrived(connection, version_id)
+            if row.state == "COMMITTED":
+                return
+            if not parts:
+                raise Conflict("No manifest of the artifact arrived: upload it before the commit.")
+            chosen = parts[-1].id
+            if parts[-1].kind == manifests.PATCH and len(parts) > 1:
+                chosen = self.manifests.merge(version_id, parts, row.digest_algorithm)
+            with self._database.write() as connection:
+                freed = _commit(connection, version_id, chosen, {part.id for part in parts})
+            if freed is not None:
+                self._storage.finish(freed)
+                return
+        raise Conflict("Parts of the artifact keep arriving: commit it when all ranks are done.")
+
+    def use(
+        self, run: RunPath, version_id: int, used_as: str | None, found_in: FoundIn = (None, None)
+    ) -> None:
+        """Note that a run used a version, which it found in a project (entity, name)."""
+        with self._database.write() as connection:
+            run_id = run_records.by_path(connection, run).id
+            version = _version(connection, version_id)
+            if version.state != "COMMITTED" or not lifetimes.is_alive(version, time.time()):
+                raise NotFound("The artifact version cannot be used: it is not there (any more).")
+            row = {
+                "run_id": run_id,
+                "version_id": version_id,
+                "used_as": used_as,
+                "via_collection_id": _shown_in(connection, version, found_in),
+                "created_at": time.time(),
+            }
+            connection.execute(insert_or(tables.uses).on_conflict_do_nothing(), row)
+
+    def edit(self, version_id: int, changes: dict[str, Any]) -> None:
+        """Change a version: description, metadata, ttl_seconds, tags_to_add, tags_to_remove."""
+        values = {name: changes[name] for name in ("description", "metadata") if name in changes}
+        if values.get("metadata") is not None:
+            creating.check_metadata(values["metadata"])
+        if len(values.get("description") or "") > creating.MAX_DESCRIPTION_CHARS:
+            raise InvalidRequest(
+                f"The description is longer than {creating.MAX_DESCRIPTION_CHARS} characters."
+            )
+        if "ttl_seconds" in changes:
+            values["ttl_seconds"] = lifetimes.checked(changes["ttl_seconds"])
+        with self._database.write() as connection:
+            _version(connection, version_id)
+            connection.execute(
+                update(tables.versions)
+                .where(tables.versions.c.id == version_id)
+                .values(**values, updated_at=time.time())
+            )
+            creating.tag(connection, version_id, changes.get("tags_to_add", ()))
+            creating.untag(connection, version_id, changes.get("tags_to_remove", ()))
+            lifetimes.refresh(connection, [version_id])
+
+    def change_aliases(
+        self, version_id: int, by_collection: Mapping[int, Sequence[str]], *, remove: bool
+    ) -> None:
+        """Set or remove aliases of a version in collections that show it."""
+        with self._database.write() as connection:
+            for collection_id, names in by_collection.items():
+                membership = connection.execute(
+                    select(tables.memberships.c.id).where(
+                        tables.memberships.c.version_id == version_id,
+                        tables.memberships.c.collection_id == collection_id,
+                    )
+                ).scalar()
+                if membership is None:
+                    raise NotFound("The collection does not show this artifact version.")
+                if remove:
+                    aliases.drop(connection, membership, names)
+                else:
+                    aliases.set_(connection, membership, names)
+
+    def set_ttl_default(self, entity: str, seconds: int | None) -> None:
+        """Set how long versions of an entity live that say nothing of it."""
+        with self._database.write() as connection:
+            lifetimes.set_default(connection, entity, seconds)
+
+    def delete(self, version_ids: Sequence[int], *, delete_aliases: bool = False) -> None:
+        """Delete versions; their bytes are free when this returns (see `Storage.finish`)."""
+        with self._database.write() as connection:
+            freed = removal.remove(connection, version_ids, delete_aliases=delete_aliases)
+        self._storage.finish(freed)
+
+    def sweep(self, now: float | None = None) -> int:
+        """Delete versions whose time is over; return how many."""
+        swept = 0
+        while True:
+            with self._database.write() as connection:
+                moment = time.time() if now is None else now
+                ids = lifetimes.expired(connection, moment, SWEPT_AT_ONCE)
+                freed = removal.remove(connection, ids, delete_aliases=True) if ids else None
+            if freed is None:
+                return swept
+            self._storage.finish(freed)
+            swept += len(ids)
+
+
+def _shown_in(connection: Connection, version: Row[Any], found_in: FoundIn) -> int:
+    """Return the collection in a project that shows a version; its own if there is none."""
+    query = (
+        select(tables.memberships.c.collection_id)
+        .join(tables.collections, tables.collections.c.id == tables.memberships.c.collection_id)
+        .join(projects, projects.c.id == tables.collections.c.project_id)
+        .where(
+            tables.memberships.c.version_id == version.id,
+            projects.c.entity == found_in[0],
+            projects.c.name == found_in[1],
+        )
+        .order_by(tables.memberships.c.collection_id != version.collection_id)
+    )
+    return connection.execute(query).scalar() or version.collection_id
+
+
+def _version(connection: Connection, version_id: int) -> Row[Any]:
+    row = connection.execute(
+        select(tables.versions).where(tables.versions.c.id == version_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("The artifact version does not exist (any more).")
+    return row
+
+
+def _arrived(connection: Connection, version_id: int) -> list[Row[Any]]:
+    """Return what a version has of manifests, in the order of arrival; merges are left out.
+
+    A merge is a FULL manifest beside PATCH ones: it is made anew if the commit is tried again.
+    """
+    query = select(tables.manifests).where(
+        tables.manifests.c.version_id == version_id, tables.manifests.c.arrived.is_not(None)
+    )
+    rows = list(connection.execute(query.order_by(tables.manifests.c.arrived)))
+    patches = [row for row in rows if row.kind == manifests.PATCH]
+    return patches or rows
+
+
+def _commit(
+    connection: Connection, version_id: int, manifest_id: int, merged: set[int]
+) -> Freed | None:
+    """Commit in the caller's transaction; None if other parts than the merged ones are there."""
+    row = manifests.require_pending(connection, version_id)
+    if {part.id for part in _arrived(connection, version_id)} != merged:
+        return None
+    manifest = manifests.find(connection, manifest_id)
+    if manifest.digest != row.digest and manifest.kind == manifests.FULL:
+        log.info("digest_worked_out", extra={"facts": {"version": version_id}})
+    now = time.time()
+    index = connection.execute(
+        update(tables.collections)
+        .where(tables.collections.c.id == row.collection_id)
+        .values(next_index=tables.collections.c.next_index + 1, updated_at=now)
+        .returning(tables.collections.c.next_index)
+    ).scalar_one()
+    values = {
+        "state": "COMMITTED",
+        "version_index": index - 1,
+        "digest": manifest.digest,
+        "manifest_id": manifest_id,
+        "base_version_id": manifest.base_version_id,
+        "bytes": manifest.bytes,
+        "reference_bytes": manifest.reference_bytes,
+        "file_count": manifest.entries,
+        "wanted_aliases": "[]",
+        "committed_at": now,
+        "updated_at": now,
+    }
+    connection.execute(
+        update(tables.versions).where(tables.versions.c.id == version_id).values(values)
+    )
+    membership = connection.execute(
+        insert(tables.memberships)
+        .values(
+            collection_id=row.collection_id,
+            version_id=version_id,
+            version_index=index - 1,
+            created_at=now,
+        )
+        .returning(tables.memberships.c.id)
+    ).scalar_one()
+    aliases.set_(connection, membership, [*json.loads(row.wanted_aliases), aliases.LATEST])
+    others = select(tables.manifests.c.id).where(
+        tables.manifests.c.version_id == version_id, tables.manifests.c.id != manifest_id
+    )
+    others_ids = list(connection.execute(others).scalars())
+    freed = segments.remove(connection, others_ids)
+    connection.execute(tables.manifests.delete().where(tables.manifests.c.id.in_(others_ids)))
+    freed += pending.let_go(connection, version_id)
+    bases = [manifest.base_version_id] if manifest.base_version_id is not None else []
+    lifetimes.refresh(connection, [version_id, *bases])
+    return freed

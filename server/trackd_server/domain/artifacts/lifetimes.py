@@ -1,0 +1,144 @@
+"""How long versions live: their own time, the entity's default, and what protects them.
+
+`versions.expires_at` is the result, kept up to date by `refresh`; from that moment on a version is
+hidden and refused, and the sweep takes its bytes back. While a version is linked in a registry, or
+is the base of a pending incremental one, it does not expire.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Row, and_, case, delete, exists, null, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from trackd_server.domain.errors import InvalidRequest
+from trackd_server.store.tables import projects
+from trackd_server.store.tables.artifacts import (
+    collections,
+    manifests,
+    memberships,
+    ttl_defaults,
+    versions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from sqlalchemy import ColumnElement, Connection
+
+#: On the wire, too.
+INHERITED, NO_END = -1, -2
+MAX_TTL_S = 100 * 366 * 86_400
+REGISTRY_PREFIX = "wandb-registry-"
+
+
+def checked(seconds: int) -> int:
+    """Return a time to live as clients may set it, else refuse it."""
+    if seconds in (INHERITED, NO_END) or 1 <= seconds <= MAX_TTL_S:
+        return seconds
+    raise InvalidRequest(
+        f"Invalid ttlDurationSeconds {seconds}: it must be 1 to {MAX_TTL_S} seconds, "
+        f"{INHERITED} (inherit) or {NO_END} (no end)."
+    )
+
+
+def alive(now: float) -> ColumnElement[bool]:
+    """Return the condition that a version is not expired."""
+    return or_(versions.c.expires_at.is_(None), versions.c.expires_at > now)
+
+
+def is_alive(row: Row[Any], now: float) -> bool:
+    """Tell whether a version's row is not expired."""
+    return row.expires_at is None or row.expires_at > now
+
+
+def seconds_shown(own: int, default: int | None) -> int:
+    """Return a version's time to live in effect; `NO_END` if it has none."""
+    if own == INHERITED:
+        return NO_END if default is None else default
+    return own
+
+
+def default_of(connection: Connection, entity: str) -> int | None:
+    """Return the entity's default time to live in seconds, or None."""
+    return connection.execute(
+        select(ttl_defaults.c.ttl_seconds).where(ttl_defaults.c.entity == entity)
+    ).scalar()
+
+
+def set_default(connection: Connection, entity: str, seconds: int | None) -> None:
+    """Set what versions that inherit get; None: they live for ever."""
+    if seconds is None or checked(seconds) < 0:
+        connection.execute(delete(ttl_defaults).where(ttl_defaults.c.entity == entity))
+    else:
+        row = {"entity": entity, "ttl_seconds": seconds}
+        statement = insert(ttl_defaults).on_conflict_do_update(
+            index_elements=["entity"], set_={"ttl_seconds": seconds}
+        )
+        connection.execute(statement, row)
+    of_entity = (
+        select(collections.c.id)
+        .join(projects, projects.c.id == collections.c.project_id)
+        .where(projects.c.entity == entity)
+    )
+    _refresh(
+        connection,
+        and_(versions.c.ttl_seconds == INHERITED, versions.c.collection_id.in_(of_entity)),
+    )
+
+
+def refresh(connection: Connection, version_ids: Sequence[int]) -> None:
+    """Work out anew when versions expire: after a change of their time, links or uses as base."""
+    _refresh(connection, versions.c.id.in_(version_ids))
+
+
+def expired(connection: Connection, now: float, limit: int) -> list[int]:
+    """Return up to `limit` versions whose time is over."""
+    query = select(versions.c.id).where(versions.c.expires_at <= now)
+    return list(connection.execute(query.order_by(versions.c.expires_at).limit(limit)).scalars())
+
+
+def _refresh(connection: Connection, which: ColumnElement[bool]) -> None:
+    default = (
+        select(ttl_defaults.c.ttl_seconds)
+        .join(projects, projects.c.entity == ttl_defaults.c.entity)
+        .join(collections, collections.c.project_id == projects.c.id)
+        .where(collections.c.id == versions.c.collection_id)
+        .scalar_subquery()
+    )
+    seconds = case(
+        (versions.c.ttl_seconds > 0, versions.c.ttl_seconds),
+        (versions.c.ttl_seconds == INHERITED, default),
+        else_=null(),
+    )
+    end = case((_protected(), null()), else_=versions.c.created_at + seconds)
+    connection.execute(
+        update(versions).where(which, versions.c.state == "COMMITTED").values(expires_at=end)
+    )
+
+
+def _protected() -> ColumnElement[bool]:
+    linked = exists(
+        select(1)
+        .select_from(memberships)
+        .join(collections, collections.c.id == memberships.c.collection_id)
+        .join(projects, projects.c.id == collections.c.project_id)
+        .where(
+            memberships.c.version_id == versions.c.id,
+            projects.c.name.startswith(REGISTRY_PREFIX, autoescape=True),
+        )
+    )
+    pending = versions.alias("pending")
+    base = exists(
+        select(1)
+        .select_from(manifests)
+        .join(pending, pending.c.id == manifests.c.version_id)
+        .where(
+            manifests.c.base_version_id == versions.c.id,
+            manifests.c.kind == "INCREMENTAL",
+            pending.c.state == "PENDING",
+        )
+    )
+    return or_(linked, base)

@@ -1,0 +1,65 @@
+"""What a download reads: the content behind a digest, the manifest behind a number."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from trackd_server.domain.artifacts import lifetimes, manifests, versions
+from trackd_server.domain.artifacts.entries import MD5, XXH128
+from trackd_server.domain.errors import NotFound
+from trackd_server.domain.storage import contents
+from trackd_server.store.tables import artifacts as tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from trackd_server.store import Database
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One content, as a download needs it."""
+
+    id: int
+    digest: bytes
+    bytes: int
+
+
+def content(database: Database, version_id: int | None, digest: bytes) -> StoredFile:
+    """Return the content of a digest; of a version that can be read, if one is named."""
+    with database.read() as connection:
+        if version_id is not None:
+            _require_alive(connection, version_id)
+        for algorithm in (MD5, XXH128):
+            found = contents.find(connection, algorithm, digest, None)
+            if found is not None:
+                return StoredFile(found.id, digest, found.bytes)
+    raise NotFound("The file does not exist (any more).")
+
+
+def require_readable(database: Database, manifest_id: int) -> None:
+    """Refuse a manifest that did not arrive, or whose version is gone or expired."""
+    with database.read() as connection:
+        slot = manifests.find(connection, manifest_id)
+        _require_alive(connection, slot.version_id)
+        if slot.arrived is None:
+            raise NotFound("The manifest did not arrive yet.")
+
+
+def owner_of(database: Database, manifest_id: int) -> str:
+    """Return the name of the version that a manifest is of."""
+    with database.read() as connection:
+        slot = manifests.find(connection, manifest_id)
+        return versions.view(connection, slot.version_id).name
+
+
+def _require_alive(connection: Connection, version_id: int) -> None:
+    alive = select(tables.versions.c.id).where(
+        tables.versions.c.id == version_id, lifetimes.alive(time.time())
+    )
+    if connection.execute(alive).first() is None:
+        raise NotFound("The artifact version does not exist (any more), or has expired.")

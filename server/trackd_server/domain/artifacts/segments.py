@@ -1,0 +1,230 @@
+"""Segments: how the entries of manifests are stored, so that equal runs of entries lie here once.
+
+Entries in the order of their paths are cut after an entry whose path's hash says so (64 entries on
+average, 512 at most). So the cuts do not move when entries come or go elsewhere, and a manifest
+that differs from another in k entries adds about k segments. A segment counts the manifests that
+hold it, and itself holds its contents.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
+
+from trackd_server.domain.artifacts.entries import Entry
+from trackd_server.domain.storage import NOTHING_FREED, contents
+from trackd_server.store.tables.artifacts import (
+    births,
+    manifest_segments,
+    segment_contents,
+    segments,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from trackd_server.domain.storage import Freed
+
+AVERAGE_ENTRIES = 64
+MAX_ENTRIES = 512
+#: Rows named by one statement.
+ROWS_AT_ONCE = 2_000
+_SPREAD = 0x9E3779B1  # golden ratio: mixes the bits of a checksum
+_BELOW = 0x1_0000_0000 // AVERAGE_ENTRIES
+_PLAIN, _PACKED = b"\0", b"\1"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Entry]).decode
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Some entries of a manifest in a row, with the numbers of their contents."""
+
+    entries: list[Entry]
+
+    @property
+    def hash(self) -> bytes:
+        """What names the segment: it covers all that clients see, not numbers of rows."""
+        plain = [(e.path, e.digest, e.size, e.ref, e.extra) for e in self.entries]
+        return blake2b(_encode(plain), digest_size=16).digest()
+
+    @property
+    def body(self) -> bytes:
+        """The entries as they lie in the database."""
+        plain = _encode(self.entries)
+        packed = zlib.compress(plain, 3)
+        return _PACKED + packed if len(packed) < len(plain) else _PLAIN + plain
+
+    @property
+    def uses(self) -> Counter[int]:
+        """How often each content occurs."""
+        return Counter(entry.content for entry in self.entries if entry.is_file)
+
+
+def cut(entries: Iterable[Entry]) -> Iterator[Segment]:
+    """Yield the segments of entries that are sorted by path."""
+    some: list[Entry] = []
+    for entry in entries:
+        some.append(entry)
+        mixed = zlib.crc32(entry.path.encode()) * _SPREAD & 0xFFFF_FFFF
+        if mixed < _BELOW or len(some) >= MAX_ENTRIES:
+            yield Segment(some)
+            some = []
+    if some:
+        yield Segment(some)
+
+
+def append(
+    connection: Connection, manifest_id: int, version_id: int, first: int, new: Sequence[Segment]
+) -> None:
+    """Put segments at the end of a manifest, from position `first` on; store those that are new."""
+    by_hash = {segment.hash: segment for segment in new}
+    known = _ids_of(connection, list(by_hash))
+    for hash_, segment in by_hash.items():
+        if hash_ not in known:
+            known[hash_] = _store(connection, hash_, segment)
+    _note_births(connection, version_id, by_hash.values())
+    numbers = [known[segment.hash] for segment in new]
+    rows = [
+        {"manifest_id": manifest_id, "position": position, "segment_id": number}
+        for position, number in enumerate(numbers, first)
+    ]
+    connection.execute(insert(manifest_segments), rows)
+    _count(connection, Counter(numbers), 1)
+
+
+def remove(connection: Connection, manifest_ids: Sequence[int]) -> Freed:
+    """Take all segments out of manifests; those that nobody holds any more go."""
+    freed = NOTHING_FREED
+    of_these = manifest_segments.c.manifest_id.in_(manifest_ids)
+    numbers = connection.execute(select(manifest_segments.c.segment_id).where(of_these)).scalars()
+    gone = Counter(numbers)
+    connection.execute(delete(manifest_segments).where(of_these))
+    _count(connection, gone, -1)
+    for some in _slices(list(gone)):
+        query = select(segments.c.id).where(segments.c.id.in_(some), segments.c.refs <= 0)
+        dead = list(connection.execute(query).scalars())
+        if dead:
+            freed += _drop(connection, dead)
+    return freed
+
+
+def read(connection: Connection, manifest_id: int, start: int, count: int) -> list[list[Entry]]:
+    """Return up to `count` segments of a manifest from a position on, as their entries."""
+    query = (
+        select(segments.c.body)
+        .join(manifest_segments, manifest_segments.c.segment_id == segments.c.id)
+        .where(
+            manifest_segments.c.manifest_id == manifest_id, manifest_segments.c.position >= start
+        )
+        .order_by(manifest_segments.c.position)
+        .limit(count)
+    )
+    return [unpack(body) for body in connection.execute(query).scalars()]
+
+
+def positions_of(connection: Connection, manifest_id: int, paths: Sequence[str]) -> list[int]:
+    """Return the positions of the segments that would hold paths (`paths` has a few)."""
+    query = (
+        select(manifest_segments.c.position)
+        .join(segments, manifest_segments.c.segment_id == segments.c.id)
+        .where(
+            manifest_segments.c.manifest_id == manifest_id,
+            segments.c.first_path <= bindparam("path"),
+        )
+        .order_by(manifest_segments.c.position.desc())
+        .limit(1)
+    )
+    found = (connection.execute(query, {"path": path}).scalar() for path in paths)
+    return sorted({position for position in found if position is not None})
+
+
+def unpack(body: bytes) -> list[Entry]:
+    """Return the entries of a segment's body."""
+    plain = body[1:] if body[:1] == _PLAIN else zlib.decompress(body[1:])
+    return _decode(plain)
+
+
+def birth_versions(connection: Connection, content_ids: Iterable[int]) -> dict[int, int]:
+    """Return for each content the number of the version that first stored it."""
+    found: dict[int, int] = {}
+    for some in _slices(list(set(content_ids))):
+        rows = connection.execute(select(births).where(births.c.content_id.in_(some)))
+        found.update((row.content_id, row.version_id) for row in rows)
+    return found
+
+
+def _ids_of(connection: Connection, hashes: list[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for some in _slices(hashes):
+        rows = connection.execute(
+            select(segments.c.hash, segments.c.id).where(segments.c.hash.in_(some))
+        )
+        found.update((row.hash, row.id) for row in rows)
+    return found
+
+
+def _store(connection: Connection, hash_: bytes, segment: Segment) -> int:
+    body = segment.body
+    values = {
+        "hash": hash_,
+        "entries": len(segment.entries),
+        "bytes": len(body),
+        "first_path": segment.entries[0].path,
+        "body": body,
+    }
+    made = insert(segments).values(values).returning(segments.c.id)
+    number = connection.execute(made).scalar_one()
+    uses = segment.uses
+    if uses:
+        rows = [{"segment_id": number, "content_id": id_, "uses": n} for id_, n in uses.items()]
+        connection.execute(insert(segment_contents), rows)
+        contents.retain(connection, dict.fromkeys(uses, 1))
+    return number
+
+
+def _note_births(connection: Connection, version_id: int, new: Iterable[Segment]) -> None:
+    rows = [
+        {"content_id": content_id, "version_id": version_id}
+        for segment in new
+        for content_id in segment.uses
+    ]
+    if rows:
+        connection.execute(insert_or(births).on_conflict_do_nothing(), rows)
+
+
+_change_refs = (
+    update(segments)
+    .where(segments.c.id == bindparam("number"))
+    .values(refs=segments.c.refs + bindparam("more"))
+)
+
+
+def _count(connection: Connection, numbers: Counter[int], sign: int) -> None:
+    rows = [{"number": number, "more": sign * n} for number, n in numbers.items()]
+    if rows:
+        connection.execute(_change_refs, rows)
+
+
+def _drop(connection: Connection, dead: list[int]) -> Freed:
+    of_these = segment_contents.c.segment_id.in_(dead)
+    uses = connection.execute(select(segment_contents.c.content_id).where(of_these)).scalars()
+    held = Counter(uses)
+    connection.execute(delete(segment_contents).where(of_these))
+    connection.execute(delete(segments).where(segments.c.id.in_(dead)))
+    return contents.release(connection, held)
+
+
+def _slices(items: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(items), ROWS_AT_ONCE):
+        yield items[start : start + ROWS_AT_ONCE]

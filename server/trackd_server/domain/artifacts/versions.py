@@ -1,0 +1,143 @@
+"""Versions as others read them: one, or many at a handful of queries."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, select
+
+from trackd_server.domain.artifacts import lifetimes
+from trackd_server.domain.errors import NotFound
+from trackd_server.store.tables import projects
+from trackd_server.store.tables.artifacts import (
+    aliases,
+    artifact_types,
+    client_ids,
+    collections,
+    memberships,
+    ttl_defaults,
+    version_tags,
+    versions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+_columns = (
+    *versions.c,
+    collections.c.name.label("collection"),
+    projects.c.id.label("project_id"),
+    projects.c.entity.label("entity"),
+    projects.c.name.label("project"),
+    artifact_types.c.name.label("type"),
+    ttl_defaults.c.ttl_seconds.label("default_ttl_seconds"),
+)
+
+
+@dataclass(frozen=True)
+class AliasView:
+    """An alias of a version in one of the collections that show it."""
+
+    id: int
+    alias: str
+    collection_id: int
+    collection: str
+    project_id: int
+
+
+@dataclass(frozen=True)
+class VersionView:
+    """A version with what its source collection says of it.
+
+    Attributes:
+        row: its columns, and collection, project_id, entity, project, type, default_ttl_seconds.
+        aliases: in all collections that show it, the source's first.
+        tags: by name.
+    """
+
+    row: Row[Any]
+    aliases: tuple[AliasView, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def id(self) -> int:
+        """Return the number of its row."""
+        return self.row.id
+
+    @property
+    def name(self) -> str:
+        """Return collection:version, for messages."""
+        index = "draft" if self.row.version_index is None else f"v{self.row.version_index}"
+        return f"{self.row.entity}/{self.row.project}/{self.row.collection}:{index}"
+
+
+def views(connection: Connection, ids: Sequence[int]) -> list[VersionView]:
+    """Return versions in the order of their numbers; those that are gone or expired are left out.
+
+    Three queries, however many there are.
+    """
+    now = time.time()
+    query = (
+        select(*_columns)
+        .join(collections, collections.c.id == versions.c.collection_id)
+        .join(projects, projects.c.id == collections.c.project_id)
+        .join(artifact_types, artifact_types.c.id == collections.c.type_id)
+        .outerjoin(ttl_defaults, ttl_defaults.c.entity == projects.c.entity)
+        .where(versions.c.id.in_(ids), lifetimes.alive(now))
+    )
+    rows = {row.id: row for row in connection.execute(query)}
+    named = _aliases(connection, ids)
+    tags: dict[int, list[str]] = {}
+    tagged = select(version_tags).where(version_tags.c.version_id.in_(ids))
+    for row in connection.execute(tagged.order_by(version_tags.c.tag)):
+        tags.setdefault(row.version_id, []).append(row.tag)
+    return [
+        VersionView(row, _source_first(row, named.get(id_, [])), tuple(tags.get(id_, ())))
+        for id_ in ids
+        if (row := rows.get(id_)) is not None
+    ]
+
+
+def view(connection: Connection, version_id: int) -> VersionView:
+    """Return one version, or say that it is gone."""
+    found = views(connection, [version_id])
+    if not found:
+        raise NotFound("The artifact version does not exist (any more).")
+    return found[0]
+
+
+def by_client_id(connection: Connection, digest: bytes) -> int | None:
+    """Return the number of the version that a client made under an id of its own."""
+    return connection.execute(
+        select(client_ids.c.version_id).where(client_ids.c.digest == digest)
+    ).scalar()
+
+
+def _aliases(connection: Connection, ids: Sequence[int]) -> dict[int, list[AliasView]]:
+    query = (
+        select(
+            memberships.c.version_id,
+            aliases.c.id,
+            aliases.c.alias,
+            collections.c.id.label("collection_id"),
+            collections.c.name,
+            collections.c.project_id,
+        )
+        .join(memberships, memberships.c.id == aliases.c.membership_id)
+        .join(collections, collections.c.id == aliases.c.collection_id)
+        .where(memberships.c.version_id.in_(ids))
+        .order_by(aliases.c.id)
+    )
+    found: dict[int, list[AliasView]] = {}
+    for row in connection.execute(query):
+        view_ = AliasView(row.id, row.alias, row.collection_id, row.name, row.project_id)
+        found.setdefault(row.version_id, []).append(view_)
+    return found
+
+
+def _source_first(row: Row[Any], named: list[AliasView]) -> tuple[AliasView, ...]:
+    return tuple(sorted(named, key=lambda alias: alias.collection_id != row.collection_id))
