@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 #: Rooms in which every blocking call belongs into a thread. (The journal is no such room: its
 #: writes go to the page cache on the event loop, by design.)
 NEVER_BLOCKING = [
+    "trackd_agent.artifacts",
     "trackd_agent.filestream",
     "trackd_agent.monitor",
     "trackd_agent.transfer",

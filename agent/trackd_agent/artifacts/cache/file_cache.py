@@ -192,10 +192,17 @@ class FileCache:
             )
         return Cleaned(len(removed), sum(removed), left_bytes)
 
-    def make_way(self) -> None:
-        """The disk is full: give half of the cache back, and all of it the next time."""
-        half = self.state().bytes // 2
-        self.clean(half if half > self._least_free_bytes else 0)
+    def make_way(self, descriptor: int, *, everything: bool) -> None:
+        """The disk of an open file is full: give half of the cache back, or all of it.
+
+        A cache on another disk stays.
+        """
+        try:
+            is_same = self.root.stat().st_dev == os.fstat(descriptor).st_dev
+        except OSError:
+            return
+        if is_same:
+            self.clean(0 if everything else self.state().bytes // 2)
 
     def _make_room(self, size_bytes: int) -> bool:
         """Return whether a file of this size may come in; the oldest ones go for it."""

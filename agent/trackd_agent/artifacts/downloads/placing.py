@@ -209,14 +209,14 @@ class Placing:
             DiskFull: there is no room, also without the cache.
             Unwritable: it fails for another reason.
         """
-        for _ in range(2):
+        for everything in (False, True):
             try:
                 return write()
             except OSError as error:
                 if error.errno not in _FULL:
                     raise unwritable(path, error) from error
                 if self._cache is not None:
-                    self._cache.make_way()
+                    self._cache.make_way(self.root.descriptor, everything=everything)
         try:
             return write()
         except OSError as error:
