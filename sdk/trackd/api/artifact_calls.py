@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trackd.api.artifact_types import ArtifactType, ArtifactTypes
 from trackd.api.collection import ArtifactCollection
 from trackd.api.collections import ArtifactCollections
-from trackd.api.errors import NotThereError, refusing
+from trackd.api.errors import NotThereError, or_not_there, refusing
 from trackd.api.places import Places
 from trackd.api.versions import Artifacts
 from trackd.artifacts import lookup
@@ -40,7 +40,8 @@ class ArtifactCalls(Places):
             raise ValueError("artifact(): name is missing: write entity/project/name:alias")
         path = resolved(self._remote, name)
         try:
-            found = lookup.by_name(self._remote, path)
+            with or_not_there():
+                found = lookup.by_name(self._remote, path)
         except ValueError as error:
             raise NotThereError(str(error)) from error
         if type is not None and found.type != type:

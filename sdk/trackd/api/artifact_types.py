@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackd.api.errors import NotThereError, refusing
+from trackd.api.errors import NotThereError, or_not_there, refusing
 from trackd.api.operations import artifacts as operations
 from trackd.api.paginator import Paginator
 from trackd.remote.answers import part
@@ -75,10 +75,9 @@ class ArtifactType:
         Raises:
             NotThereError: the project, or the type in it, does not exist.
         """
-        answer = self._remote.execute(
-            operations.ONE_TYPE,
-            {"entity": self.entity, "project": self.project, "type": self.type},
-        )
+        variables = {"entity": self.entity, "project": self.project, "type": self.type}
+        with or_not_there():
+            answer = self._remote.execute(operations.ONE_TYPE, variables)
         found = part(answer, "project", "artifactType")
         if found is None:
             raise NotThereError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trackd.api.errors import NotThereError
+from trackd.api.errors import NotThereError, or_not_there
 from trackd.api.operations import artifacts as operations
 from trackd.api.paginator import Paginator
 from trackd.api.versions import Artifacts
@@ -163,12 +163,13 @@ def _fetched(remote: Remote, entity: str, project: str, name: str, type_: str) -
         NotThereError: there is none of this name and type.
     """
     variables: Node = {"entity": entity, "project": project, "name": name}
-    if type_:
-        answer = remote.execute(operations.ONE_COLLECTION, {**variables, "type": type_})
-        found = part(answer, "project", "artifactType", "artifactCollection")
-    else:
-        answer = remote.execute(operations.COLLECTION_OF_ANY_TYPE, variables)
-        found = part(answer, "project", "artifactCollection")
+    with or_not_there():
+        if type_:
+            answer = remote.execute(operations.ONE_COLLECTION, {**variables, "type": type_})
+            found = part(answer, "project", "artifactType", "artifactCollection")
+        else:
+            answer = remote.execute(operations.COLLECTION_OF_ANY_TYPE, variables)
+            found = part(answer, "project", "artifactCollection")
     if found is None:
         of_type = f" of type {type_!r}" if type_ else ""
         raise NotThereError(f"there is no artifact collection {entity}/{project}/{name}{of_type}")

@@ -7,13 +7,14 @@ script that knows Python expects `ValueError` for a name that does not exist. Bo
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from trackd.errors import CommError, Error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -38,13 +39,33 @@ class ServerTooOldError(Error, RuntimeError):
     """The server does not have the feature that a call needs."""
 
 
+def is_refusal(error: CommError) -> bool:
+    """Tell whether the server answered, and said no; False: it did not answer."""
+    return bool(getattr(error.__cause__, "is_invalid", False))  # of an `AgentCallError`
+
+
+@contextlib.contextmanager
+def or_not_there() -> Generator[None]:
+    """Make what a server says of a name that it does not know a `NotThereError`."""
+    try:
+        yield
+    except CommError as error:
+        if not is_refusal(error) or isinstance(error, NotThereError):
+            raise
+        raise NotThereError(error.message) from error
+
+
 def refusing(method: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Make a call raise `RefusedError` where it found a value wrong."""
+    """Make a call raise `RefusedError` where it, or the server, found a value wrong."""
 
     @functools.wraps(method)
     def checked(*args: _P.args, **options: _P.kwargs) -> _R:
         try:
             return method(*args, **options)
+        except CommError as error:
+            if not is_refusal(error) or isinstance(error, RefusedError):
+                raise
+            raise RefusedError(error.message) from error
         except Error:
             raise
         except (ValueError, LookupError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trackd.api.errors import NotThereError, RefusedError, need_feature, refusing
+from trackd.api.errors import NotThereError, RefusedError, need_feature, or_not_there, refusing
 from trackd.api.operations import registry as operations
 from trackd.api.registries.accepted_types import checked_types
 from trackd.api.registries.facts import Editable, RegistryFacts, Visibility, access_of
@@ -42,7 +42,9 @@ class Registry(RegistryFacts):
             NotThereError: there is no such registry.
         """
         variables = {"name": self.full_name, "entity": self.entity}
-        found = part(self._remote.execute(operations.ONE_REGISTRY, variables), "entity", "project")
+        with or_not_there():
+            answer = self._remote.execute(operations.ONE_REGISTRY, variables)
+        found = part(answer, "entity", "project")
         if found is None:
             raise NotThereError(
                 f"organization {self.organization!r} has no registry {self.name!r}: create it with "

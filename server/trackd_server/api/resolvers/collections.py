@@ -96,9 +96,14 @@ def resolve_collection_by_id(_: object, info: Info, id: str) -> CollectionView:
 
 @project_type.field("artifactTypes")
 def resolve_types(
-    parent: dict[str, Any], info: Info, after: str | None = None, first: int | None = None
+    parent: dict[str, Any],
+    info: Info,
+    after: str | None = None,
+    first: int | None = None,
+    includeAll: bool | None = None,
 ) -> dict[str, Any]:
     """Return a project's artifact types, oldest first."""
+    del includeAll  # there are always all
     rows = registries.types_of(context_of(info).connection, parent["row"].id)
     return paged(rows, after, first, lambda row: row)
 
