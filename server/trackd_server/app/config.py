@@ -19,6 +19,8 @@ class ServerConfig:
     exit_on_stdin_close: bool = False
     #: What CoreWeave calls whom this server belongs to; empty: it is no customer.
     coreweave_organization_id: str = ""
+    #: Artifact versions and uploads that nobody went on with for so long are dropped.
+    pending_days: float = 7.0
 
     @property
     def database(self) -> Path:

@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 GRACE_S = 3
 #: Idle connections are kept so long; clients pause 15 to 30 s between requests.
 KEEP_ALIVE_S = 75
+DAY_S = 86_400.0
 
 
 class _Server(uvicorn.Server):
@@ -91,6 +92,7 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
             if config.exit_on_stdin_close:
                 tasks.start_soon(_stop_on_stdin_close, server)
             tasks.start_soon(upkeep.give_back, services.storage)
+            tasks.start_soon(upkeep.expire, services.artifacts, config.pending_days * DAY_S)
             announce(address)
             await server.serve(sockets=[listener])
             tasks.cancel_scope.cancel()

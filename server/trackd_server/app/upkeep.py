@@ -13,6 +13,7 @@ from trackd_server.store import DatabaseBusy, DatabaseFull
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trackd_server.domain.artifacts import Artifacts
     from trackd_server.domain.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 #: How long after a deletion the rest of its space is given back, and after a failure tried again.
 RECLAIM_EVERY_S = 1.0
 PAUSE_AFTER_FAILURE_S = 30.0
+#: How long bytes of an expired version may stay; it is hidden at once.
+EXPIRE_EVERY_S = 20.0
 
 
 async def give_back(storage: Storage) -> None:
@@ -29,6 +32,18 @@ async def give_back(storage: Storage) -> None:
         more = await attempted("reclaim", storage.reclaimer.work, limiter)
         if not more:
             await anyio.sleep(RECLAIM_EVERY_S)
+
+
+async def expire(artifacts: Artifacts, pending_s: float) -> None:
+    """Delete versions whose time is over, and drafts that nobody finished; for ever."""
+    limiter = anyio.CapacityLimiter(1)
+
+    def sweep() -> bool:
+        return artifacts.sweep(pending_s) > 0
+
+    while True:
+        await attempted("expire", sweep, limiter)
+        await anyio.sleep(EXPIRE_EVERY_S)
 
 
 async def attempted(duty: str, work: Callable[[], bool], limiter: anyio.CapacityLimiter) -> bool:

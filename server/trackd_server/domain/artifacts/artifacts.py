@@ -73,6 +73,7 @@ class Artifacts:
             else:
                 base_id = None  # clients send one with every kind
             number = manifests.announce(connection, version_id, kind, base_id)
+            _touch(connection, version_id)
             if base_id is not None:
                 lifetimes.refresh(connection, [base_id])
             return number
@@ -181,16 +182,20 @@ class Artifacts:
             freed = removal.remove(connection, version_ids, delete_aliases=delete_aliases)
         self._storage.finish(freed)
 
-    def sweep(self, now: float | None = None) -> int:
-        """Delete versions whose time is over; return how many."""
+    def sweep(self, pending_s: float, now: float | None = None) -> int:
+        """Delete versions whose time is over; return how many.
+
+        Among them those that are pending, and nobody went on with for `pending_s` seconds.
+        """
         swept = 0
         while True:
+            moment = time.time() if now is None else now
+            with self._database.read() as connection:  # most often there is nothing to write
+                if not lifetimes.ended(connection, moment, pending_s, 1):
+                    return swept
             with self._database.write() as connection:
-                moment = time.time() if now is None else now
-                ids = lifetimes.expired(connection, moment, SWEPT_AT_ONCE)
-                freed = removal.remove(connection, ids, delete_aliases=True) if ids else None
-            if freed is None:
-                return swept
+                ids = lifetimes.ended(connection, moment, pending_s, SWEPT_AT_ONCE)
+                freed = removal.remove(connection, ids, delete_aliases=True)
             self._storage.finish(freed)
             swept += len(ids)
 
@@ -209,6 +214,15 @@ def _shown_in(connection: Connection, version: Row[Any], found_in: FoundIn) -> i
         .order_by(tables.memberships.c.collection_id != version.collection_id)
     )
     return connection.execute(query).scalar() or version.collection_id
+
+
+def _touch(connection: Connection, version_id: int) -> None:
+    """Note that somebody goes on with a version."""
+    connection.execute(
+        update(tables.versions)
+        .where(tables.versions.c.id == version_id)
+        .values(updated_at=time.time())
+    )
 
 
 def _version(connection: Connection, version_id: int) -> Row[Any]:
@@ -241,7 +255,7 @@ def _commit(
     if {part.id for part in _arrived(connection, version_id)} != merged:
         return None
     manifest = manifests.find(connection, manifest_id)
-    if manifest.digest != row.digest and manifest.kind == manifests.FULL:
+    if manifest.digest != row.digest and manifest_id in merged and manifest.kind == manifests.FULL:
         log.info("digest_worked_out", extra={"facts": {"version": version_id}})
     now = time.time()
     index = connection.execute(

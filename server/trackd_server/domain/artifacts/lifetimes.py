@@ -94,10 +94,15 @@ def refresh(connection: Connection, version_ids: Sequence[int]) -> None:
     _refresh(connection, versions.c.id.in_(version_ids))
 
 
-def expired(connection: Connection, now: float, limit: int) -> list[int]:
-    """Return up to `limit` versions whose time is over."""
-    query = select(versions.c.id).where(versions.c.expires_at <= now)
-    return list(connection.execute(query.order_by(versions.c.expires_at).limit(limit)).scalars())
+def ended(connection: Connection, now: float, pending_s: float, limit: int) -> list[int]:
+    """Return up to `limit` versions whose time is over.
+
+    Among them those that are pending, and nobody went on with for `pending_s` seconds.
+    """
+    is_over = versions.c.expires_at <= now
+    is_abandoned = and_(versions.c.state == "PENDING", versions.c.updated_at < now - pending_s)
+    query = select(versions.c.id).where(or_(is_over, is_abandoned)).order_by(versions.c.id)
+    return list(connection.execute(query.limit(limit)).scalars())
 
 
 def _refresh(connection: Connection, which: ColumnElement[bool]) -> None:

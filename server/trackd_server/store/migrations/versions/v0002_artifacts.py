@@ -60,10 +60,10 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX packs_by_upload ON packs (upload_version_id) WHERE upload_version_id IS NOT NULL
+    CREATE INDEX packs_with_waste ON packs (id) WHERE live_bytes < bytes
     """,
     """
-    CREATE INDEX packs_with_waste ON packs (id) WHERE live_bytes < bytes
+    CREATE INDEX packs_by_upload ON packs (upload_version_id) WHERE upload_version_id IS NOT NULL
     """,
     """
     CREATE TABLE artifact_types (
@@ -208,16 +208,19 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE INDEX versions_by_state ON versions (state, updated_at)
+    """,
+    """
     CREATE INDEX versions_by_collection ON versions (collection_id, state)
+    """,
+    """
+    CREATE INDEX versions_by_end ON versions (expires_at)
     """,
     """
     CREATE INDEX versions_by_base ON versions (base_version_id)
     """,
     """
     CREATE INDEX versions_by_run ON versions (run_id)
-    """,
-    """
-    CREATE INDEX versions_by_end ON versions (expires_at)
     """,
     """
     CREATE TABLE client_ids (
@@ -295,10 +298,10 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX manifests_by_version ON manifests (version_id)
+    CREATE INDEX manifests_by_base ON manifests (base_version_id)
     """,
     """
-    CREATE INDEX manifests_by_base ON manifests (base_version_id)
+    CREATE INDEX manifests_by_version ON manifests (version_id)
     """,
     """
     CREATE TABLE held_contents (
