@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trackd.errors import Error
+from trackd.errors import CommError, Error
 
 
 class ArtifactStatusError(AttributeError):
@@ -29,6 +29,22 @@ class ArtifactFinalizedError(ArtifactStatusError):
             f"Artifact.{what}(): {name!r} is final: make a new Artifact for another version",
             name=what,
         )
+
+
+class ArtifactNotFoundError(CommError, ValueError):
+    """The server has no such artifact, or it is not what was asked for."""
+
+
+class ArtifactRequestError(CommError, ValueError):
+    """What was asked for cannot be: a refused path, alias or name of an organization."""
+
+
+class ArtifactContentError(CommError, ValueError):
+    """A file of an artifact has other contents than its manifest says, or leads elsewhere."""
+
+
+class ArtifactWriteError(CommError, OSError):
+    """A file of an artifact cannot be written: no room, no right, another machine."""
 
 
 class WaitTimeoutError(Error):

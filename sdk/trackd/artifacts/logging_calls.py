@@ -99,7 +99,7 @@ def record(run: RunArtifacts, artifact: Artifact, version: Version | None = None
             tags=version.tags,
             finalize=version.finalize,
             use_after_commit=version.use_after_commit,
-            history_step=None if run.settings.mode == "shared" else run.backend.recorder.step,
+            history_step=_step_of(run),
         )
     except OSError as error:  # the disk is full: training goes on
         warn(f"artifact {artifact.name!r} cannot be recorded: {error}")
@@ -107,6 +107,11 @@ def record(run: RunArtifacts, artifact: Artifact, version: Version | None = None
     run.backend.recorder.record(Kind.ARTIFACT, made)
     if not run.offline:
         artifact.attach_save(Save(run.remote, artifact.client_id, artifact.name))
+
+
+def _step_of(run: RunArtifacts) -> int | None:
+    """Return the number of the open row; None: nothing was logged, or rows have no numbers."""
+    return None if run.settings.mode == "shared" else run.backend.recorder.step or None
 
 
 def _check_place(run: RunArtifacts, artifact: Artifact) -> None:

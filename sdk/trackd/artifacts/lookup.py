@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts.artifact import Artifact
+from trackd.artifacts.errors import ArtifactNotFoundError
 from trackd.artifacts.naming import ArtifactPath, is_registry, resolved
 from trackd.artifacts.notices import warn
 from trackd.artifacts.online.logged import logged_of
@@ -30,12 +31,19 @@ def find(remote: Remote, name: str, type_: str | None = None) -> Artifact:
         type_: that it must have; None: any.
 
     Raises:
-        ValueError: there is none, or it has another type.
+        ArtifactNotFoundError: there is none, it has another type, or the name cannot be one.
         CommError: the server cannot be asked.
     """
-    artifact = by_name(remote, resolved(remote, name))
+    try:
+        artifact = by_name(remote, resolved(remote, name))
+    except ArtifactNotFoundError:
+        raise
+    except ValueError as error:
+        raise ArtifactNotFoundError(str(error)) from error
     if type_ is not None and artifact.type != type_:
-        raise ValueError(f"artifact {name!r} is of type {artifact.type!r}, not {type_!r}")
+        raise ArtifactNotFoundError(
+            f"artifact {name!r} is of type {artifact.type!r}, not {type_!r}"
+        )
     return artifact
 
 
@@ -43,19 +51,21 @@ def by_name(remote: Remote, path: ArtifactPath) -> Artifact:
     """Return the artifact at a full path.
 
     Raises:
-        ValueError: there is none.
+        ArtifactNotFoundError: there is none.
         CommError: the server cannot be asked.
     """
     variables = {"entity": path.entity, "project": path.project, "name": path.name}
     project = part(remote.execute(MEMBERSHIP_BY_NAME, variables), "project")
     if project is None:
-        raise ValueError(
+        raise ArtifactNotFoundError(
             f"artifact {path}: entity {path.entity!r} has no project {path.project!r}, or you may "
             "not see it"
         )
     membership = project["artifactCollectionMembership"]
     if membership is None:
-        raise ValueError(f"artifact {path}: there is none in {path.entity}/{path.project}")
+        raise ArtifactNotFoundError(
+            f"artifact {path}: there is none in {path.entity}/{path.project}"
+        )
     return from_membership(remote, membership, path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts import server_facts
-from trackd.artifacts.errors import ArtifactNotLoggedError
+from trackd.artifacts.errors import ArtifactNotLoggedError, ArtifactRequestError
 from trackd.artifacts.notices import warn
 from trackd.artifacts.online.logged import logged_of
 from trackd.artifacts.stored import StoredArtifact
@@ -176,7 +176,7 @@ class PublishedArtifact(StoredArtifact):
 
         Raises:
             ArtifactNotLoggedError: it is a draft that was logged offline.
-            ValueError: a refused path or alias, or no organization for a registry.
+            ArtifactRequestError: a refused path or alias, or no organization for a registry.
             CommError: the server refuses, or does not answer.
         """
         from trackd.artifacts.online import linking
@@ -190,7 +190,13 @@ class PublishedArtifact(StoredArtifact):
                     f"{target_path!r} from an offline run"
                 )
             self.wait()
-        return linking.link(self._server("link"), self._facts("link"), target_path, aliases)
+        server, facts = self._server("link"), self._facts("link")
+        try:
+            return linking.link(server, facts, target_path, aliases)
+        except CommError:
+            raise
+        except ValueError as error:
+            raise ArtifactRequestError(str(error)) from error
 
     def unlink(self) -> None:
         """Delete this link; the artifact stays.

@@ -14,6 +14,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from trackd.artifacts import crossing
+from trackd.artifacts.errors import (
+    ArtifactContentError,
+    ArtifactNotFoundError,
+    ArtifactWriteError,
+)
 from trackd.artifacts.manifest import ARTIFACT_SCHEME
 from trackd.artifacts.notices import info, warn
 from trackd.artifacts.online import fetching
@@ -33,10 +38,21 @@ _REFERENCE_THREADS = 32
 #: Larger downloads are announced, and told of when they are done.
 _MANY_FILES, _MANY_BYTES = 5_000, 50 * 1024 * 1024
 _MIB = 1024 * 1024
-#: Codes of the agent for files in whose way something is: they are left out with a warning.
-_IN_THE_WAY = ("IS_A_DIRECTORY", "NOT_A_DIRECTORY")
-_WRONG_CONTENT = ("DIGEST_MISMATCH", "INVALID_PATH", "UNSAFE_PATH")
-_DISK = ("DISK_FULL", "DISK_ERROR", "NO_SPACE")
+#: The agent's code for a file in whose way something is: it is left out with a warning.
+_IN_THE_WAY = "PATH_CONFLICT"
+#: What other codes of the agent mean; the rest is `CommError`.
+_KINDS: dict[str, type[CommError]] = {
+    "UNKNOWN_ARTIFACT": ArtifactNotFoundError,
+    "DIGEST_MISMATCH": ArtifactContentError,
+    "INVALID_DIGEST": ArtifactContentError,
+    "INVALID_MANIFEST": ArtifactContentError,
+    "UNSAFE_PATH": ArtifactContentError,
+    "LINK_IN_ROOT": ArtifactContentError,
+    "DISK_FULL": ArtifactWriteError,
+    "NOT_WRITABLE": ArtifactWriteError,
+    "INVALID_ROOT": ArtifactWriteError,
+    "ROOT_NOT_VISIBLE": ArtifactWriteError,
+}
 
 
 class Options(NamedTuple):
@@ -120,7 +136,8 @@ def _download_files(artifact: Artifact, root: Path, options: Options) -> list[Ma
                     (step.files_done, step.files_total), (step.bytes_done, step.bytes_total)
                 )
     except AgentCallError as error:
-        raise CommError(f"download of {artifact.name}: {error.message}") from error
+        kind = _KINDS.get(error.code, CommError)
+        raise kind(f"download of {artifact.name}: {error.message}") from error
     _raise_for(artifact, failures, failed)
     return references
 
@@ -153,19 +170,18 @@ def _raise_for(
     """Raise the first failure that is more than something in the way.
 
     Raises:
-        ValueError: a file has other contents than the manifest says, or leads out of the folder.
-        OSError: a file cannot be written.
+        ArtifactContentError: a file has other contents than the manifest says, or leads elsewhere.
+        ArtifactWriteError: a file cannot be written.
         CommError: a file cannot be had from the server.
     """
-    others = [failure for failure in failures if failure.code not in _IN_THE_WAY]
+    others = [failure for failure in failures if failure.code != _IN_THE_WAY]
     for failure in failures:
-        if failure.code in _IN_THE_WAY:
+        if failure.code == _IN_THE_WAY:
             warn(f"download of {artifact.name}: {failure.path!r} is left out: {failure.message}")
     if not others:
         return
     first, more = others[0], failed - 1
-    kind = ValueError if first.code in _WRONG_CONTENT else CommError
-    kind = OSError if first.code in _DISK else kind
+    kind = _KINDS.get(first.code, CommError)
     rest = f" ({more} more files failed)" if more > 0 else ""
     raise kind(f"download of {artifact.name}: {first.path!r}: {first.message}{rest}")
 

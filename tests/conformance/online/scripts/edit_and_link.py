@@ -1,0 +1,96 @@
+# Facts, aliases, tags and lifetimes are edited; links, drafts of versions, deletion.
+from datetime import timedelta
+
+from sameness import PROJECT, attempt, facts, note, sdk, start, tree, write
+
+write("data/a.txt", "one")
+write("data/b.txt", "two")
+run = start()
+for step in range(3):
+    run.log({"x": step})
+art = sdk.Artifact("set", "dataset", metadata={"n": 1})
+art.add_dir("data")
+run.log_artifact(art, aliases=["best"]).wait()
+note("step", art.history_step)
+art.description = "described"
+art.metadata["n"] = 2
+art.metadata["more"] = {"deep": [1, None]}
+art.aliases.append("added")
+art.aliases.remove("best")
+art.tags = ["one", "two words"]
+art.save()
+note("edited", facts(art))
+note("seen by others", facts(run.use_artifact("set:v0")))
+art.tags.remove("one")
+art.tags.append("three")
+art.save()
+note("tags", facts(art))
+for name, value in {"aliases": ["a/b"], "tags": ["no/slash"], "metadata": 3}.items():
+    attempt(f"refused {name}", setattr, art, name, value)
+attempt("refused ttl", setattr, art, "ttl", timedelta(0))
+attempt("refused ttl type", setattr, art, "ttl", timedelta(seconds=-3))
+art.ttl = timedelta(days=2, seconds=1.5)
+note("ttl before", str(art.ttl))
+art.save()
+note("ttl", facts(run.use_artifact("set:v0"))["ttl"])
+art.ttl = sdk.ArtifactTTL.INHERIT
+attempt("ttl unknown", lambda: str(art.ttl))
+art.save()
+note("ttl inherited", facts(run.use_artifact("set:v0"))["ttl"])
+art.ttl = None
+art.save()
+note("ttl none", facts(run.use_artifact("set:v0"))["ttl"])
+
+draft = art.new_draft()
+note("draft", [draft.name, draft.type, draft.metadata, draft.description, draft.is_draft()])
+draft.remove("a.txt")
+write("c.txt", "three")
+draft.add_file("c.txt", "new/c.txt")
+note("draft entries", sorted(draft.manifest.entries))
+run.log_artifact(draft).wait()
+note("from draft", facts(draft))
+note("from draft files", tree(run.use_artifact("set:v1").download()))
+
+link = art.link(f"{PROJECT}/portfolio", aliases=["prod"])
+note("link", facts(link))
+note("link of", [each.qualified_name for each in art.linked_artifacts])
+note("link aliases", [sorted(each.aliases) for each in art.linked_artifacts])
+note("source", facts(link.source_artifact))
+note("link's links", link.linked_artifacts)
+second = run.link_artifact(draft, "portfolio")
+note("second link", facts(second))
+again = run.use_artifact(f"{PROJECT}/portfolio:prod")
+note("found link", facts(again))
+note("link files", tree(again.download(root="linked")))
+note("link root", again.download())
+again.aliases.append("more")
+again.description = "from the link"
+again.save()
+note("edited link", facts(again))
+note("edited source", facts(run.use_artifact("set:v0")))
+attempt("link ttl", setattr, again, "ttl", timedelta(days=1))
+attempt("no unlink", art.unlink)
+logged = sdk.Artifact("direct", "dataset")
+logged.add_file("c.txt")
+direct = attempt("link a draft", lambda: facts(run.link_artifact(logged, "portfolio")))
+attempt("bad target", art.link, "a/b/c/d")
+attempt("bad alias", art.link, "portfolio", aliases=["x/y"])
+again.unlink()
+attempt("gone link", run.use_artifact, f"{PROJECT}/portfolio:prod")
+note("source stays", run.use_artifact("set:v0").name)
+
+attempt("delete with aliases", draft.delete)
+note("still there", run.use_artifact("set:latest").version)
+draft.delete(delete_aliases=True)
+attempt("deleted", run.use_artifact, "set:v1")
+attempt("deleted download", draft.download, root="gone")
+attempt("deleted save", draft.save)
+note("latest now", attempt("latest", lambda: run.use_artifact("set:latest").version))
+attempt("delete twice", draft.delete, delete_aliases=True)
+
+incremental = sdk.Artifact("set", "dataset", incremental=True)
+incremental.add_file("c.txt", "grown.txt")
+run.log_artifact(incremental).wait()
+note("incremental", tree(run.use_artifact("set:latest").download(root="grown")))
+run.finish()
+attempt("after finish", run.log_artifact, "c.txt")

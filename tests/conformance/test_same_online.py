@@ -1,0 +1,84 @@
+"""Scripts of our own see the same with `wandb` and with our SDK, both against our server.
+
+`online/scripts/NAME.py` runs under both modules, each in a project and a folder of its own; what
+it notes has to be equal.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import anyio.to_thread
+import pytest
+from tests.support.server import running_server
+
+if TYPE_CHECKING:
+    from tests.support.server import RunningServer
+
+HERE = Path(__file__).parent / "online"
+SCRIPTS = sorted((HERE / "scripts").glob("*.py"))
+_LIMIT_S = 100
+
+pytestmark = pytest.mark.timeout(_LIMIT_S + 60)
+
+
+def _run(script: Path, module: str, folder: Path, server: RunningServer) -> list[dict[str, Any]]:
+    """Run a script under a module; return what it noted."""
+    folder.mkdir()
+    out = folder / "noted.jsonl"
+    environment = server.wandb_environment(folder) | {
+        "TRACKD_BASE_URL": server.address,
+        "TRACKD_API_KEY": server.key,
+        "TRACKD_DIR": str(folder / "data-of-trackd"),
+        "TRACKD_IDLE_TIMEOUT": "1",
+        "TRACKD_SILENT": "true",
+        "PYTHONPATH": str(HERE),
+        "SDK_MODULE": module,
+        "PROJECT": f"{script.stem}-{module}".replace("_", "-"),
+        "CONF_OUT": str(out),
+    }
+    work = folder / "work"
+    work.mkdir()
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=work,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{module}: {done.stdout}{done.stderr}"
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def _is_same(ours: Any, theirs: Any) -> bool:
+    """Tell whether two notes say the same; our errors may be of more classes than theirs."""
+    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+        return ours == theirs
+    mine, other = cast("dict[str, Any]", ours), cast("dict[str, Any]", theirs)
+    if "raises" in mine and "raises" in other:
+        return set(other["raises"]) <= set(mine["raises"])
+    return mine.keys() == other.keys() and all(_is_same(mine[key], other[key]) for key in mine)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=[path.stem for path in SCRIPTS])
+async def test_a_script_sees_the_same_under_both(script: Path, tmp_path: Path) -> None:
+    noted: dict[str, list[dict[str, Any]]] = {}
+
+    async def run(module: str) -> None:
+        folder = tmp_path / module
+        noted[module] = await anyio.to_thread.run_sync(_run, script, module, folder, server)
+
+    async with running_server(tmp_path) as server, anyio.create_task_group() as group:
+        group.start_soon(run, "wandb")
+        group.start_soon(run, "trackd")
+    assert [list(each) for each in noted["trackd"]] == [list(each) for each in noted["wandb"]]
+    pairs = zip(noted["trackd"], noted["wandb"], strict=True)
+    differing = [(ours, theirs) for ours, theirs in pairs if not _is_same(ours, theirs)]
+    assert not differing
