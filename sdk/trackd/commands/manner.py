@@ -26,7 +26,7 @@ def verb(function: Callable[_P, None]) -> Callable[_P, None]:
 
     @functools.wraps(function)
     def reporting(*args: _P.args, **options: _P.kwargs) -> None:
-        from trackd.api.errors import NotThereError
+        from trackd.api.errors import NotThereError, is_refusal
         from trackd.errors import CommError, Error
 
         try:
@@ -36,7 +36,7 @@ def verb(function: Callable[_P, None]) -> Callable[_P, None]:
         except (ValueError, TypeError, OSError) as error:  # RefusedError is a ValueError, too
             fail(str(error), REFUSED)
         except CommError as error:
-            fail(str(error), NO_ANSWER)
+            fail(str(error), REFUSED if is_refusal(error) else NO_ANSWER)
         except Error as error:
             fail(str(error), REFUSED)
 

@@ -116,5 +116,10 @@ def _logged(
         mode="online",
         settings=settings,
     )
-    with run:
-        return run.log_artifact(made, aliases=aliases or None, tags=tags or None).wait()
+    try:
+        logged = run.log_artifact(made, aliases=aliases or None, tags=tags or None).wait()
+    except BaseException:
+        run.finish(exit_code=1)
+        raise
+    run.finish()
+    return logged

@@ -41,7 +41,7 @@ class Share:
 
 @click.command()
 @click.argument("place", required=False, default="")
-@click.option("-d", "--depth", default=0, help="Levels to show; default: 2, of a project 3.")
+@click.option("-d", "--depth", default=3, show_default=True, help="Levels to show.")
 @click.option("-n", "--count", default=20, show_default=True, help="Parts of a part; 0: all.")
 @click.option("--if-deleted", is_flag=True, help="Only say what deleting PLACE would free.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's figures as JSON.")
@@ -71,8 +71,9 @@ def du(
     if as_json:
         click.echo(json.dumps({**figures, "agrees": agrees}, indent=1))
     else:
-        whole = _of_place(figures) if place else _of_server(server, figures, deep=depth > 2)
-        _show(whole, depth or (3 if place else 2), count or _ALL)
+        limit = count or _ALL
+        whole = _of_place(figures) if place else _of_server(server, figures, limit * (depth > 2))
+        _show(whole, depth, limit)
         _show_sum(figures, agrees=agrees)
     sys.exit(0 if agrees else _DISAGREES)
 
@@ -124,14 +125,15 @@ def _doomed(server: Server, place: str) -> dict[str, Any]:
 # --- trees ----------------------------------------------------------------------------------------
 
 
-def _of_server(server: Server, figures: dict[str, Any], *, deep: bool) -> Share:
+def _of_server(server: Server, figures: dict[str, Any], looked_into: int) -> Share:
+    """Return the tree of a server, with the parts of so many projects, the largest."""
     whole = Share("server", figures["physical"], figures["logical"], figures["references"])
-    for part in figures["projects"]:
+    for index, part in enumerate(sorted(figures["projects"], key=lambda p: -p["exclusive"])):
         facts = part["facts"]
         place = f"{facts['entity']}/{facts['project']}"
         share = _share(part)
         share.name = place
-        if deep:
+        if index < looked_into:
             share.parts = _of_place(_figures(server, place)).parts
         whole.parts.append(share)
     whole.parts += [
@@ -151,8 +153,7 @@ def _of_place(figures: dict[str, Any]) -> Share:
         figures["kinds"],
     )
     for kind in ("runs", "collections", "versions"):
-        shares = [_share(part, kind) for part in figures[kind]]
-        whole.parts += shares
+        whole.parts += [_share(part, kind) for part in figures[kind]]
     whole.parts.append(Share("(shared by several of them)", figures["shared"]))
     return whole
 

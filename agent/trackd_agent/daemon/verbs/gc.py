@@ -23,7 +23,7 @@ def gc(*, dry_run: bool, drop_pending: bool, as_json: bool, base_url: str) -> No
 
     Example: trackd gc --dry-run
     """
-    body = {"dry_run": dry_run, "drop_pending": drop_pending}
+    body = {"dry_run": dry_run, **({"drop_pending": True} if drop_pending else {})}
     done = ask(asked_server(base_url), "POST", "/api/v1/gc", body)
     if as_json:
         click.echo(json.dumps(done, indent=1))
@@ -35,7 +35,7 @@ def gc(*, dry_run: bool, drop_pending: bool, as_json: bool, base_url: str) -> No
         ("objects_without_row", "objects without an owner removed"),
         ("packs_rewritten", "packs rewritten without their holes"),
     ):
-        if done[name]:
+        if done.get(name):
             click.echo(f"{done[name]} {what}")
     if done["database_bytes"]:
         click.echo(f"database: {size(done['database_bytes'])} less")

@@ -148,6 +148,8 @@ def _version_and_aliases(
         version = versions[0]
     elif membership is not None and membership["versionIndex"] is not None:
         version = f"v{membership['versionIndex']}"
+    elif is_version(place.alias):  # in a list of a collection, which says it beside the node
+        version = place.alias
     else:
         version = source.alias
     return version, tuple(name for name in names if not is_version(name))

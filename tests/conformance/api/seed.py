@@ -1,0 +1,49 @@
+"""Fills a project for the comparison of both `Api`s; run with the real client.
+
+Usage: seed.py PROJECT REGISTRY
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import wandb
+
+project, registry_name = sys.argv[1:3]
+folder = Path(tempfile.mkdtemp())
+
+
+def version(name, kind, text, **facts):
+    path = folder / "weights.txt"
+    path.write_text(text)
+    made = wandb.Artifact(name, kind, **facts)
+    made.add_file(str(path))
+    return made
+
+
+def settle(run, artifact, **options):
+    return run.log_artifact(artifact, **options).wait()
+
+
+quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+with wandb.init(project=project, id="maker", settings=quiet) as run:
+    for number in range(5):
+        data = version(
+            "data", "dataset", f"rows {number}", description=f"take {number}",
+            metadata={"number": number, "loss": number / 10},
+        )  # fmt: skip
+        settle(run, data, aliases=["best"] if number == 2 else [], tags=[f"t{number % 2}"])
+    model = settle(run, version("model", "model", "weights"), aliases=["good"])
+    run.link_artifact(data, f"{project}/shown", aliases=["linked"])
+
+registry = wandb.Api().create_registry(
+    registry_name, "organization", description="what we serve", artifact_types=["model"]
+)
+with wandb.init(project=project, id="taker", settings=quiet) as run:
+    used = run.use_artifact(f"{project}/data:best")
+    run.link_artifact(
+        wandb.Api().artifact(f"{project}/model:good"),
+        f"wandb-registry-{registry_name}/served",
+        aliases=["production"],
+    )
+    settle(run, version("report", "result", "all is well"))
