@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -62,6 +63,7 @@ class Tools:
         self.known = known
         self.folder = folder
         self.threads = anyio.CapacityLimiter(config.writing_threads)
+        self.hashers = ThreadPoolExecutor(config.writing_threads, "trackd-hash")
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
         """Do something that blocks."""
@@ -168,7 +170,7 @@ class Download:
                     Root, options.root, options.root_device, options.root_inode
                 )
                 cache = None if options.skip_cache else self._tools.cache
-                self._placing = Placing(root, cache, self._tools.known)
+                self._placing = Placing(root, cache, self._tools.known, self._tools.hashers)
                 await self._open_manifest()
                 if await self._settle(self._placing):
                     await self._fetch(self._placing)

@@ -57,8 +57,12 @@ class Downloads:
         trace: TracebackType | None,
     ) -> bool | None:
         assert self._tasks is not None
+        assert self._tools is not None
         self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, trace)
+        try:
+            return await self._tasks.__aexit__(kind, error, trace)
+        finally:
+            self._tools.hashers.shutdown(wait=False)
 
     @property
     def going_on(self) -> int:

@@ -23,12 +23,15 @@ from trackd_agent.core.errors import QueueFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Executor, Future
 
     from trackd_agent.artifacts.cache import FileCache
     from trackd_agent.artifacts.contents import Bytes, KnownFiles
     from trackd_agent.artifacts.downloads.entries import Entry
     from trackd_agent.artifacts.downloads.root import Root
 
+#: Handing over a piece costs as much as hashing some ten KiB.
+_LARGE_PIECE_BYTES = 256 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -71,10 +74,14 @@ class Placing:
         root: where they go.
         cache: where copies of them are; None: nowhere.
         known: digests of files that did not change.
+        hashers: threads that hash while others write.
     """
 
-    def __init__(self, root: Root, cache: FileCache | None, known: KnownFiles) -> None:
+    def __init__(
+        self, root: Root, cache: FileCache | None, known: KnownFiles, hashers: Executor
+    ) -> None:
         self.root = root
+        self.hashers = hashers
         #: Set when nobody waits any more; threads see it at their next piece.
         self.is_stopped = False
         self._cache = cache
@@ -245,6 +252,7 @@ class VerifiedFile:
         self._placing = placing
         self._new = new
         self._hasher = hasher(entry.algorithm)
+        self._hashing: Future[None] | None = None
 
     def __enter__(self) -> VerifiedFile:
         return self
@@ -266,9 +274,25 @@ class VerifiedFile:
         size = self.entry.size
         if size is not None and self.size_bytes + len(piece) > size:
             raise self._mismatch(f"more than the {size} bytes that the manifest says")
+        self._hash(piece)
         self.write_at(piece, self.size_bytes)
-        self._hasher.update(piece)
         self.size_bytes += len(piece)
+
+    def _hash(self, piece: Bytes) -> None:
+        """Hash the next bytes: large pieces beside the writing of this and the reading of the next.
+
+        A write that failed and is repeated does not come here again: the piece is hashed once.
+        """
+        self._hashed()
+        if len(piece) < _LARGE_PIECE_BYTES:
+            self._hasher.update(piece)
+        else:
+            self._hashing = self._placing.hashers.submit(self._hasher.update, piece)
+
+    def _hashed(self) -> None:
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
 
     def write_at(self, piece: Bytes, offset: int) -> None:
         """Write bytes somewhere, for files that come in ranges; then `finish_ranges`."""
@@ -285,6 +309,7 @@ class VerifiedFile:
         Raises:
             Unwritable: the content is another one, or the name is taken by a folder.
         """
+        self._hashed()
         self.publish_verified(self._hasher.digest())
         if keep:
             self._placing.keep(self._new.descriptor, self.entry)
