@@ -133,7 +133,7 @@ class Reclaimer:
         done = False
         try:
             places = self._copy(pack.blob_key, key, live)
-            done = self._swap(pack_id, key, places)
+            done = self._swap(pack_id, (pack.blob_key, key), places)
         finally:
             self._doomed.delete([pack.blob_key if done else key])
         return pack.live_bytes
@@ -160,16 +160,17 @@ class Reclaimer:
             os.close(reader)
         return places
 
-    def _swap(self, pack_id: int, key: str, places: dict[int, int]) -> bool:
+    def _swap(self, pack_id: int, keys: tuple[str, str], places: dict[int, int]) -> bool:
         """Let the rows point to the copy; False if they changed since: then it is done again."""
+        former, key = keys
         with self._database.write() as connection:
+            pack = connection.exec_driver_sql(
+                "SELECT 1 FROM packs WHERE id = ? AND blob_key = ?", (pack_id, former)
+            ).first()
             live = _live(connection, pack_id)
-            if {chunk.id for chunk in live} != places.keys():
+            if pack is None or {chunk.id for chunk in live} != places.keys():
                 return False
             size = sum(chunk.length for chunk in live)
-            (former,) = connection.exec_driver_sql(
-                "SELECT blob_key FROM packs WHERE id = ?", (pack_id,)
-            ).one()
             connection.exec_driver_sql(
                 "UPDATE packs SET blob_key = ?, bytes = ?, live_bytes = ? WHERE id = ?",
                 (key, size, size, pack_id),

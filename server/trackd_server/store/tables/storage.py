@@ -9,8 +9,8 @@ that a pack was sent for: until its end the pack stays even if no content needs 
 algorithm is 'arriving' is a file on its way in: it has the chunks that came so far, and a digest
 made up for it.
 
-`doomed_blobs` names blobs that must not exist once nothing
-uploads them.
+Numbers of these rows are never used again: a reader or a rewriting that holds one finds the same
+row under it, or none. `doomed_blobs` names blobs that must not exist once nothing uploads them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ contents = Table(
     Column("created_at", Float, nullable=False),
     UniqueConstraint("digest", "bytes", "algorithm", name="one_content_per_digest"),
     CheckConstraint("refs >= 0", name="contents_are_let_go_once"),
+    sqlite_autoincrement=True,
 )
 
 packs = Table(
@@ -53,6 +54,7 @@ packs = Table(
     Column("upload_version_id", Integer),
     Column("created_at", Float, nullable=False),
     CheckConstraint("live_bytes BETWEEN 0 AND bytes", name="packs_hold_what_lives"),
+    sqlite_autoincrement=True,
 )
 
 #: `encoding` is how the bytes lie in the pack: 'raw'.
@@ -68,6 +70,7 @@ cdc_chunks = Table(
     Column("offset", Integer, nullable=False),
     Column("refs", Integer, nullable=False, server_default="0"),
     CheckConstraint("refs >= 0", name="chunks_are_let_go_once"),
+    sqlite_autoincrement=True,
 )
 
 content_chunks = Table(

@@ -35,26 +35,24 @@ STATEMENTS = (
     """,
     """
     CREATE TABLE contents (
-        id INTEGER NOT NULL,
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         algorithm TEXT NOT NULL,
         digest BLOB NOT NULL,
         bytes INTEGER NOT NULL,
         refs INTEGER DEFAULT '0' NOT NULL,
         created_at FLOAT NOT NULL,
-        PRIMARY KEY (id),
         CONSTRAINT one_content_per_digest UNIQUE (digest, bytes, algorithm),
         CONSTRAINT contents_are_let_go_once CHECK (refs >= 0)
     )
     """,
     """
     CREATE TABLE packs (
-        id INTEGER NOT NULL,
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         blob_key TEXT NOT NULL,
         bytes INTEGER NOT NULL,
         live_bytes INTEGER NOT NULL,
         upload_version_id INTEGER,
         created_at FLOAT NOT NULL,
-        PRIMARY KEY (id),
         CONSTRAINT packs_hold_what_lives CHECK (live_bytes BETWEEN 0 AND bytes),
         UNIQUE (blob_key)
     )
@@ -111,7 +109,7 @@ STATEMENTS = (
     """,
     """
     CREATE TABLE cdc_chunks (
-        id INTEGER NOT NULL,
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         blake3 BLOB NOT NULL,
         bytes INTEGER NOT NULL,
         stored_bytes INTEGER NOT NULL,
@@ -119,7 +117,6 @@ STATEMENTS = (
         pack_id INTEGER NOT NULL,
         "offset" INTEGER NOT NULL,
         refs INTEGER DEFAULT '0' NOT NULL,
-        PRIMARY KEY (id),
         CONSTRAINT chunks_are_let_go_once CHECK (refs >= 0),
         UNIQUE (blake3),
         FOREIGN KEY(pack_id) REFERENCES packs (id)
@@ -208,6 +205,12 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE INDEX versions_by_base ON versions (base_version_id)
+    """,
+    """
+    CREATE INDEX versions_by_run ON versions (run_id)
+    """,
+    """
     CREATE INDEX versions_by_state ON versions (state, updated_at)
     """,
     """
@@ -215,12 +218,6 @@ STATEMENTS = (
     """,
     """
     CREATE INDEX versions_by_end ON versions (expires_at)
-    """,
-    """
-    CREATE INDEX versions_by_base ON versions (base_version_id)
-    """,
-    """
-    CREATE INDEX versions_by_run ON versions (run_id)
     """,
     """
     CREATE TABLE client_ids (

@@ -1,0 +1,124 @@
+"""Uploads and deletions at random, all at once, until somebody kills the process.
+
+`python -m tests.support.storage_load FOLDER SEED`: works on the storage in FOLDER as the server
+does. Several versions are filled with whole files, files in parts and chunks, all made of a few
+pieces so that they share a lot; others are dropped meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+from tests.unit.server.storage.place import new_version, opened, pieces
+
+from trackd_proto import chunks
+from trackd_proto.chunks import Cutter, PackEntry
+from trackd_server.domain.errors import DomainError
+from trackd_server.domain.storage import MD5, Expected, contents
+from trackd_server.domain.storage.packing import Assembly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from trackd_server.domain.storage import Storage
+
+PIECES = [random.Random(n).randbytes(n * 37_000 + 5) for n in range(24)]
+WORKERS = 6
+
+
+def some_file(dice: random.Random) -> bytes:
+    """Return a file of up to 2 MB that shares pieces with others, or a small one."""
+    if dice.random() < 0.3:
+        return dice.randbytes(dice.randrange(200)) if dice.random() < 0.5 else PIECES[0]
+    return b"".join(dice.choices(PIECES, k=dice.randrange(1, 8)))
+
+
+def keeper(version: int) -> Callable[[Connection, int], None]:
+    """Return what keeps a content for a version; sometimes the version is gone by then."""
+
+    def keep(connection: Connection, content_id: int) -> None:
+        found = connection.exec_driver_sql("SELECT 1 FROM versions WHERE id = ?", (version,))
+        if found.first() is None:
+            raise LookupError
+        contents.hold(connection, version, [content_id])
+
+    return keep
+
+
+async def upload_whole(storage: Storage, dice: random.Random, version: int) -> None:
+    """Send a file as other clients do; some announce wrong bytes."""
+    data = some_file(dice)
+    digest = hashlib.md5(data if dice.random() < 0.9 else b"other").digest()
+    await storage.receive(pieces(data), Expected(MD5, digest), keeper(version))
+
+
+async def upload_chunks(storage: Storage, dice: random.Random, version: int) -> None:
+    """Send a file as our agent does."""
+    data = some_file(dice)
+    cutter = Cutter()
+    found = [*cutter.feed(data), *cutter.finish()]
+    name = (MD5, hashlib.md5(data).digest(), len(data))
+    row = [chunk.name for chunk in found]
+    for _ in range(4):
+        lacking = await anyio.to_thread.run_sync(
+            storage.packs.assemble, version, [Assembly(name, row)]
+        )
+        if not lacking:
+            return
+        sent = [chunk for chunk in found if chunk.name in lacking or dice.random() < 0.2]
+        header = chunks.pack_header([PackEntry(chunk.name, len(chunk.data)) for chunk in sent])
+        body = header + b"".join(chunk.data for chunk in sent)
+        await storage.packs.receive(version, pieces(body))
+
+
+def drop(storage: Storage, version: int) -> None:
+    """Drop a version with all that it holds."""
+    with storage.database.write() as connection:
+        freed = contents.settle(connection, version)
+        connection.exec_driver_sql("DELETE FROM versions WHERE id = ?", (version,))
+    storage.finish(freed)
+
+
+async def work(storage: Storage, dice: random.Random) -> None:
+    """Do one thing after another."""
+    while True:
+        with storage.database.read() as connection:
+            query = "SELECT id FROM versions ORDER BY id"
+            versions = [row.id for row in connection.exec_driver_sql(query)]
+        if len(versions) < 4:
+            await anyio.to_thread.run_sync(new_version, storage)
+            continue
+        act = dice.random()
+        try:
+            if act < 0.15:
+                await anyio.to_thread.run_sync(drop, storage, dice.choice(versions))
+            elif act < 0.6:
+                await upload_whole(storage, dice, dice.choice(versions))
+            elif act < 0.95:
+                await upload_chunks(storage, dice, dice.choice(versions))
+            else:
+                await anyio.to_thread.run_sync(storage.reclaimer.work)
+        except (DomainError, LookupError):
+            pass  # refused: the version was dropped, or the digest was wrong
+
+
+async def main() -> None:
+    """Work until killed."""
+    folder, seed = Path(sys.argv[1]), int(sys.argv[2])
+    with opened(folder) as storage:
+        print("ready", flush=True)
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(WORKERS):
+                tasks.create_task(work(storage, random.Random(seed * 100 + number)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,78 @@
+"""Killed at any moment, with uploads and deletions going on: the books are right at the start."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.server.storage.place import opened
+
+from trackd_server.domain.usage import Accounts, fsck
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trackd_server.domain.storage import Storage
+
+ROUNDS = 5
+
+
+def assert_exact(storage: Storage) -> None:
+    """Check books against disk: no difference, and the sum of the parts is what lies there."""
+    report = fsck.check(storage, verify=True)
+    assert report.ok, report
+    with storage.database.read() as connection:
+        usage = Accounts(connection).server(storage)
+    assert usage.physical == usage.disk
+    assert usage.in_transit == 0
+    parts = sum(part.exclusive for part in usage.projects) + usage.shared + usage.index
+    assert parts == usage.disk
+
+
+@pytest.mark.timeout(90)
+def test_books_and_disk_agree_after_every_kill(tmp_path: Path) -> None:
+    dice = random.Random(7)
+    grown = 0
+    for number in range(ROUNDS):
+        command = [sys.executable, "-m", "tests.support.storage_load", str(tmp_path), str(number)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            time.sleep(dice.uniform(0.1, 0.7))
+            assert process.poll() is None
+            process.kill()
+        with opened(tmp_path) as storage:
+            while storage.reclaimer.work():
+                pass
+            assert_exact(storage)
+            grown = max(grown, storage.blobs.total_bytes())
+    assert grown > 1_000_000, "the load did something"
+
+
+async def test_a_load_that_is_not_killed_ends_exact(tmp_path: Path) -> None:
+    import asyncio
+
+    from tests.support.storage_load import drop, work
+
+    with opened(tmp_path) as storage:
+        try:
+            async with asyncio.timeout(2), asyncio.TaskGroup() as tasks:
+                for number in range(6):
+                    tasks.create_task(work(storage, random.Random(number)))
+        except TimeoutError:
+            pass
+        while storage.reclaimer.work():
+            pass
+        assert_exact(storage)
+        with storage.database.read() as connection:
+            versions = [row.id for row in connection.exec_driver_sql("SELECT id FROM versions")]
+        for version in versions:
+            drop(storage, version)
+        while storage.reclaimer.work():
+            pass
+        assert_exact(storage)
+        assert storage.blobs.total_bytes() == 0
