@@ -19,9 +19,9 @@ class ArtifactsConfig(BaseModel):
     #: Files for which upload addresses are asked at once.
     address_batch: int = Field(default=500, ge=1, le=2000)
     #: Pieces of files in memory at the same time, for all saves together.
-    parallel_windows: int = Field(default=4, ge=1)
+    parallel_windows: int = Field(default=3, ge=1)
     #: Size of such a piece, in bytes.
-    window_bytes: int = Field(default=4 * 1024 * 1024, ge=1024 * 1024)
+    window_bytes: int = Field(default=6 * 1024 * 1024, ge=1024 * 1024)
     #: Threads that read, hash and cut.
     hashing_threads: int = Field(default=4, ge=1)
     #: A save is given up when its server was not reached, or refused the key, for so long.

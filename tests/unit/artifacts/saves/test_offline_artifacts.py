@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.fakes.wandb_server import fake_server, status
-from tests.support.artifacts import logged
+from tests.support.artifact_records import logged
 from tests.support.frames import row, start
 from tests.unit.artifacts.saves.test_save_faults import for_the_first, in_place
 from tests.unit.artifacts.saves.test_saves import FILES

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from starlette.responses import JSONResponse
 from tests.fakes.wandb_server import Fault, drop, drop_after_apply, fake_server, status
-from tests.support.artifacts import end_of, logged, md5_of, record
+from tests.support.artifact_records import end_of, logged, md5_of, record
 from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
 from tests.unit.artifacts.saves.test_saves import FILES, chunked, run_dir_of, save

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 from tests.fakes.wandb_server import FakeServer, fake_server
-from tests.support.artifacts import beside, end_of, logged, manifest_digest, md5_of, record
-from tests.support.artifacts import xxh128_of as xxh
+from tests.support.artifact_records import beside, end_of, logged, manifest_digest, md5_of, record
+from tests.support.artifact_records import xxh128_of as xxh
 from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
 
