@@ -10,7 +10,13 @@ import grpc
 
 from trackd_agent.daemon.entry import public_path
 from trackd_agent.daemon.instance import answers
-from trackd_proto.v1 import admin_pb2, admin_pb2_grpc, common_pb2
+from trackd_proto.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    artifact_pb2,
+    artifact_pb2_grpc,
+    common_pb2,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _TIMEOUT_S = 10.0
+#: A large cache takes a while to be counted.
+_CACHE_TIMEOUT_S = 300.0
 _UNIX = "unix:"
 
 
@@ -31,6 +39,7 @@ class AdminClient:
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._stub = admin_pb2_grpc.AdminServiceStub(channel)
+        self._artifacts = artifact_pb2_grpc.ArtifactServiceStub(channel)
 
     def status(self) -> admin_pb2.GetStatusResponse:
         """Return the state of the agent."""
@@ -61,6 +70,19 @@ class AdminClient:
         except grpc.RpcError:
             if not immediate:  # else it left without an answer, as asked
                 raise
+
+    def cache(self) -> artifact_pb2.GetCacheResponse:
+        """Return what the cache of artifact files holds."""
+        return self._artifacts.GetCache(artifact_pb2.GetCacheRequest(), timeout=_CACHE_TIMEOUT_S)
+
+    def clean_cache(
+        self, target_bytes: int, *, remove_temporary: bool
+    ) -> artifact_pb2.CleanCacheResponse:
+        """Shrink the cache of artifact files to a size."""
+        request = artifact_pb2.CleanCacheRequest(
+            target_bytes=target_bytes, remove_temporary=remove_temporary
+        )
+        return self._artifacts.CleanCache(request, timeout=_CACHE_TIMEOUT_S)
 
 
 def agent_address() -> str:

@@ -13,7 +13,7 @@ from trackd_agent.artifacts.downloads.progress import DownloadOptions, Version
 from trackd_proto.v1 import artifact_pb2
 
 if TYPE_CHECKING:
-    from trackd_agent.artifacts.cache import CacheState
+    from trackd_agent.artifacts.cache import CacheState, Cleaned
     from trackd_agent.artifacts.downloads.entries import Entry
     from trackd_agent.artifacts.downloads.manifest import Manifest
     from trackd_agent.artifacts.downloads.progress import Progress
@@ -131,4 +131,13 @@ def cache_state(state: CacheState) -> artifact_pb2.GetCacheResponse:
             artifact_pb2.CacheKind(name=name, files=count, bytes=size)
             for name, (count, size) in sorted(state.kinds.items())
         ],
+    )
+
+
+def cleaned(done: Cleaned) -> artifact_pb2.CleanCacheResponse:
+    """Return what a cleaning did as a message."""
+    return artifact_pb2.CleanCacheResponse(
+        files_removed=done.files_removed,
+        bytes_removed=done.bytes_removed,
+        bytes_left=done.bytes_left,
     )

@@ -163,14 +163,10 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
     ) -> artifact_pb2.CleanCacheResponse:
         """Shrink the cache."""
         require_own_user(context, "cleaning the cache")
-        cleaned = await self._downloads.clean_cache(
+        done = await self._downloads.clean_cache(
             request.target_bytes, remove_temporary=request.remove_temporary
         )
-        return artifact_pb2.CleanCacheResponse(
-            files_removed=cleaned.files_removed,
-            bytes_removed=cleaned.bytes_removed,
-            bytes_left=cleaned.bytes_left,
-        )
+        return artifact_messages.cleaned(done)
 
     async def _server(self, ref: artifact_pb2.ServerRef) -> tuple[Upstream, Manner]:
         """Return the server that is meant and how to talk to it; a key it brings is kept."""

@@ -4,6 +4,6 @@ Owns the folder of the cache, its layout, its bound, and what goes first. Knows 
 manifest. Called by `downloads` and `rpc`.
 """
 
-from trackd_agent.artifacts.cache.file_cache import CacheState, Cleaned, FileCache
+from trackd_agent.artifacts.cache.file_cache import CacheState, Cleaned, FileCache, cache_of
 
-__all__ = ["CacheState", "Cleaned", "FileCache"]
+__all__ = ["CacheState", "Cleaned", "FileCache", "cache_of"]

@@ -21,6 +21,8 @@ from trackd_agent.artifacts.contents import close_quietly, copy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trackd_agent.artifacts.config import ArtifactsConfig
+
 #: What stays of the limit when room has to be made: looking for the oldest files costs.
 _AFTER_EVICTION = 0.9
 #: A file that would take more than this part of the cache is not kept.
@@ -253,3 +255,9 @@ def _remove(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def cache_of(data: Path, config: ArtifactsConfig) -> FileCache:
+    """Return the cache of a data directory."""
+    root = config.cache_dir or data / "cache" / "artifacts"
+    return FileCache(root.expanduser(), config.cache_max_bytes, config.cache_least_free_bytes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from trackd_agent.artifacts.cache import FileCache
+from trackd_agent.artifacts.cache import cache_of
 from trackd_agent.artifacts.contents import KnownFiles
 from trackd_agent.artifacts.downloads.download import Download, OpenManifest, Tools
 
@@ -34,10 +34,7 @@ class Downloads:
     def __init__(self, data: Path, config: ArtifactsConfig) -> None:
         self._config = config
         self._folder = data / "agent" / "artifacts" / "tmp"
-        root = config.cache_dir or data / "cache" / "artifacts"
-        self._cache = FileCache(
-            root.expanduser(), config.cache_max_bytes, config.cache_least_free_bytes
-        )
+        self._cache = cache_of(data, config)
         self._known = KnownFiles(config.known_files)
         self._tools: Tools | None = None
         self._slots: anyio.Semaphore | None = None

@@ -1,0 +1,237 @@
+"""Downloads through a real agent: from a real server of ours, from a stub, by hostile hands."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import grpc
+import pytest
+from tests.fakes.download_server import ARTIFACT_ID, download_server
+from tests.support.agent import RunningAgent, running_agent
+from tests.support.server import RunningServer, running_server
+
+from trackd_agent.artifacts.config import ArtifactsConfig
+from trackd_agent.artifacts.downloads.downloads import Downloads
+from trackd_agent.artifacts.downloads.placing import Source
+from trackd_agent.artifacts.downloads.progress import DownloadOptions, Version
+from trackd_agent.upstream import (
+    Credentials,
+    Manner,
+    StaticEndpoint,
+    Upstream,
+    UpstreamConfig,
+    UpstreamPool,
+)
+from trackd_proto.v1 import artifact_pb2, artifact_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+FILES = {"a.txt": b"hello", "dir/b.bin": os.urandom(3_000_000), "dir/sub/empty": b"", "ü c": b"u"}
+#: The reference logs the folder `src` and prints the id of the version.
+LOG = """
+import sys, wandb
+with wandb.init(project="p", entity="local", settings=wandb.Settings(silent=True)) as run:
+    artifact = wandb.Artifact("data", "dataset")
+    artifact.add_dir("src")
+    run.log_artifact(artifact).wait()
+print(artifact.id)
+"""
+
+
+@asynccontextmanager
+async def artifacts_of(agent: RunningAgent) -> AsyncGenerator[Any]:
+    async with agent.channel() as channel:
+        yield artifact_pb2_grpc.ArtifactServiceStub(channel)
+
+
+def log_with_the_reference(server: RunningServer, folder: Path) -> str:
+    for name, data in FILES.items():
+        path = folder / "src" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    own = {f"WANDB_{kind}_DIR": str(folder / "wandb") for kind in ("CACHE", "DATA", "CONFIG")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")} | own
+    environment |= {"WANDB_BASE_URL": server.address, "WANDB_API_KEY": server.key}
+    done = subprocess.run(
+        [sys.executable, "-c", LOG],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[-1]
+
+
+async def last_of(call: Any) -> Any:
+    answers = [answer async for answer in call]
+    failures = [failure for answer in answers for failure in answer.failures]
+    assert not failures, failures
+    return answers[-1]
+
+
+def found(root: Path) -> dict[str, bytes]:
+    paths = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+async def test_a_version_of_the_reference_comes_from_the_disk_of_our_server(
+    tmp_path: Path,
+) -> None:
+    async with running_server(tmp_path) as server, running_agent(tmp_path) as agent:
+        artifact_id = await anyio.to_thread.run_sync(log_with_the_reference, server, tmp_path)
+        ref = artifact_pb2.ServerRef(base_url=server.address, api_key=server.key)
+        root = tmp_path / "root"
+        root.mkdir()
+        async with artifacts_of(agent) as stub:
+            request = artifact_pb2.DownloadRequest(
+                server=ref, artifact_id=artifact_id, root=str(root)
+            )
+            result = (await last_of(stub.Download(request))).result
+            assert (result.files_from_store, result.files_fetched) == (3, 0)
+            assert found(root) == FILES
+            result = (await last_of(stub.Download(request))).result
+            assert result.files_kept == 4
+
+            manifest = [
+                answer
+                async for answer in stub.FetchManifest(
+                    artifact_pb2.FetchManifestRequest(server=ref, artifact_id=artifact_id)
+                )
+            ]
+            assert json.loads(manifest[0].header.storage_policy_config_json) == {
+                "storageLayout": "V2"
+            }
+            entries = {entry.path: entry for answer in manifest for entry in answer.entries}
+            assert set(entries) == set(FILES)
+            digest = base64.b64encode(hashlib.md5(FILES["a.txt"]).digest()).decode()
+            assert (entries["a.txt"].digest, entries["a.txt"].size) == (digest, 5)
+            assert entries["a.txt"].birth_artifact_id == artifact_id
+
+
+async def test_a_distant_server_of_ours_sends_small_files_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is on this machine all the same: only the agent believes otherwise."""
+    monkeypatch.setattr(Upstream, "is_local", False)
+    async with running_server(tmp_path) as server:
+        artifact_id = await anyio.to_thread.run_sync(log_with_the_reference, server, tmp_path)
+        credentials = Credentials(tmp_path / "credentials.json")
+        await credentials.put(server.address, server.key)
+        endpoint = StaticEndpoint(server.address, credentials)
+        (tmp_path / "root").mkdir()
+        async with (
+            UpstreamPool(UpstreamConfig(), credentials, endpoint) as pool,
+            Downloads(tmp_path / "agent", ArtifactsConfig()) as downloads,
+        ):
+            version = Version(pool.get(server.address), Manner(), artifact_id)
+            download = downloads.begin(DownloadOptions(version, str(tmp_path / "root")))
+            await download.is_over.wait()
+            await download.close()
+            assert download.error is None
+            assert found(tmp_path / "root") == FILES
+            assert download.progress.sources == {Source.KEPT: 1, Source.NETWORK: 3}
+            # Manifest, features, listing of the version, one answer for the small files, the file.
+            assert version.upstream.counters.requests_ok <= 8
+
+
+async def test_errors_of_a_download_name_field_and_remedy(tmp_path: Path) -> None:
+    async with download_server(files=FILES) as server, running_agent(tmp_path) as agent:
+        ref = artifact_pb2.ServerRef(base_url=server.base_url, api_key="k" * 40)
+        root = tmp_path / "root"
+        root.mkdir()
+
+        async def code_of(**fields: Any) -> tuple[grpc.StatusCode, str]:
+            given: dict[str, Any] = {"server": ref, "artifact_id": ARTIFACT_ID, "root": str(root)}
+            request = artifact_pb2.DownloadRequest(**(given | fields))
+            async with artifacts_of(agent) as stub:
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await last_of(stub.Download(request))
+            return caught.value.code(), str(caught.value.details())
+
+        code, words = await code_of(artifact_id="")
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "artifact_id" in words
+        code, words = await code_of(artifact_id="QXJ0aWZhY3Q6OQ==")
+        assert code is grpc.StatusCode.NOT_FOUND and "QXJ0aWZhY3Q6OQ==" in words
+        code, words = await code_of(root="relative")
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "absolute" in words
+        code, words = await code_of(root=str(tmp_path / "none"))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "same folder" in words
+        code, words = await code_of(server=artifact_pb2.ServerRef(base_url="ftp://x"))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "base_url" in words
+        server.entries = {"../../x": {"digest": "x", "size": 1}}
+        code, words = await code_of()
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "'../../x'" in words
+        assert found(root) == {}
+
+
+async def test_who_leaves_ends_the_download(tmp_path: Path) -> None:
+    files = {f"f{n:03}": os.urandom(300_000) for n in range(100)}
+    async with download_server(files=files) as server, running_agent(tmp_path) as agent:
+        root = tmp_path / "root"
+        root.mkdir()
+        request = artifact_pb2.DownloadRequest(
+            server=artifact_pb2.ServerRef(base_url=server.base_url),
+            artifact_id=ARTIFACT_ID,
+            root=str(root),
+        )
+        async with artifacts_of(agent) as stub:
+            call = stub.Download(request)
+            async for answer in call:
+                if answer.files_done:
+                    break
+            call.cancel()
+            await anyio.sleep(0.3)
+            there = len(found(root))
+            await anyio.sleep(0.3)
+            assert len(found(root)) == there < 100
+        assert all(files[path] == data for path, data in found(root).items())
+
+
+async def test_the_cache_is_shown_and_shrunk_with_and_without_an_agent(tmp_path: Path) -> None:
+    files = {f"f{n}": os.urandom(100_000) for n in range(5)}
+
+    def trackd(environment: dict[str, str], *words: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "trackd", "artifact", "cache", *words, "--json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    async with download_server(files=files) as server, running_agent(tmp_path) as agent:
+        (tmp_path / "root").mkdir()
+        async with artifacts_of(agent) as stub:
+            request = artifact_pb2.DownloadRequest(
+                server=artifact_pb2.ServerRef(base_url=server.base_url),
+                artifact_id=ARTIFACT_ID,
+                root=str(tmp_path / "root"),
+            )
+            await last_of(stub.Download(request))
+        shown = await anyio.to_thread.run_sync(trackd, agent.environment, "ls")
+        assert (shown["files"], shown["bytes"]) == (5, 500_000)
+        done = await anyio.to_thread.run_sync(trackd, agent.environment, "cleanup", "250KB")
+        assert (done["files_removed"], done["bytes_left"]) == (3, 200_000)
+        assert await agent.terminate() == 0
+        shown = await anyio.to_thread.run_sync(trackd, agent.environment, "ls")
+        assert shown["kinds"] == [{"name": "md5", "files": 2, "bytes": 200_000}]
+        await anyio.to_thread.run_sync(trackd, agent.environment, "cleanup", "0")
+        shown = await anyio.to_thread.run_sync(trackd, agent.environment, "ls")
+        assert (shown["files"], shown["bytes"]) == (0, 0)
