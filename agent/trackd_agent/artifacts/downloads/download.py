@@ -2,126 +2,35 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-import anyio.to_thread
 import structlog
 
 from trackd_agent.artifacts.downloads import manifest as kinds
 from trackd_agent.artifacts.downloads.addresses import Addresses
 from trackd_agent.artifacts.downloads.fetching import Address, Fetcher
-from trackd_agent.artifacts.downloads.manifest import Manifest
-from trackd_agent.artifacts.downloads.manifest_json import ManifestReader
+from trackd_agent.artifacts.downloads.open_manifest import QUESTION_S, OpenManifest
 from trackd_agent.artifacts.downloads.placing import Placing, Stopped
 from trackd_agent.artifacts.downloads.progress import DownloadOptions, Progress
 from trackd_agent.artifacts.downloads.root import Root
 from trackd_agent.artifacts.downloads.store import OwnStore
 from trackd_agent.core.errors import AgentError
-from trackd_agent.upstream import ask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
-    from pathlib import Path
 
-    from trackd_agent.artifacts.cache import FileCache
-    from trackd_agent.artifacts.config import ArtifactsConfig
-    from trackd_agent.artifacts.contents import KnownFiles
-    from trackd_agent.artifacts.downloads.entries import Entry, Filter
+    from trackd_agent.artifacts.downloads.entries import Entry
     from trackd_agent.artifacts.downloads.placing import Placed
-    from trackd_agent.artifacts.downloads.progress import Version
+    from trackd_agent.artifacts.downloads.tools import Tools
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-_QUESTION_S = 120.0
-#: Longest time for a manifest, in seconds: the largest have some hundred MB.
-_MANIFEST_S = 3600.0
-_PIECE_BYTES = 1024 * 1024
 _BATCH = 256
 _REFERENCES_AT_ONCE = 1000
-
-
-class Tools:
-    """What all downloads share.
-
-    Args:
-        config: limits.
-        cache: file contents of earlier downloads.
-        known: digests of files that did not change.
-        folder: for unnamed files of manifests.
-    """
-
-    def __init__(
-        self, config: ArtifactsConfig, cache: FileCache, known: KnownFiles, folder: Path
-    ) -> None:
-        self.config = config
-        self.cache = cache
-        self.known = known
-        self.folder = folder
-        self.threads = anyio.CapacityLimiter(config.writing_threads)
-        self.hashers = ThreadPoolExecutor(config.writing_threads, "trackd-hash")
-
-    async def in_thread(self, function: Callable[..., T], *args: object) -> T:
-        """Do something that blocks."""
-        return await anyio.to_thread.run_sync(function, *args, limiter=self.threads)
-
-
-class OpenManifest:
-    """The manifest of a version, as far as it is wanted; one question at a time."""
-
-    def __init__(self, tools: Tools, manifest: Manifest) -> None:
-        self.manifest = manifest
-        self._tools = tools
-        self._lock = anyio.Lock()
-
-    @classmethod
-    async def fetch(cls, tools: Tools, version: Version, wanted: Filter) -> OpenManifest:
-        """Read the manifest of a version from its server; whoever gets it closes it.
-
-        Raises:
-            UnknownArtifact: the server has none.
-            InvalidManifest: it cannot be used.
-            AgentError: the server does not answer, or refuses.
-        """
-        upstream, manner = version.upstream, version.manner
-        addresses = Addresses(upstream, manner, version.artifact_id, version.listing, _QUESTION_S)
-
-        async def attempt() -> OpenManifest:
-            manifest = await tools.in_thread(Manifest, tools.folder)
-            reader = ManifestReader(manifest, wanted)
-            try:
-                async with upstream.fetch(await addresses.manifest(), {}, manner) as response:
-                    async for piece in response.aiter_bytes(_PIECE_BYTES):
-                        await tools.in_thread(reader.feed, piece)
-                await tools.in_thread(reader.finish)
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await tools.in_thread(manifest.close)
-                raise
-            return cls(tools, manifest)
-
-        return await ask(upstream, manner, _MANIFEST_S, attempt)
-
-    async def ask(self, function: Callable[..., T], *args: object) -> T:
-        """Ask the manifest something, in a worker thread."""
-        async with self._lock:
-            return await self._tools.in_thread(function, *args)
-
-    async def batches(self, kind: str, limit: int) -> AsyncGenerator[list[Entry]]:
-        """Yield the entries of a kind in order of path."""
-        after = ""
-        while batch := await self.ask(self.manifest.entries, after, limit, kind):
-            yield batch
-            after = batch[-1].path
-
-    async def close(self) -> None:
-        """Let go of it."""
-        with anyio.CancelScope(shield=True):
-            await self.ask(self.manifest.close)
 
 
 class Download:
@@ -235,7 +144,7 @@ class Download:
             version.upstream, version.manner, placing, self._tools.config, self._tools.threads
         )
         addresses = Addresses(
-            version.upstream, version.manner, version.artifact_id, version.listing, _QUESTION_S
+            version.upstream, version.manner, version.artifact_id, version.listing, QUESTION_S
         )
         config = manifest.manifest.storage_config
 

@@ -9,7 +9,9 @@ import anyio
 
 from trackd_agent.artifacts.cache import cache_of
 from trackd_agent.artifacts.contents import KnownFiles
-from trackd_agent.artifacts.downloads.download import Download, OpenManifest, Tools
+from trackd_agent.artifacts.downloads.download import Download
+from trackd_agent.artifacts.downloads.open_manifest import OpenManifest
+from trackd_agent.artifacts.downloads.tools import Tools
 
 if TYPE_CHECKING:
     from pathlib import Path

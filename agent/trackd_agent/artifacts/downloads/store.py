@@ -19,10 +19,10 @@ from trackd_proto import chunks as protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from trackd_agent.artifacts.downloads.download import Tools
     from trackd_agent.artifacts.downloads.entries import Entry
     from trackd_agent.artifacts.downloads.placing import Placed
     from trackd_agent.artifacts.downloads.progress import Version
+    from trackd_agent.artifacts.downloads.tools import Tools
 
 _EXTENTS = "/api/v1/contents/extents"
 _READ = "/api/v1/contents/read"
