@@ -8,6 +8,7 @@ from urllib.parse import quote
 from ariadne import ObjectType
 
 from trackd_server.api.resolvers.context import RequestContext, context_of, iso
+from trackd_server.api.resolvers.files import MANIFEST_FILE_KIND, MANIFEST_NAMES
 from trackd_server.domain import files, names
 from trackd_server.domain.artifacts import file_lists, manifests
 from trackd_server.domain.artifacts.entries import MD5, decode_digest, encode_digest
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
     from trackd_server.domain.artifacts.versions import VersionView
 
 MANIFEST_KIND = "ArtifactManifest"
-MANIFEST_FILE_KIND = "ArtifactManifestFile"
-MANIFEST_NAMES = {
-    "FULL": "wandb_manifest.json",
-    "INCREMENTAL": "wandb_manifest.incremental.json",
-    "PATCH": "wandb_manifest.patch.json",
-}
 DEFAULT_PAGE, MAX_PAGE = 50, 10_000
 
 artifact_type = ObjectType("Artifact")

@@ -9,13 +9,23 @@ from ariadne import ObjectType
 
 from trackd_server.api.resolvers.context import RequestContext, context_of, iso, paged
 from trackd_server.domain import files, names
+from trackd_server.domain.artifacts import manifests, run_manifests, versions
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from trackd_server.api.resolvers.context import Info
+    from trackd_server.domain.artifacts.versions import VersionView
     from trackd_server.domain.run_records import RunPath
     from trackd_server.domain.runs import RunView
+
+#: What ids of manifests that stand among files begin with, and how the files are called.
+MANIFEST_FILE_KIND = "ArtifactManifestFile"
+MANIFEST_NAMES = {
+    "FULL": "wandb_manifest.json",
+    "INCREMENTAL": "wandb_manifest.incremental.json",
+    "PATCH": "wandb_manifest.patch.json",
+}
 
 run_type = ObjectType("Run")
 file_type = ObjectType("File")
@@ -44,14 +54,18 @@ def resolve_files(
     run: RunView,
     info: Info,
     names: list[str] | None = None,
-    after: str | None = None,
-    first: int | None = None,
     pattern: str | None = None,
+    includeManifests: bool | None = None,
+    **page: Any,
 ) -> dict[str, Any]:
-    """Return the run's files by name."""
+    """Return the run's files by name, and manifests of the versions it logged if asked for."""
     context = context_of(info)
     rows = files.listing(context.connection, run.row.id, names or (), pattern)
-    return paged(rows, after, first, lambda row: _show(context, run.path, row))
+    found = [lambda row=row: _show(context, run.path, row) for row in rows]
+    if includeManifests and not names and not pattern:
+        rows = run_manifests.of_run(context.connection, run.row.id)
+        found += [lambda row=row: _show_manifest(context, row) for row in rows]
+    return paged(found, page.get("after"), page.get("first"), lambda show: show())
 
 
 @file_type.field("url")
@@ -73,12 +87,38 @@ def _show(context: RequestContext, run: RunPath, row: Row[Any]) -> dict[str, Any
     return {
         "run": run,
         "id": names.storage_id("File", row.id),
+        "kind": "media" if row.name.startswith("media/") else "run_file",
         "name": row.name,
         "directUrl": signed_url(context, "GET", run, row.name),
         "sizeBytes": row.bytes,
         "mimetype": files.mime_type(row.name),
         "updatedAt": iso(row.updated_at),
         "md5": files.base64_md5(row.md5),
+    }
+
+
+def _show_manifest(context: RequestContext, row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+    path = f"/artifact_manifests/{row.id}"
+    url = context.base_url + path
+
+    def owner(info: Info) -> VersionView | None:
+        found = versions.views(context_of(info).connection, [row.version_id])
+        return found[0] if found else None
+
+    def size_bytes(info: Info) -> int:
+        return manifests.stored_bytes(context_of(info).connection, row.id)
+
+    return {
+        "url": url,
+        "id": names.storage_id(MANIFEST_FILE_KIND, row.id),
+        "kind": "manifest",
+        "state": row.state,
+        "ownerVersion": owner,
+        "name": f"artifact/{row.version_id}/{MANIFEST_NAMES[row.kind]}",
+        "directUrl": f"{url}?{context.services.keys.sign('GET', path)}",
+        "sizeBytes": size_bytes,
+        "mimetype": "application/json",
+        "updatedAt": iso(row.updated_at),
     }
 
 
