@@ -31,11 +31,11 @@ from trackd_server.domain.storage import contents, reading
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from sqlalchemy import Connection
     from starlette.requests import Request
 
     from trackd_server.api.context import Services
     from trackd_server.domain.storage.contents import ContentName
+    from trackd_server.domain.storage.reading import Extent
 
 #: Contents above this size have requests of their own.
 MAX_READ_BYTES = 1024 * 1024
@@ -97,16 +97,14 @@ async def _wanted(request: Request) -> list[ContentName]:
 def _ranges(services: Services, names: Sequence[ContentName]) -> list[list[Range] | None]:
     with services.database.read() as connection:
         found = contents.find_many(connection, names)
-        return [
-            None if (number := found.get(name)) is None else _ranges_of(connection, number)
-            for name in names
-        ]
+        extents = reading.extents_of_many(connection, list(set(found.values())))
+    return [_merged(extents[found[name]]) if name in found else None for name in names]
 
 
-def _ranges_of(connection: Connection, content_id: int) -> list[Range] | None:
+def _merged(found: Sequence[Extent]) -> list[Range] | None:
     """Return where a content lies, neighbours merged; None: not as plain bytes."""
     merged: list[Range] = []
-    for extent in reading.extents(connection, content_id):
+    for extent in found:
         if extent.encoding != _RAW:
             return None
         if merged and merged[-1][0] == extent.blob_key:

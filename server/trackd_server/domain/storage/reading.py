@@ -15,7 +15,7 @@ import anyio.to_thread
 from trackd_server.domain.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Chunks looked up at once, and bytes handed on at once.
 EXTENTS_AT_ONCE = 256
+#: Contents whose extents one statement looks up.
+CONTENTS_AT_ONCE = 500
 PIECE_BYTES = 2 * 1024 * 1024
 #: How often a reader looks again where its bytes have moved to.
 MAX_MOVES = 5
@@ -63,6 +65,24 @@ def extents(
         (content_id, content_id, start, -1 if limit is None else limit),
     )
     return [Extent(*row) for row in found]
+
+
+def extents_of_many(connection: Connection, content_ids: Sequence[int]) -> dict[int, list[Extent]]:
+    """Return the extents of many contents, each in order; one without bytes has none."""
+    found: dict[int, list[Extent]] = {content_id: [] for content_id in content_ids}
+    for at in range(0, len(content_ids), CONTENTS_AT_ONCE):
+        some = tuple(content_ids[at : at + CONTENTS_AT_ONCE])
+        marks = ",".join("?" * len(some))
+        rows: Any = connection.exec_driver_sql(
+            "SELECT cc.content_id, cc.start, p.blob_key, c.offset, c.stored_bytes, c.encoding,"  # noqa: S608
+            " c.blake3, c.bytes FROM content_chunks cc JOIN cdc_chunks c ON c.id = cc.chunk_id"
+            f" JOIN packs p ON p.id = c.pack_id WHERE cc.content_id IN ({marks})"
+            " ORDER BY cc.content_id, cc.start",
+            some,
+        )
+        for content_id, *extent in rows:
+            found[content_id].append(Extent(*extent))
+    return found
 
 
 class Reader:
