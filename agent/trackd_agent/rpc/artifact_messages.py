@@ -90,7 +90,7 @@ def manifest_entry(entry: Entry) -> artifact_pb2.ManifestEntry:
     )
 
 
-def download_progress(progress: Progress) -> artifact_pb2.DownloadResponse:
+def download_progress(progress: Progress, arriving_bytes: int = 0) -> artifact_pb2.DownloadResponse:
     """Return how a download goes, with the failures that were not told yet."""
     failures = [
         artifact_pb2.DownloadFailure(path=path, code=failure.code, message=failure.message)
@@ -99,7 +99,7 @@ def download_progress(progress: Progress) -> artifact_pb2.DownloadResponse:
     return artifact_pb2.DownloadResponse(
         files_done=progress.files_done,
         files_total=progress.files_total,
-        bytes_done=progress.bytes_done,
+        bytes_done=progress.bytes_done + arriving_bytes,
         bytes_total=progress.bytes_total,
         failures=failures,
     )

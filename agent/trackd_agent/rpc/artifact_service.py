@@ -139,7 +139,8 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         while not download.is_over.is_set():
             with anyio.move_on_after(_PROGRESS_S):
                 await download.is_over.wait()
-            answer = artifact_messages.download_progress(download.progress)
+            arriving_bytes = download.arriving_bytes
+            answer = artifact_messages.download_progress(download.progress, arriving_bytes)
             if answer != said:
                 await context.write(answer)
                 answer.ClearField("failures")

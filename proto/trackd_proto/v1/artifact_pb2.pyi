@@ -642,7 +642,7 @@ class DownloadResponse(_message.Message):
     files_total: _builtins.int
     """Files that are wanted, as far as is known."""
     bytes_done: _builtins.int
-    """Bytes of the files that are in place."""
+    """Bytes of the files that are in place, and what was written of those that arrive."""
     bytes_total: _builtins.int
     """Bytes of the files that are wanted, as far as is known."""
     @_builtins.property

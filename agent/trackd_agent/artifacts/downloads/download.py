@@ -53,6 +53,12 @@ class Download:
         self._manifest: OpenManifest | None = None
         self._placing: Placing | None = None
 
+    @property
+    def arriving_bytes(self) -> int:
+        """Bytes of files that are being written."""
+        files = self._placing.open_files.copy() if self._placing is not None else ()
+        return sum(file.written_bytes for file in files)
+
     def cancel(self) -> None:
         """Nobody waits for it any more; whole files stay."""
         self._stop_threads()

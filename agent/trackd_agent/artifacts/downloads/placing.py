@@ -82,6 +82,8 @@ class Placing:
     ) -> None:
         self.root = root
         self.hashers = hashers
+        #: Files that are being written, whose bytes count for who watches.
+        self.open_files: set[VerifiedFile] = set()
         #: Set when nobody waits any more; threads see it at their next piece.
         self.is_stopped = False
         self._cache = cache
@@ -202,7 +204,9 @@ class Placing:
     def _new(self, walker: Walker, entry: Entry) -> VerifiedFile:
         new = self.with_room(entry.path, lambda: NewFile(walker, entry.path))
         assert isinstance(new, NewFile)
-        return VerifiedFile(self, entry, new)
+        file = VerifiedFile(self, entry, new)
+        self.open_files.add(file)
+        return file
 
     def keep(self, descriptor: int, entry: Entry) -> None:
         """Keep a verified content in the cache, if there is one."""
@@ -247,8 +251,9 @@ class VerifiedFile:
 
     def __init__(self, placing: Placing, entry: Entry, new: NewFile) -> None:
         self.entry = entry
-        #: Bytes that were appended.
+        #: Bytes that were appended, and that were written in any order.
         self.size_bytes = 0
+        self.written_bytes = 0
         self._placing = placing
         self._new = new
         self._hasher = hasher(entry.algorithm)
@@ -262,6 +267,7 @@ class VerifiedFile:
 
     def close(self) -> None:
         """Let go of the file; if it was not published, it is gone."""
+        self._placing.open_files.discard(self)
         self._new.close()
 
     def append(self, piece: Bytes) -> None:
@@ -298,6 +304,7 @@ class VerifiedFile:
         """Write bytes somewhere, for files that come in ranges; then `finish_ranges`."""
         descriptor = self._new.descriptor
         self._placing.with_room(self.entry.path, lambda: write_all(descriptor, piece, offset))
+        self.written_bytes += len(piece)
 
     def copy_from(self, source: int) -> None:
         """Write the content of an open file."""
