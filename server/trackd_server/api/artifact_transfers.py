@@ -17,7 +17,7 @@ from trackd_server.api.ranges import requested_range
 from trackd_server.domain import names
 from trackd_server.domain.artifacts import manifests, reading
 from trackd_server.domain.artifacts.entries import DIGEST_BYTES, MD5, XXH128, encode_digest
-from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
+from trackd_server.domain.errors import InvalidRequest, NotFound, TooLarge, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,6 +38,7 @@ async def put_file(request: Request) -> Response:
     if params["algorithm"] not in (MD5, XXH128) or digest is None:
         raise NotFound("There is no such upload.")
     uploads = services_of(request).artifacts.uploads
+    await services_of(request).require_room(request)
     try:
         await uploads.receive(params["version"], params["algorithm"], digest, request.stream())
     except OSError as error:
@@ -50,6 +51,7 @@ async def put_part(request: Request) -> Response:
     _require_signature(request)
     services = services_of(request)
     params: dict[str, Any] = request.path_params
+    await services.require_room(request)
     part = await services.call(services.artifacts.uploads.part, params["upload"], params["number"])
     try:
         md5 = await services.artifacts.uploads.receive_part(part, request.stream())
@@ -92,11 +94,9 @@ async def delete_manifest(request: Request) -> Response:
     """Refuse: a manifest goes with its version only."""
     access.require_key(request)
     services = services_of(request)
-    name = await services.call(reading.owner_of, services.database, request.path_params["manifest"])
-    raise Conflict(
-        f"This is the manifest of {name}: it cannot be deleted alone. deleteArtifact deletes the "
-        "version with it."
-    )
+    number: int = request.path_params["manifest"]
+    await services.call(reading.refuse_deletion, services.database, number)
+    return Response(status_code=200)
 
 
 async def get_file(request: Request) -> Response:

@@ -89,6 +89,7 @@ async def put_pack(request: Request) -> Response:
     """Store the chunks of a pack."""
     version_id = _version(request)
     services = services_of(request)
+    await services.require_room(request)
     try:
         stored = await _packs(services).receive(version_id, request.stream())
     except OSError as error:

@@ -12,7 +12,7 @@ import anyio.to_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.requests import HTTPConnection
+    from starlette.requests import HTTPConnection, Request
 
     from trackd_server.blobs import BlobFolder
     from trackd_server.domain.artifacts import Artifacts
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trackd_server.domain.runs import Runs
     from trackd_server.domain.storage import Storage
     from trackd_server.domain.streams import Streams
+    from trackd_server.domain.usage import Limit
     from trackd_server.store import Database
 
 #: Calls into the database at once. Lines of runs have workers of their own, so that no crowd of
@@ -44,10 +45,13 @@ class Services:
     files: Files
     storage: Storage
     artifacts: Artifacts
+    limit: Limit
     #: Names under which browsers may reach the pages, beside loopback ones.
     hosts: frozenset[str] = frozenset()
     #: What CoreWeave calls whom this server belongs to; empty: it is no customer.
     coreweave_organization_id: str = ""
+    #: Artifact versions that nobody went on with for so long are dropped.
+    pending_s: float = 7 * 86_400.0
     _workers: dict[str, anyio.CapacityLimiter] = field(
         default_factory=dict[str, anyio.CapacityLimiter], repr=False
     )
@@ -61,6 +65,11 @@ class Services:
         """Run a short blocking call in a worker thread that no reader can occupy."""
         limiter = self._limiter("intake", INTAKE_WORKERS)
         return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)
+
+    async def require_room(self, request: Request) -> None:
+        """Refuse an upload that there is no room for."""
+        declared = request.headers.get("content-length", "")
+        await self.call(self.limit.check, int(declared) if declared.isdigit() else 0)
 
     def _limiter(self, name: str, workers: int) -> anyio.CapacityLimiter:
         if name not in self._workers:  # made late: it wants a running event loop

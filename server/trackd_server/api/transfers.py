@@ -41,6 +41,7 @@ async def put_file(request: Request) -> Response:
     files = services_of(request).files
     call = services_of(request).call
     path = _path(request)
+    await services_of(request).require_room(request)
     key = await call(files.begin_upload, path)
     done = False
     try:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from trackd_server.api.context import Services
     from trackd_server.domain.storage import Freed
-    from trackd_server.domain.usage import ServerUsage
+    from trackd_server.domain.usage import LimitState, ServerUsage
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -48,9 +48,10 @@ class _Deletion(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Collection(msgspec.Struct, forbid_unknown_fields=True):
-    """How to collect."""
+    """How to collect; `drop_pending`: every version that is not committed, however young."""
 
     dry_run: bool = False
+    drop_pending: bool = False
 
 
 def routes(guarded: Callable[[Any], Any]) -> list[Route]:
@@ -71,7 +72,8 @@ async def server_usage(request: Request) -> Response:
     """Send the figures of the server."""
     access.require_key(request)
     services = services_of(request)
-    return _json(asdict(await services.call(_server, services)))
+    found, limit = await services.call(_server, services)
+    return _json(asdict(found) | {"limit": None if limit is None else asdict(limit)})
 
 
 async def project_usage(request: Request) -> Response:
@@ -117,13 +119,19 @@ async def collect(request: Request) -> Response:
     access.require_key(request)
     wanted = await _decoded(request, _Collection)
     services = services_of(request)
-    found = await services.call(collecting.collect, services.storage, dry_run=wanted.dry_run)
+    found = await services.call(
+        collecting.collect,
+        services.storage,
+        services.artifacts,
+        0.0 if wanted.drop_pending else services.pending_s,
+        dry_run=wanted.dry_run,
+    )
     return _json(asdict(found))
 
 
-def _server(services: Services) -> ServerUsage:
+def _server(services: Services) -> tuple[ServerUsage, LimitState | None]:
     with services.database.read() as connection:
-        return Accounts(connection).server(services.storage)
+        return Accounts(connection).server(services.storage), services.limit.state()
 
 
 async def _breakdown(

@@ -21,6 +21,8 @@ class ServerConfig:
     coreweave_organization_id: str = ""
     #: Artifact versions and uploads that nobody went on with for so long are dropped.
     pending_days: float = 7.0
+    #: Uploads are refused from so many physical bytes on; None: the disk is the limit.
+    max_storage_bytes: int | None = None
 
     @property
     def database(self) -> Path:

@@ -25,6 +25,7 @@ from trackd_server.domain.files import Files
 from trackd_server.domain.runs import Runs
 from trackd_server.domain.storage import Storage
 from trackd_server.domain.streams import Streams
+from trackd_server.domain.usage import Limit
 from trackd_server.store import (
     Database,
     DatabaseBusy,
@@ -92,7 +93,7 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
             if config.exit_on_stdin_close:
                 tasks.start_soon(_stop_on_stdin_close, server)
             tasks.start_soon(upkeep.give_back, services.storage)
-            tasks.start_soon(upkeep.expire, services.artifacts, config.pending_days * DAY_S)
+            tasks.start_soon(upkeep.expire, services.artifacts, services.pending_s)
             announce(address)
             await server.serve(sockets=[listener])
             tasks.cancel_scope.cancel()
@@ -123,8 +124,10 @@ def open_services(config: ServerConfig) -> Services:
         Files(storage),
         storage,
         Artifacts(database, storage),
+        Limit(storage, config.max_storage_bytes),
         hosts,
         config.coreweave_organization_id,
+        config.pending_days * DAY_S,
     )
 
 

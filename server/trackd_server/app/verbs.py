@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
@@ -13,6 +14,7 @@ import click
 from trackd_proto import layout
 from trackd_server import __version__
 from trackd_server.app import logs
+from trackd_server.app.byte_count import byte_count
 from trackd_server.app.config import ServerConfig
 
 #: Exit status when the server cannot start.
@@ -39,17 +41,31 @@ CANNOT_START = 2
 )
 @click.option(
     "--coreweave-organization",
+    "coreweave_organization_id",
     default="",
     help="Your organization's id at CoreWeave: runs there then name their cluster and region.",
 )
+@click.option(
+    "--max-storage",
+    "max_storage_bytes",
+    type=byte_count,
+    metavar="BYTES",
+    envvar="TRACKD_MAX_STORAGE",
+    help="Refuse uploads beyond this, e.g. 500GB. Default: the disk is the limit.",
+)
+@click.option(
+    "--pending-days",
+    envvar="TRACKD_PENDING_DAYS",
+    type=click.FloatRange(min=0.0),
+    default=ServerConfig.pending_days,
+    show_default=True,
+    help="Drop uploads of artifacts that nobody went on with for so long.",
+)
 def server(
     directory: Path | None,
-    port: int,
-    host: str,
     *,
     as_json: bool,
-    exit_on_stdin_close: bool,
-    coreweave_organization: str,
+    **options: Any,
 ) -> None:
     """Serve the W&B protocol from one directory, in the foreground.
 
@@ -60,7 +76,7 @@ def server(
     from trackd_server.app import lifecycle  # heavy: not for --help
 
     chosen = (directory or layout.server_dir(layout.data_dir())).absolute()
-    config = ServerConfig(chosen, port, host, exit_on_stdin_close, coreweave_organization)
+    config = ServerConfig(chosen, **options)
 
     def announce(address: str) -> None:
         _announce(config, address, as_json=as_json)

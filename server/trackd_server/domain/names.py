@@ -89,6 +89,15 @@ def opaque_id(kind: str, name: str) -> str:
     return base64.b64encode(f"{kind}:{name}".encode()).decode()
 
 
+def is_kind(kind: str, opaque: str) -> bool:
+    """Tell whether an id was made for a row of this kind."""
+    try:
+        row_number(kind, opaque)
+    except InvalidRequest:
+        return False
+    return True
+
+
 def row_number(kind: str, opaque: str) -> int:
     """Return the number behind an id made by `storage_id`."""
     try:

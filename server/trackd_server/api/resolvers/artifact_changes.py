@@ -35,6 +35,7 @@ def resolve_create(_: object, info: Info, input: dict[str, Any]) -> dict[str, An
     """Return a version to fill, or the one that is there already."""
     context = context_of(info)
     context.renew()
+    context.services.limit.check()
     number = context.services.artifacts.create(_new_version(input))
     return {"artifact": versions.view(context.connection, number)}
 

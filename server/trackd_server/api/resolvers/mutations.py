@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ariadne import MutationType
 
 from trackd_server.api.resolvers import files, projects, registry_changes
+from trackd_server.api.resolvers.artifact_files import MANIFEST_FILE_KIND
 from trackd_server.api.resolvers.context import context_of
 from trackd_server.domain import names, run_records, runs
+from trackd_server.domain.artifacts import reading
 from trackd_server.domain.errors import InvalidRequest
 from trackd_server.domain.registry import registries
 from trackd_server.domain.run_records import RunPath
@@ -92,8 +94,13 @@ def resolve_delete_files(
     info: Info,
     input: dict[str, Any],
 ) -> dict[str, bool]:
-    """Delete files."""
-    context_of(info).services.files.delete(input["files"])
+    """Delete files of runs; manifests are none."""
+    services = context_of(info).services
+    for opaque in input["files"]:
+        if names.is_kind(MANIFEST_FILE_KIND, opaque):
+            number = names.row_number(MANIFEST_FILE_KIND, opaque)
+            reading.refuse_deletion(services.database, number)
+    services.files.delete(input["files"])
     return SUCCESS
 
 

@@ -7,20 +7,14 @@ is the base of a pending incremental one, it does not expire.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Row, and_, case, delete, exists, null, or_, select, update
+from sqlalchemy import Row, and_, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from trackd_server.domain.errors import InvalidRequest
-from trackd_server.store.tables import projects
-from trackd_server.store.tables.artifacts import (
-    collections,
-    manifests,
-    memberships,
-    ttl_defaults,
-    versions,
-)
+from trackd_server.store.tables.artifacts import ttl_defaults, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,20 +72,19 @@ def set_default(connection: Connection, entity: str, seconds: int | None) -> Non
             index_elements=["entity"], set_={"ttl_seconds": seconds}
         )
         connection.execute(statement, row)
-    of_entity = (
-        select(collections.c.id)
-        .join(projects, projects.c.id == collections.c.project_id)
-        .where(projects.c.entity == entity)
-    )
     _refresh(
         connection,
-        and_(versions.c.ttl_seconds == INHERITED, versions.c.collection_id.in_(of_entity)),
+        " AND ttl_seconds = -1 AND collection_id IN (SELECT c.id FROM collections c"
+        " JOIN projects p ON p.id = c.project_id WHERE p.entity = ?)",
+        entity,
     )
 
 
 def refresh(connection: Connection, version_ids: Sequence[int]) -> None:
     """Work out anew when versions expire: after a change of their time, links or uses as base."""
-    _refresh(connection, versions.c.id.in_(version_ids))
+    if version_ids:
+        among = " AND id IN (SELECT value FROM json_each(?))"
+        _refresh(connection, among, json.dumps(list(version_ids)))
 
 
 def ended(connection: Connection, now: float, pending_s: float, limit: int) -> list[int]:
@@ -100,50 +93,33 @@ def ended(connection: Connection, now: float, pending_s: float, limit: int) -> l
     Among them those that are pending, and nobody went on with for `pending_s` seconds.
     """
     is_over = versions.c.expires_at <= now
-    is_abandoned = and_(versions.c.state == "PENDING", versions.c.updated_at < now - pending_s)
+    is_abandoned = and_(versions.c.state == "PENDING", versions.c.updated_at <= now - pending_s)
     query = select(versions.c.id).where(or_(is_over, is_abandoned)).order_by(versions.c.id)
     return list(connection.execute(query.limit(limit)).scalars())
 
 
-def _refresh(connection: Connection, which: ColumnElement[bool]) -> None:
-    default = (
-        select(ttl_defaults.c.ttl_seconds)
-        .join(projects, projects.c.entity == ttl_defaults.c.entity)
-        .join(collections, collections.c.project_id == projects.c.id)
-        .where(collections.c.id == versions.c.collection_id)
-        .scalar_subquery()
-    )
-    seconds = case(
-        (versions.c.ttl_seconds > 0, versions.c.ttl_seconds),
-        (versions.c.ttl_seconds == INHERITED, default),
-        else_=null(),
-    )
-    end = case((_protected(), null()), else_=versions.c.created_at + seconds)
-    connection.execute(
-        update(versions).where(which, versions.c.state == "COMMITTED").values(expires_at=end)
-    )
+def abandoned(connection: Connection, now: float, pending_s: float) -> list[int]:
+    """Return the pending versions that nobody went on with for `pending_s` seconds."""
+    old = and_(versions.c.state == "PENDING", versions.c.updated_at <= now - pending_s)
+    return list(connection.execute(select(versions.c.id).where(old)).scalars())
 
 
-def _protected() -> ColumnElement[bool]:
-    linked = exists(
-        select(1)
-        .select_from(memberships)
-        .join(collections, collections.c.id == memberships.c.collection_id)
-        .join(projects, projects.c.id == collections.c.project_id)
-        .where(
-            memberships.c.version_id == versions.c.id,
-            projects.c.name.startswith(REGISTRY_PREFIX, autoescape=True),
-        )
-    )
-    pending = versions.alias("pending")
-    base = exists(
-        select(1)
-        .select_from(manifests)
-        .join(pending, pending.c.id == manifests.c.version_id)
-        .where(
-            manifests.c.base_version_id == versions.c.id,
-            manifests.c.kind == "INCREMENTAL",
-            pending.c.state == "PENDING",
-        )
-    )
-    return or_(linked, base)
+# Text, not SQLAlchemy's: each commit and deletion runs it, and putting it together takes longer.
+_REFRESH = """
+UPDATE versions SET expires_at = CASE
+    WHEN EXISTS (SELECT 1 FROM memberships m JOIN collections c ON c.id = m.collection_id
+        JOIN projects p ON p.id = c.project_id
+        WHERE m.version_id = versions.id AND p.name LIKE 'wandb-registry-%') THEN NULL
+    WHEN EXISTS (SELECT 1 FROM manifests m JOIN versions making ON making.id = m.version_id
+        WHERE m.base_version_id = versions.id AND m.kind = 'INCREMENTAL'
+        AND making.state = 'PENDING') THEN NULL
+    WHEN ttl_seconds > 0 THEN created_at + ttl_seconds
+    WHEN ttl_seconds = -1 THEN created_at + (SELECT d.ttl_seconds FROM ttl_defaults d
+        JOIN projects p ON p.entity = d.entity JOIN collections c ON c.project_id = p.id
+        WHERE c.id = versions.collection_id)
+    END
+WHERE state = 'COMMITTED'"""
+
+
+def _refresh(connection: Connection, which: str, parameter: str) -> None:
+    connection.exec_driver_sql(_REFRESH + which, (parameter,))

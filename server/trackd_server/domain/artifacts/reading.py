@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from trackd_server.domain.artifacts import lifetimes, manifests, versions
 from trackd_server.domain.artifacts.entries import MD5, XXH128
-from trackd_server.domain.errors import NotFound
+from trackd_server.domain.errors import Conflict, NotFound
 from trackd_server.domain.storage import contents
 from trackd_server.store.tables import artifacts as tables
 
@@ -55,6 +55,19 @@ def owner_of(database: Database, manifest_id: int) -> str:
     with database.read() as connection:
         slot = manifests.find(connection, manifest_id)
         return versions.view(connection, slot.version_id).name
+
+
+def refuse_deletion(database: Database, manifest_id: int) -> None:
+    """Refuse to delete a manifest by itself.
+
+    Raises:
+        Conflict: Always; it names the version and the call that deletes it.
+        NotFound: There is no such manifest.
+    """
+    raise Conflict(
+        f"This is the manifest of {owner_of(database, manifest_id)}: it cannot be deleted alone. "
+        "deleteArtifact deletes the version with it."
+    )
 
 
 def _require_alive(connection: Connection, version_id: int) -> None:

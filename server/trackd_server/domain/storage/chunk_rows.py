@@ -163,15 +163,6 @@ def _shrink(connection: Connection, lost: Mapping[int, int]) -> Freed:
     return Freed(sum(lost.values()), tuple(keys), wasteful)
 
 
-def unneeded(connection: Connection) -> list[int]:
-    """Return chunks that nothing needs; there are some only after a crash."""
-    rows = connection.exec_driver_sql(
-        "SELECT c.id FROM cdc_chunks c JOIN packs p ON p.id = c.pack_id"
-        " WHERE c.refs = 0 AND p.upload_version_id IS NULL"
-    )
-    return [row.id for row in rows]
-
-
 def unneeded_in(connection: Connection, pack_ids: Sequence[int]) -> list[int]:
     """Return chunks of some packs that no content needs."""
     return column(

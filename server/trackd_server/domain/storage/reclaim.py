@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from trackd_server.domain.storage import chunk_rows, contents
+from trackd_server.domain.storage import contents
 from trackd_server.domain.storage import doomed as notes
 from trackd_server.domain.storage.pack_writer import PackWriter
 
@@ -76,9 +76,6 @@ class Reclaimer:
         """Take up what a killed server left: call once at the start, before anything uploads."""
         with self._database.write() as connection:
             freed = contents.release(connection, dict.fromkeys(contents.arriving(connection), 1))
-            unneeded = chunk_rows.unneeded(connection)
-            for at in range(0, len(unneeded), chunk_rows.SLICE):
-                freed += chunk_rows.drop(connection, unneeded[at : at + chunk_rows.SLICE])
             wasteful = connection.exec_driver_sql(
                 "SELECT id FROM packs WHERE live_bytes < bytes"
             ).all()

@@ -4,6 +4,16 @@ Owns no table: it reads what the other rooms of `domain` keep. Called by `api` o
 """
 
 from trackd_server.domain.usage.accounts import Accounts, Breakdown, Part, ServerUsage
+from trackd_server.domain.usage.limit import Limit, LimitState
 from trackd_server.domain.usage.rehearsal import Forecast, forecast
 
-__all__ = ["Accounts", "Breakdown", "Forecast", "Part", "ServerUsage", "forecast"]
+__all__ = [
+    "Accounts",
+    "Breakdown",
+    "Forecast",
+    "Limit",
+    "LimitState",
+    "Part",
+    "ServerUsage",
+    "forecast",
+]

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from trackd_proto.chunks import chunk_name
-from trackd_server.domain.storage import doomed
+from trackd_server.domain.storage import Content, doomed
 from trackd_server.domain.storage.reading import extents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy import Connection
 
     from trackd_server.domain.storage import Storage
+    from trackd_server.domain.storage.reading import Extent
 
 #: Findings that a report lists; the rest are counted.
 MAX_LISTED = 1_000
@@ -73,8 +72,8 @@ def check(storage: Storage, *, verify: bool = False) -> Report:
     with storage.database.read() as connection:
         _check_blobs(connection, storage, on_disk, report)
         _check_counts(connection, report)
-        if verify:
-            _verify(connection, storage, report)
+    if verify:
+        _verify(storage, report)
     return report
 
 
@@ -90,7 +89,8 @@ def _check_blobs(
     owned: dict[str, tuple[str, int]] = {}
     for table, key, size in connection.exec_driver_sql(_OWNED):
         owned[key] = (table, size)
-        if on_disk.get(key) != size and storage.blobs.size(key) != size:
+        wrong = on_disk.get(key) != size and storage.blobs.size(key) != size
+        if wrong and _still_owned(storage, key):
             report.rows_without_object.add(table=table, key=key, bytes=size)
     for key, size in on_disk.items():
         plain = key.partition("#")[0]  # an upload's unfinished file
@@ -99,6 +99,12 @@ def _check_blobs(
         if storage.blobs.size(key):
             report.objects_without_row.add(key=key, bytes=size)
     report.checked |= {"blobs": len(on_disk), "rows": len(owned)}
+
+
+def _still_owned(storage: Storage, key: str) -> bool:
+    """Tell whether a row names a blob now: deletions go on during a check."""
+    with storage.database.read() as connection:
+        return any(row[1] == key for row in connection.exec_driver_sql(_OWNED))
 
 
 def _noted_since(storage: Storage, key: str) -> bool:
@@ -205,45 +211,57 @@ def _check_counts(connection: Connection, report: Report) -> None:
         report.checked[table] = counted.one()[0]
 
 
-def _verify(connection: Connection, storage: Storage, report: Report) -> None:
-    contents = connection.exec_driver_sql(
-        "SELECT id, algorithm, digest, bytes FROM contents WHERE algorithm != 'arriving'"
-    )
+def _verify(storage: Storage, report: Report) -> None:
+    with storage.database.read() as connection:
+        names = connection.exec_driver_sql(
+            "SELECT id, algorithm, digest, bytes FROM contents WHERE algorithm != 'arriving'"
+        ).all()
     verified = 0
-    for content_id, algorithm, digest, size in contents.all():
-        hashed: Any = (
-            xxhash.xxh3_128() if algorithm == "XXH128" else hashlib.md5(usedforsecurity=False)
-        )
-        try:
-            for data in _chunks(connection, storage, content_id, size, report):
-                hashed.update(data)
-        except OSError as error:
-            report.damaged.add(content=content_id, error=str(error))
-            continue
-        verified += size
-        if hashed.digest() != digest:
-            report.damaged.add(content=content_id, digest=digest.hex(), found=hashed.hexdigest())
+    for row in names:
+        name = Content(*row)
+        error = _verified(storage, name)
+        if error is not None and _is_there(storage, name.id):
+            error = _verified(storage, name)  # its packs may have moved meanwhile
+        if error is not None and _is_there(storage, name.id):
+            report.damaged.add(content=name.id, error=error)
+        verified += name.bytes
     report.checked["verified_bytes"] = verified
 
 
-def _chunks(
-    connection: Connection, storage: Storage, content_id: int, size: int, report: Report
-) -> Iterator[bytes]:
-    """Yield a content's bytes; chunks that are not what they are called are noted."""
+def _is_there(storage: Storage, content_id: int) -> bool:
+    with storage.database.read() as connection:
+        query = "SELECT 1 FROM contents WHERE id = ?"
+        return connection.exec_driver_sql(query, (content_id,)).first() is not None
+
+
+def _verified(storage: Storage, content: Content) -> str | None:
+    """Return what is wrong with a content's bytes."""
+    hashed: Any = (
+        xxhash.xxh3_128() if content.algorithm == "XXH128" else hashlib.md5(usedforsecurity=False)
+    )
     start = 0
-    while start < size:
-        found = extents(connection, content_id, start, EXTENTS_AT_ONCE)
+    while start < content.bytes:
+        with storage.database.read() as connection:
+            found = extents(connection, content.id, start, EXTENTS_AT_ONCE)
         if not found:
-            return
+            return f"the bytes from {start} on are missing"
         for extent in found:
-            descriptor = storage.blobs.open(extent.blob_key)
             try:
-                data = os.pread(descriptor, extent.stored_bytes, extent.offset)
-            finally:
-                os.close(descriptor)
+                data = _read(storage, extent)
+            except OSError as error:
+                return f"{extent.blob_key}: {error.strerror}"
             if chunk_name(data) != extent.blake3:
-                report.damaged.add(
-                    content=content_id, pack=extent.blob_key, chunk=extent.blake3.hex()
-                )
-            yield data
+                return f"{extent.blob_key}: bytes from {extent.offset} on are not the chunk's"
+            hashed.update(data)
         start = found[-1].start + found[-1].bytes
+    if hashed.digest() != content.digest:
+        return f"{content.algorithm} is {hashed.hexdigest()}, not {content.digest.hex()}"
+    return None
+
+
+def _read(storage: Storage, extent: Extent) -> bytes:
+    descriptor = storage.blobs.open(extent.blob_key)
+    try:
+        return os.pread(descriptor, extent.stored_bytes, extent.offset)
+    finally:
+        os.close(descriptor)

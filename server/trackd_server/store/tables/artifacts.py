@@ -148,7 +148,7 @@ uses = Table(
     sqlite_with_rowid=False,
 )
 
-#: `kind` is 'FULL', 'INCREMENTAL' or 'PATCH'; `arrived` counts arrivals at this server, null until
+#: `kind` is 'FULL', 'INCREMENTAL' or 'PATCH'; `arrived` counts a version's arrivals, null until
 #: it is whole; `digest` is the logical one, of the entries.
 manifests = Table(
     "manifests",

@@ -84,6 +84,7 @@ content_chunks = Table(
 
 doomed_blobs = Table("doomed_blobs", metadata, Column("blob_key", Text, primary_key=True))
 
+Index("contents_arriving", contents.c.id, sqlite_where=contents.c.algorithm == "arriving")
 Index("chunks_by_pack", cdc_chunks.c.pack_id, cdc_chunks.c.offset)
 Index(
     "packs_by_upload",

@@ -46,6 +46,9 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE INDEX contents_arriving ON contents (id) WHERE algorithm = 'arriving'
+    """,
+    """
     CREATE TABLE packs (
         id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         blob_key TEXT NOT NULL,
