@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete
 
 from trackd_server.domain import names
 from trackd_server.domain.errors import InvalidRequest
-from trackd_server.store.tables.artifacts import aliases, memberships
+from trackd_server.store.tables.artifacts import aliases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 MAX_ALIAS_CHARS = 128
+
+
+_SET = """
+INSERT INTO aliases (alias, membership_id, collection_id)
+SELECT ?, m.id, m.collection_id FROM memberships m WHERE m.id = ?
+ON CONFLICT (collection_id, alias) DO UPDATE SET membership_id = excluded.membership_id"""
+_RESTORE_LATEST = """
+INSERT INTO aliases (alias, membership_id, collection_id)
+SELECT 'latest', id, collection_id FROM memberships WHERE collection_id = ?
+ORDER BY version_index DESC LIMIT 1
+ON CONFLICT (collection_id, alias) DO NOTHING"""
 
 
 def checked(alias: str) -> str:
@@ -35,13 +46,9 @@ def checked(alias: str) -> str:
 
 def set_(connection: Connection, membership_id: int, names_: Iterable[str]) -> None:
     """Point aliases to a member of a collection, from wherever in it they pointed."""
-    collection_id = _collection_of(connection, membership_id)
-    for name in dict.fromkeys(names_):
-        here = (aliases.c.collection_id == collection_id) & (aliases.c.alias == checked(name))
-        moved = connection.execute(update(aliases).where(here).values(membership_id=membership_id))
-        if not moved.rowcount:
-            row = {"collection_id": collection_id, "alias": name, "membership_id": membership_id}
-            connection.execute(insert(aliases), row)
+    rows = [(checked(name), membership_id) for name in dict.fromkeys(names_)]
+    if rows:
+        connection.exec_driver_sql(_SET, rows)
 
 
 def drop(connection: Connection, membership_id: int, names_: Iterable[str]) -> None:
@@ -55,17 +62,4 @@ def drop(connection: Connection, membership_id: int, names_: Iterable[str]) -> N
 
 def restore_latest(connection: Connection, collection_id: int) -> None:
     """Let `latest` point to a collection's highest member if it points to none."""
-    here = (aliases.c.collection_id == collection_id) & (aliases.c.alias == LATEST)
-    if connection.execute(select(aliases.c.id).where(here)).first() is not None:
-        return
-    mine = select(memberships.c.id).where(memberships.c.collection_id == collection_id)
-    newest = connection.execute(mine.order_by(memberships.c.version_index.desc()).limit(1)).scalar()
-    if newest is not None:
-        row = {"collection_id": collection_id, "alias": LATEST, "membership_id": newest}
-        connection.execute(insert(aliases), row)
-
-
-def _collection_of(connection: Connection, membership_id: int) -> int:
-    return connection.execute(
-        select(memberships.c.collection_id).where(memberships.c.id == membership_id)
-    ).scalar_one()
+    connection.exec_driver_sql(_RESTORE_LATEST, (collection_id,))

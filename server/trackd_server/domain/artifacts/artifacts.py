@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from trackd_server.domain import run_records
 from trackd_server.domain.artifacts import (
     aliases,
+    committing,
     creating,
     lifetimes,
     manifests,
-    pending,
     removal,
-    segments,
 )
 from trackd_server.domain.artifacts.manifests import Manifests
 from trackd_server.domain.artifacts.uploads import Uploads
@@ -33,13 +30,11 @@ if TYPE_CHECKING:
 
     from trackd_server.domain.artifacts.creating import NewVersion
     from trackd_server.domain.run_records import RunPath
-    from trackd_server.domain.storage import Freed, Storage
+    from trackd_server.domain.storage import Storage
     from trackd_server.store import Database
 
 #: Entity and project, if they are known.
 FoundIn = tuple["str | None", "str | None"]
-
-log = logging.getLogger(__name__)
 
 #: How often a commit merges again because one more part arrived meanwhile.
 MERGES = 5
@@ -97,7 +92,9 @@ class Artifacts:
         for _ in range(MERGES):
             with self._database.read() as connection:
                 row = _version(connection, version_id)
-                parts = [] if row.state == "COMMITTED" else _arrived(connection, version_id)
+                parts = (
+                    [] if row.state == "COMMITTED" else committing.arrived(connection, version_id)
+                )
             if row.state == "COMMITTED":
                 return
             if not parts:
@@ -106,7 +103,9 @@ class Artifacts:
             if parts[-1].kind == manifests.PATCH and len(parts) > 1:
                 chosen = self.manifests.merge(version_id, parts, row.digest_algorithm)
             with self._database.write() as connection:
-                freed = _commit(connection, version_id, chosen, {part.id for part in parts})
+                freed = committing.commit(
+                    connection, version_id, chosen, committing.names_of(parts)
+                )
             if freed is not None:
                 self._storage.finish(freed)
                 return
@@ -232,72 +231,3 @@ def _version(connection: Connection, version_id: int) -> Row[Any]:
     if row is None:
         raise NotFound("The artifact version does not exist (any more).")
     return row
-
-
-def _arrived(connection: Connection, version_id: int) -> list[Row[Any]]:
-    """Return what a version has of manifests, in the order of arrival; merges are left out.
-
-    A merge is a FULL manifest beside PATCH ones: it is made anew if the commit is tried again.
-    """
-    query = select(tables.manifests).where(
-        tables.manifests.c.version_id == version_id, tables.manifests.c.arrived.is_not(None)
-    )
-    rows = list(connection.execute(query.order_by(tables.manifests.c.arrived)))
-    patches = [row for row in rows if row.kind == manifests.PATCH]
-    return patches or rows
-
-
-def _commit(
-    connection: Connection, version_id: int, manifest_id: int, merged: set[int]
-) -> Freed | None:
-    """Commit in the caller's transaction; None if other parts than the merged ones are there."""
-    row = manifests.require_pending(connection, version_id)
-    if {part.id for part in _arrived(connection, version_id)} != merged:
-        return None
-    manifest = manifests.find(connection, manifest_id)
-    if manifest.digest != row.digest and manifest_id in merged and manifest.kind == manifests.FULL:
-        log.info("digest_worked_out", extra={"facts": {"version": version_id}})
-    now = time.time()
-    index = connection.execute(
-        update(tables.collections)
-        .where(tables.collections.c.id == row.collection_id)
-        .values(next_index=tables.collections.c.next_index + 1, updated_at=now)
-        .returning(tables.collections.c.next_index)
-    ).scalar_one()
-    values = {
-        "state": "COMMITTED",
-        "version_index": index - 1,
-        "digest": manifest.digest,
-        "manifest_id": manifest_id,
-        "base_version_id": manifest.base_version_id,
-        "bytes": manifest.bytes,
-        "reference_bytes": manifest.reference_bytes,
-        "file_count": manifest.entries,
-        "wanted_aliases": "[]",
-        "committed_at": now,
-        "updated_at": now,
-    }
-    connection.execute(
-        update(tables.versions).where(tables.versions.c.id == version_id).values(values)
-    )
-    membership = connection.execute(
-        insert(tables.memberships)
-        .values(
-            collection_id=row.collection_id,
-            version_id=version_id,
-            version_index=index - 1,
-            created_at=now,
-        )
-        .returning(tables.memberships.c.id)
-    ).scalar_one()
-    aliases.set_(connection, membership, [*json.loads(row.wanted_aliases), aliases.LATEST])
-    others = select(tables.manifests.c.id).where(
-        tables.manifests.c.version_id == version_id, tables.manifests.c.id != manifest_id
-    )
-    others_ids = list(connection.execute(others).scalars())
-    freed = segments.remove(connection, others_ids)
-    connection.execute(tables.manifests.delete().where(tables.manifests.c.id.in_(others_ids)))
-    freed += pending.let_go(connection, version_id)
-    bases = [manifest.base_version_id] if manifest.base_version_id is not None else []
-    lifetimes.refresh(connection, [version_id, *bases])
-    return freed

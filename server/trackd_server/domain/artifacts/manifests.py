@@ -10,8 +10,9 @@ from __future__ import annotations
 import heapq
 import json
 import sqlite3
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
@@ -22,13 +23,13 @@ from sqlalchemy import Row, func, insert, select, update
 from trackd_server.domain import names
 from trackd_server.domain.artifacts import entries, segments
 from trackd_server.domain.artifacts.entries import Entry, LogicalDigest
-from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
+from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from trackd_server.domain.storage import contents
 from trackd_server.store.tables import artifacts as tables
 from trackd_server.store.tables.artifacts import manifests, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -172,11 +173,13 @@ def require_pending(connection: Connection, version_id: int) -> Row[Any]:
 
 
 class Manifests:
-    """Writes manifests; one caller at a time for each."""
+    """Writes manifests; each is written by one caller at a time."""
 
     def __init__(self, database: Database, storage: Storage) -> None:
         self._database = database
         self._storage = storage
+        self._arriving: set[int] = set()
+        self._lock = threading.Lock()
 
     def arrive(self, manifest_id: int, file: IO[bytes]) -> None:
         """Take in the JSON of a manifest; whatever came for it before is replaced.
@@ -184,7 +187,23 @@ class Manifests:
         Raises:
             InvalidRequest: It is none, or names an entry that cannot be.
             Conflict: The version is committed, or the bytes of a file did not come.
+            Unavailable: It is arriving by another request, whose client may have gone.
         """
+        with self._alone(manifest_id):
+            self._arrive(manifest_id, file)
+
+    @contextmanager
+    def _alone(self, manifest_id: int) -> Generator[None]:
+        with self._lock:
+            if manifest_id in self._arriving:
+                raise Unavailable("The manifest is arriving by another request; try again later.")
+            self._arriving.add(manifest_id)
+        try:
+            yield
+        finally:
+            self._arriving.discard(manifest_id)
+
+    def _arrive(self, manifest_id: int, file: IO[bytes]) -> None:
         with self._database.read() as connection:
             slot = find(connection, manifest_id)
             algorithm = require_pending(connection, slot.version_id).digest_algorithm
@@ -244,7 +263,9 @@ class Manifests:
                     totals.add(entry)
         with self._database.write() as connection:
             require_pending(connection, slot.version_id)
-            newest = select(func.coalesce(func.max(manifests.c.arrived), 0)).scalar_subquery()
+            of_version = manifests.c.version_id == slot.version_id
+            count = func.coalesce(func.max(manifests.c.arrived), 0)
+            newest = select(count).where(of_version).scalar_subquery()
             connection.execute(
                 update(manifests)
                 .where(manifests.c.id == slot.id)

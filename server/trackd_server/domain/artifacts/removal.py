@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
-
-from trackd_server.domain.artifacts import aliases as aliases_
-from trackd_server.domain.artifacts import lifetimes, pending, segments
+from trackd_server.domain.artifacts import aliases, lifetimes, pending, segments
 from trackd_server.domain.errors import Conflict
 from trackd_server.domain.storage import NOTHING_FREED
-from trackd_server.store.tables.artifacts import aliases, manifests, memberships, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +17,27 @@ if TYPE_CHECKING:
     from trackd_server.domain.storage import Freed
 
 _AT_ONCE = 2_000
+_SHOWN_IN = (
+    "SELECT DISTINCT collection_id FROM memberships"
+    " WHERE version_id IN (SELECT value FROM json_each(?))"
+)
+_MANIFESTS = (
+    "SELECT id, base_version_id FROM manifests WHERE version_id IN (SELECT value FROM json_each(?))"
+)
+_PENDING = (
+    "SELECT id FROM versions WHERE state = 'PENDING' AND id IN (SELECT value FROM json_each(?))"
+)
+_DELETE = "DELETE FROM versions WHERE id IN (SELECT value FROM json_each(?))"
+_ALIASES = (
+    "SELECT DISTINCT a.alias FROM aliases a JOIN memberships m ON m.id = a.membership_id"
+    " WHERE m.version_id IN (SELECT value FROM json_each(?)) ORDER BY a.alias LIMIT 5"
+)
+_MAKING = (
+    "SELECT m.id FROM manifests m JOIN versions v ON v.id = m.version_id"
+    " WHERE m.base_version_id IN (SELECT value FROM json_each(?))"
+    " AND m.kind = 'INCREMENTAL' AND m.arrived IS NULL"
+    " AND v.state = 'PENDING' AND v.id NOT IN (SELECT value FROM json_each(?)) LIMIT 1"
+)
 
 
 def remove(
@@ -44,31 +62,24 @@ def remove(
 
 
 def _remove(connection: Connection, ids: Sequence[int]) -> Freed:
-    member = memberships.c.version_id.in_(ids)
-    shown_in = connection.execute(select(memberships.c.collection_id).where(member)).scalars()
-    collection_ids = set(shown_in)
-    bases = _bases_of(connection, ids)
-    of_these = manifests.c.version_id.in_(ids)
-    numbers = list(connection.execute(select(manifests.c.id).where(of_these)).scalars())
-    freed = segments.remove(connection, numbers)
-    drafts = select(versions.c.id).where(versions.c.id.in_(ids), versions.c.state == "PENDING")
-    for version_id in list(connection.execute(drafts).scalars()):
+    these = (json.dumps(list(ids)),)
+    shown_in = [number for (number,) in connection.exec_driver_sql(_SHOWN_IN, these)]
+    found = connection.exec_driver_sql(_MANIFESTS, these).all()
+    freed = segments.remove(connection, [row.id for row in found])
+    for (version_id,) in connection.exec_driver_sql(_PENDING, these).all():
         freed += pending.let_go(connection, version_id)
     # Memberships, aliases, tags, uses, manifests and client ids go with the row.
-    connection.execute(delete(versions).where(versions.c.id.in_(ids)))
-    for collection_id in collection_ids:
-        aliases_.restore_latest(connection, collection_id)
+    connection.exec_driver_sql(_DELETE, these)
+    for collection_id in shown_in:
+        aliases.restore_latest(connection, collection_id)
+    bases = [row.base_version_id for row in found if row.base_version_id is not None]
     lifetimes.refresh(connection, bases)
     return freed
 
 
 def _refuse_aliased(connection: Connection, ids: Sequence[int]) -> None:
-    query = (
-        select(aliases.c.alias)
-        .join(memberships, memberships.c.id == aliases.c.membership_id)
-        .where(memberships.c.version_id.in_(ids))
-    )
-    named = sorted(set(connection.execute(query.limit(5)).scalars()))
+    these = (json.dumps(list(ids)),)
+    named = [name for (name,) in connection.exec_driver_sql(_ALIASES, these)]
     if named:
         raise Conflict(
             f"The artifact version has aliases ({', '.join(named)}): remove them first, or delete "
@@ -77,27 +88,9 @@ def _refuse_aliased(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def _refuse_bases(connection: Connection, ids: Sequence[int]) -> None:
-    making = versions.alias("making")
-    query = (
-        select(making.c.id)
-        .join(manifests, manifests.c.version_id == making.c.id)
-        .where(
-            manifests.c.base_version_id.in_(ids),
-            manifests.c.kind == "INCREMENTAL",
-            manifests.c.arrived.is_(None),
-            making.c.state == "PENDING",
-            making.c.id.not_in(ids),
-        )
-    )
-    if connection.execute(query.limit(1)).first() is not None:
+    these = json.dumps(list(ids))
+    if connection.exec_driver_sql(_MAKING, (these, these)).first() is not None:
         raise Conflict(
             "The artifact version is the base of an incremental one that is being logged: delete "
             "it after that one's commit."
         )
-
-
-def _bases_of(connection: Connection, ids: Sequence[int]) -> list[int]:
-    query = select(manifests.c.base_version_id).where(
-        manifests.c.version_id.in_(ids), manifests.c.base_version_id.is_not(None)
-    )
-    return list(connection.execute(query).scalars())

@@ -8,6 +8,7 @@ hold it, and itself holds its contents.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from trackd_server.domain.artifacts.entries import Entry
@@ -41,6 +42,23 @@ ROWS_AT_ONCE = 2_000
 _SPREAD = 0x9E3779B1  # golden ratio: mixes the bits of a checksum
 _BELOW = 0x1_0000_0000 // AVERAGE_ENTRIES
 _PLAIN, _PACKED = b"\0", b"\1"
+
+_HELD_BY_MANIFESTS = (
+    "SELECT segment_id, count(*) FROM manifest_segments"
+    " WHERE manifest_id IN (SELECT value FROM json_each(?)) GROUP BY segment_id"
+)
+_CLEAR_MANIFESTS = (
+    "DELETE FROM manifest_segments WHERE manifest_id IN (SELECT value FROM json_each(?))"
+)
+_UNHELD = "SELECT id FROM segments WHERE refs <= 0 AND id IN (SELECT value FROM json_each(?))"
+_HELD_BY_SEGMENTS = (
+    "SELECT content_id, count(*) AS holders FROM segment_contents"
+    " WHERE segment_id IN (SELECT value FROM json_each(?)) GROUP BY content_id"
+)
+_CLEAR_SEGMENTS = (
+    "DELETE FROM segment_contents WHERE segment_id IN (SELECT value FROM json_each(?))"
+)
+_DELETE_SEGMENTS = "DELETE FROM segments WHERE id IN (SELECT value FROM json_each(?))"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Entry]).decode
@@ -100,23 +118,23 @@ def append(
         for position, number in enumerate(numbers, first)
     ]
     connection.execute(insert(manifest_segments), rows)
-    _count(connection, Counter(numbers), 1)
+    counts = [(count, number) for number, count in Counter(numbers).items()]
+    connection.exec_driver_sql("UPDATE segments SET refs = refs + ? WHERE id = ?", counts)
 
 
 def remove(connection: Connection, manifest_ids: Sequence[int]) -> Freed:
     """Take all segments out of manifests; those that nobody holds any more go."""
-    freed = NOTHING_FREED
-    of_these = manifest_segments.c.manifest_id.in_(manifest_ids)
-    numbers = connection.execute(select(manifest_segments.c.segment_id).where(of_these)).scalars()
-    gone = Counter(numbers)
-    connection.execute(delete(manifest_segments).where(of_these))
-    _count(connection, gone, -1)
-    for some in _slices(list(gone)):
-        query = select(segments.c.id).where(segments.c.id.in_(some), segments.c.refs <= 0)
-        dead = list(connection.execute(query).scalars())
-        if dead:
-            freed += _drop(connection, dead)
-    return freed
+    these = (json.dumps(list(manifest_ids)),)
+    gone = [
+        (count, number) for number, count in connection.exec_driver_sql(_HELD_BY_MANIFESTS, these)
+    ]
+    if not gone:
+        return NOTHING_FREED
+    connection.exec_driver_sql(_CLEAR_MANIFESTS, these)
+    connection.exec_driver_sql("UPDATE segments SET refs = refs - ? WHERE id = ?", gone)
+    named = (json.dumps([number for _, number in gone]),)
+    dead = [number for (number,) in connection.exec_driver_sql(_UNHELD, named)]
+    return _drop(connection, dead) if dead else NOTHING_FREED
 
 
 def read(connection: Connection, manifest_id: int, start: int, count: int) -> list[list[Entry]]:
@@ -203,25 +221,12 @@ def _note_births(connection: Connection, version_id: int, new: Iterable[Segment]
         connection.execute(insert_or(births).on_conflict_do_nothing(), rows)
 
 
-_change_refs = (
-    update(segments)
-    .where(segments.c.id == bindparam("number"))
-    .values(refs=segments.c.refs + bindparam("more"))
-)
-
-
-def _count(connection: Connection, numbers: Counter[int], sign: int) -> None:
-    rows = [{"number": number, "more": sign * n} for number, n in numbers.items()]
-    if rows:
-        connection.execute(_change_refs, rows)
-
-
 def _drop(connection: Connection, dead: list[int]) -> Freed:
-    of_these = segment_contents.c.segment_id.in_(dead)
-    uses = connection.execute(select(segment_contents.c.content_id).where(of_these)).scalars()
-    held = Counter(uses)
-    connection.execute(delete(segment_contents).where(of_these))
-    connection.execute(delete(segments).where(segments.c.id.in_(dead)))
+    these = (json.dumps(dead),)
+    found = connection.exec_driver_sql(_HELD_BY_SEGMENTS, these)
+    held = {row.content_id: row.holders for row in found}
+    connection.exec_driver_sql(_CLEAR_SEGMENTS, these)
+    connection.exec_driver_sql(_DELETE_SEGMENTS, these)
     return contents.release(connection, held)
 
 
