@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from starlette.responses import RedirectResponse, Response
 
 from trackd_server.api import access, ansi, rendering, run_contents
+from trackd_server.api.artifact_pages.facts import project_url
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import Services, services_of
 from trackd_server.api.run_facts import RunFacts
@@ -83,16 +84,17 @@ def _render_project(services: Services, entity: str, name: str) -> str:
         number = runs.require_project(connection, entity, name).id
         total = runs.count_runs(connection, number)
         found = services.runs.page(connection, number, 0, MAX_RUNS, newest_first=True)
-    return _render_runs(name, f"{entity} / {name}", found, total)
+    return _render_runs(name, f"{entity} / {name}", found, total, project_url(entity, name))
 
 
-def _render_runs(title: str, crumbs: str, found: list[RunView], total: int) -> str:
+def _render_runs(title: str, crumbs: str, found: list[RunView], total: int, url: str = "") -> str:
     now = time.time()
     living = any(run.state in LIVE_STATES for run in found)
     return rendering.render(
         "index.html",
         title=title,
         crumbs=crumbs,
+        project_url=url,
         runs=[RunFacts.of(run, now) for run in found],
         total=total,
         refresh_s=REFRESH_S if living else 0,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from trackd_server.api import exhibits, machines, system_charts
+from trackd_server.api.artifact_pages.of_run import artifacts_of_run
 from trackd_server.api.run_facts import RunFacts, size_text, span
 from trackd_server.domain import console, files, happenings, history, merge, run_records, runs
 
@@ -59,6 +60,7 @@ def read(services: Services, path: RunPath) -> dict[str, Any]:
                 for file in files.first(connection, number, MAX_FILES)
             ],
             "file_count": files.count(connection, number),
+            **artifacts_of_run(connection, run),
             "system": _system(history.latest_system_metrics(connection, number)),
             "board": system_charts.board(system_rows, happened, run.config),
             "happened": [(span(each.runtime), each) for each in happened[-MAX_EVENTS:][::-1]],

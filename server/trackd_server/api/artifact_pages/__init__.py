@@ -6,13 +6,17 @@ templates, asks the domain for everything else.
 
 from starlette.routing import Route
 
-from trackd_server.api.artifact_pages import collections, registry
+from trackd_server.api.artifact_pages import collections, registry, storage
 
 
 def routes() -> list[Route]:
     """Return the pages' addresses."""
-    artifacts = "/{entity}/{project}/artifacts"
+    artifacts, stored = "/{entity}/{project}/artifacts", "/storage/{entity}/{project}"
     return [
+        Route("/storage", storage.server_page),
+        Route(stored, storage.project_page),
+        Route(f"{stored}/runs/{{run}}", storage.run_page),
+        Route(f"{stored}/artifacts/{{collection}}", storage.collection_page),
         Route("/registries", registry.registries_page),
         Route("/orgs/{organization}/registry/{registry}", registry.registry_page),
         Route(artifacts, collections.collections_page),

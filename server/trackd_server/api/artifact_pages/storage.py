@@ -1,0 +1,208 @@
+"""Pages of storage: who stores how much; the rows of each page add up to its total, to the byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from trackd_server.api import access, rendering
+from trackd_server.api.artifact_pages.facts import project_url
+from trackd_server.api.context import Services, services_of
+from trackd_server.api.run_facts import size_text
+from trackd_server.domain.usage import Accounts, Breakdown, LimitState, Part, ServerUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+#: Rows of a page; the others are summed up in one more.
+MAX_ROWS = 200
+#: What people read for the kinds of the ledger.
+_KINDS = {
+    "file": "files of artifacts",
+    "manifest": "manifests",
+    "run_file": "files of runs",
+    "media": "media",
+    "console": "console output",
+    "history": "history",
+    "events": "system metrics",
+    "multipart_part": "parts of uploads",
+    "other": "other",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: bytes are exact, widths are percent of the largest."""
+
+    name: str
+    url: str | None
+    exclusive: int
+    size: str
+    width: float
+    logical: str = ""
+    references: str = ""
+    note: str = ""
+
+
+async def server_page(request: Request) -> Response:
+    """Show what each project stores, and that the sum is what lies on the disk."""
+    access.require_viewer(request)
+    services = services_of(request)
+    return rendering.page(await services.call(_render_server, services))
+
+
+async def project_page(request: Request) -> Response:
+    """Show what a project's runs and collections store."""
+    return await _page(request, lambda accounts, place: accounts.project(*place))
+
+
+async def run_page(request: Request) -> Response:
+    """Show what a run stores, and the versions that it logged."""
+    return await _page(request, lambda accounts, place: accounts.run(*place))
+
+
+async def collection_page(request: Request) -> Response:
+    """Show what the versions of a collection store."""
+    return await _page(request, lambda accounts, place: accounts.collection(*place))
+
+
+async def _page(
+    request: Request, choose: Callable[[Accounts, tuple[str, ...]], Breakdown]
+) -> Response:
+    access.require_viewer(request)
+    services, place = services_of(request), tuple(request.path_params.values())
+    return rendering.page(await services.call(_render_part, services, place, choose))
+
+
+def _render_server(services: Services) -> str:
+    with services.database.read() as connection:
+        usage = Accounts(connection).server(services.storage)
+        limit = services.limit.state()
+    return rendering.render(
+        "storage.html",
+        title="Storage",
+        crumbs=[("storage", "/storage")],
+        figures=[
+            ("On the disk", _exact(usage.disk)),
+            ("Referred to", _exact(usage.logical)),
+            ("References elsewhere", _exact(usage.references)),
+        ],
+        alerts=_alerts(usage, limit),
+        tables=[("Projects", _rows(usage.projects, _project_address))],
+        kinds=_kinds(usage.kinds),
+        sums=[
+            ("projects", sum(part.exclusive for part in usage.projects)),
+            ("shared between projects", usage.shared),
+            ("database beside the rows counted above", usage.index),
+            ("in transit", usage.in_transit),
+        ],
+        total=usage.physical,
+    )
+
+
+def _render_part(
+    services: Services,
+    place: tuple[str, ...],
+    choose: Callable[[Accounts, tuple[str, ...]], Breakdown],
+) -> str:
+    with services.database.read() as connection:
+        found = choose(Accounts(connection), place)
+    entity, project = place[:2]
+    own = f"/storage{project_url(entity, project)}"
+    crumbs = [("storage", "/storage"), (f"{entity} / {project}", own)]
+    tables = (
+        ("Runs", _rows(found.runs, lambda part: f"{own}/runs/{quote(part.name, safe='')}")),
+        (
+            "Collections",
+            _rows(found.collections, lambda part: f"{own}/artifacts/{quote(part.name, safe='')}"),
+        ),
+        ("Versions", _rows(found.versions, lambda part: None)),
+    )
+    parts = [*found.runs, *found.collections, *found.versions]
+    return rendering.render(
+        "storage.html",
+        title=place[-1],
+        crumbs=crumbs[:1] if len(place) < 3 else crumbs,
+        figures=[
+            ("On the disk", _exact(found.physical)),
+            ("Referred to", _exact(found.logical)),
+            ("References elsewhere", _exact(found.references)),
+        ],
+        alerts=list[str](),
+        tables=[table for table in tables if table[1]],
+        kinds=_kinds(found.kinds),
+        sums=[
+            ("rows above", sum(part.exclusive for part in parts)),
+            ("shared between them", found.shared),
+        ],
+        total=found.physical,
+    )
+
+
+def _rows(parts: list[Part], address: Callable[[Part], str | None]) -> list[Row]:
+    largest = max((part.exclusive for part in parts), default=0) or 1
+    ordered = sorted(parts, key=lambda part: -part.exclusive)
+    rows = [
+        Row(
+            part.name,
+            address(part),
+            part.exclusive,
+            size_text(part.exclusive),
+            100 * part.exclusive / largest,
+            size_text(part.logical),
+            size_text(part.references) if part.references else "",
+            _note(part),
+        )
+        for part in ordered[:MAX_ROWS]
+    ]
+    rest = ordered[MAX_ROWS:]
+    if rest:
+        left = sum(part.exclusive for part in rest)
+        name = f"{len(rest):,} more"
+        rows.append(Row(name, None, left, size_text(left), min(100.0, 100 * left / largest)))
+    return rows
+
+
+def _note(part: Part) -> str:
+    """Return what a row says beside its sizes: number of versions, state of a draft."""
+    if part.facts.get("state") == "PENDING":
+        return "upload not finished"
+    if count := part.facts.get("versions"):
+        return f"{count:,} version{'' if count == 1 else 's'}"
+    return ""
+
+
+def _kinds(kinds: dict[str, int]) -> list[Row]:
+    largest = max(kinds.values(), default=0) or 1
+    return [
+        Row(_KINDS.get(kind, kind), None, size, size_text(size), 100 * size / largest)
+        for kind, size in sorted(kinds.items(), key=lambda item: -item[1])
+    ]
+
+
+def _alerts(usage: ServerUsage, limit: LimitState | None) -> list[str]:
+    found: list[str] = []
+    if limit is not None and limit.warning:
+        used, most = size_text(limit.used), size_text(limit.bytes)
+        found.append(f"{used} of the limit of {most} are used: uploads beyond it are refused.")
+    if usage.pending["versions"]:
+        size = size_text(usage.pending["bytes"])
+        found.append(f"{usage.pending['versions']:,} uploads are not finished ({size}).")
+    if any(usage.reclaim.values()):
+        found.append(
+            f"Space is being given back: {usage.reclaim['files']:,} files to delete, "
+            f"{usage.reclaim['packs']:,} packs to rewrite."
+        )
+    return found
+
+
+def _project_address(part: Part) -> str:
+    return f"/storage{project_url(part.facts['entity'], part.facts['project'])}"
+
+
+def _exact(size: int) -> str:
+    return f"{size_text(size)} ({size:,} bytes)" if size >= 1024 else f"{size:,} bytes"
