@@ -234,6 +234,7 @@ class RunRegistry:
             try:
                 await uplink.run()
             except Exception:
+                uplink.is_running = True  # it will be: a run that is not over keeps its journals
                 log.exception("uplink_failed", run_id=run.run_id)
                 await anyio.sleep(self._context.config.restart_s)
             else:

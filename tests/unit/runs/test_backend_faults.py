@@ -369,3 +369,28 @@ async def test_a_pump_that_fails_starts_again_from_its_checkpoint(
         await log_rows(rank)
         await rank.finish()
         await assert_all_arrive(server, registry)
+
+
+async def test_a_run_whose_upload_fails_unexpectedly_is_not_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trackd_agent.artifacts.saves import RunSaves
+
+    failures = iter(range(2))
+    run = RunSaves.run
+
+    async def broken(self: RunSaves) -> None:
+        if next(failures, None) is not None:
+            raise RuntimeError("a bug")
+        await run(self)
+
+    monkeypatch.setattr(RunSaves, "run", broken)
+    async with (
+        fake_server() as server,
+        running_registry(tmp_path, server.base_url, restart_s=0.3) as registry,
+    ):
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        await log_rows(rank)
+        await rank.finish()
+        await assert_all_arrive(server, registry)

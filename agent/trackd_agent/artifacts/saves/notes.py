@@ -103,13 +103,17 @@ class SaveNotes:
             _sync_folder(self._folder)
 
     def forget(self) -> None:
-        """Remove what has ended; only once the checkpoint has passed its record."""
+        """Remove what has ended; only once the checkpoint has passed its record.
+
+        Raises:
+            OSError: a file could not be removed; the next call tries again.
+        """
         for key, note in list(self._notes.items()):
             if not note.has_ended:
                 continue
             if note.path is not None:
                 note.path.unlink(missing_ok=True)
-            del self._notes[key]
+            self._notes.pop(key, None)  # two may forget at once
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -42,6 +42,8 @@ class PumpSaves:
         # A folder of an offline run may be synced again, and files go to mirrors as well.
         self._is_offline = writer.facts.mode == "offline"
         self._keeps_files = self._is_offline or bool(context.config.mirrors)
+        #: Whether what an earlier pump left is under way.
+        self.is_resumed = False
         self._failed = 0
         self._is_over = False
 
@@ -55,6 +57,7 @@ class PumpSaves:
         """Go on with what an earlier pump left."""
         for key, order in await anyio.to_thread.run_sync(self._notes.load):
             self._uplink.saves.add(key, order, self._ended)
+        self.is_resumed = True
 
     def add(self, logged: ArtifactLogged) -> None:
         """A record was read; read again after a death it changes nothing."""
@@ -82,8 +85,12 @@ class PumpSaves:
 
     async def forget(self) -> None:
         """A checkpoint has passed the records: what has ended leaves no trace."""
-        if self._notes.has_ended:
+        if not self._notes.has_ended:
+            return
+        try:
             await anyio.to_thread.run_sync(self._notes.forget)
+        except OSError as error:  # its save would be begun again, and be found done
+            log.warning("saves_not_forgotten", problem=str(error))
 
     def let_go(self) -> None:
         """The last checkpoint is written: from here on each end is forgotten at once."""

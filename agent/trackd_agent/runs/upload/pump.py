@@ -101,9 +101,14 @@ class Pump:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the journals hold something that was not acknowledged."""
+        """Whether the journals hold something that was not acknowledged.
+
+        So they do while nobody has looked which artifacts an earlier agent left.
+        """
         rank_seq, agent_seq = self.acked_seqs
         writer = self.writer
+        if not self._saves.is_resumed and not self.over.is_set():
+            return writer.journal.last_seq > 0
         return rank_seq < writer.journal.last_seq or agent_seq < writer.agent_journal.last_seq
 
     @property
