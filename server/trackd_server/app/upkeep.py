@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 RECLAIM_EVERY_S = 1.0
 PAUSE_AFTER_FAILURE_S = 30.0
 #: How long bytes of an expired version may stay; it is hidden at once.
-EXPIRE_EVERY_S = 20.0
+EXPIRE_EVERY_S = 5.0
 
 
 async def give_back(storage: Storage) -> None:
