@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from trackd.recording.values import to_history
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from trackd.settings import Settings
     from trackd_proto.records import ArtifactLogged
 
+#: So many artifacts are waited for at the end of a run.
+_MAX_ARTIFACTS = 10_000
+
 
 class WriterPlace:
     """What values may do to the run that one writer records; see `RunPlace`.
@@ -28,6 +32,8 @@ class WriterPlace:
     def __init__(self, context: WriterContext, recorder: Recorder) -> None:
         self._context = context
         self._recorder = recorder
+        #: Client ids and names of the artifacts of this process, the newest of very many.
+        self.artifacts: deque[tuple[str, str]] = deque(maxlen=_MAX_ARTIFACTS)
         #: What this process put into the configuration last, by path.
         self._configured: dict[tuple[str, ...], Any] = {}
 
@@ -65,6 +71,7 @@ class WriterPlace:
 
     def record_artifact(self, artifact: ArtifactLogged) -> None:
         """Record an artifact with its manifest."""
+        self.artifacts.append((artifact.client_id, artifact.name))
         self._recorder.record(Kind.ARTIFACT, artifact)
 
     def warn(self, text: str) -> None:

@@ -58,6 +58,8 @@ class Handover:
     dropped: Mapping[str, int] = field(default_factory=dict[str, int])
     #: What there is to show of the run; None: nobody could tell in time.
     digest: Digest | None = None
+    #: Client ids and names of the artifacts that this process recorded.
+    artifacts: tuple[tuple[str, str], ...] = ()
 
 
 class Writer:
@@ -120,7 +122,9 @@ class Writer:
         self.spool.close(delete=complete and self.sender.acked_seq >= last_seq)
         uploaded = complete and self.sender.uploaded_seq >= last_seq
         folder, dropped = str(self.spool.folder), self.spool.dropped
-        return Handover(complete, uploaded, left, folder, dropped, digest)
+        place = self.recorder.place
+        artifacts = tuple(place.artifacts) if place is not None else ()
+        return Handover(complete, uploaded, left, folder, dropped, digest, artifacts)
 
     def leave(self, *, delete: bool) -> None:
         """Send nothing more, and close the spool.

@@ -43,15 +43,13 @@ run.finish()
 ONLINE = """
 import trackd
 run = trackd.init(project="p", id="r")
-try:
-    run.log_artifact("train.py")
-except trackd.UnsupportedError as error:
-    print(error)
-else:
-    print("logged")
-run.log({"loss": 1})
+logged = run.log_artifact("train.py", name="program")
+run.log({"table": trackd.Table(columns=["c"], data=[[1]])})
 assert run.log_code(".").name == "source-p-train.py"
 run.finish()
+assert logged.wait().version == "v0" and logged.file_count == 1
+names = [a.name for a in trackd.Api().run("p/r").logged_artifacts()]
+assert sorted(names) == ["program:v0", "run-r-table:v0", "source-p-train.py:v0"], names
 """
 
 DISABLED = """
@@ -112,14 +110,11 @@ async def test_an_offline_run_carries_its_artifacts_wherever_it_is_moved(tmp_pat
     assert len(found["big", "latest"]["files"]) == 20_000
 
 
-async def test_an_online_run_says_that_uploads_come_later_and_goes_on(tmp_path: Path) -> None:
+async def test_what_an_online_run_logged_is_at_the_server_when_it_is_finished(
+    tmp_path: Path,
+) -> None:
     async with running_agent(tmp_path) as agent:
-        said = run_script(tmp_path, ONLINE, agent.environment)
-        [run_dir] = (tmp_path / "trackd").glob("run-*-r")
-        await agent.flush()
-        assert "comes with a later version" in said
-        [folder] = (run_dir / "artifacts").iterdir()
-        assert [path.name for path in folder.iterdir()] == ["train.py"]
+        run_script(tmp_path, ONLINE, agent.environment)
 
 
 def test_a_disabled_run_accepts_everything(tmp_path: Path) -> None:

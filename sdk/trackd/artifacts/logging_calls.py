@@ -15,7 +15,6 @@ from trackd.artifacts.online.saves import Save
 from trackd.errors import CommError
 from trackd.logs import LOGGER
 from trackd.remote.operations import USE_ARTIFACT, USE_ARTIFACT_PLAIN
-from trackd_proto.records import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 _DEFAULT_TYPE = "unspecified"
 #: What the type of a model has in it, and the project of registered models.
 _MODEL, _MODELS = "model", "model-registry"
+#: How long the agent may take to make the run at the server, and how often is asked, in seconds.
+_ARRIVAL_S, _POLL_S = 20.0, 0.05
 #: A server that takes longer to tell a type, in seconds, is not waited for in a training loop.
 _TYPE_TIMEOUT_S = 5.0
 #: Nor is one that did not answer asked again so soon, in seconds.
@@ -104,7 +105,9 @@ def record(run: RunArtifacts, artifact: Artifact, version: Version | None = None
     except OSError as error:  # the disk is full: training goes on
         warn(f"artifact {artifact.name!r} cannot be recorded: {error}")
         return
-    run.backend.recorder.record(Kind.ARTIFACT, made)
+    place = run.backend.recorder.place
+    if place is not None:
+        place.record_artifact(made)
     if not run.offline:
         artifact.attach_save(Save(run.remote, artifact.client_id, artifact.name))
 
@@ -217,7 +220,24 @@ def _record_use(run: RunArtifacts, artifact: Artifact) -> None:
     if tells_place:
         variables["artifactEntityName"] = artifact.entity
         variables["artifactProjectName"] = artifact.project
-    remote.execute(USE_ARTIFACT if tells_place else USE_ARTIFACT_PLAIN, variables)
+    operation = USE_ARTIFACT if tells_place else USE_ARTIFACT_PLAIN
+    deadline_s = time.monotonic() + _ARRIVAL_S
+    while True:
+        is_there = _is_at_server(run)
+        try:
+            remote.execute(operation, variables)
+        except CommError:
+            if is_there or time.monotonic() > deadline_s:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return
+
+
+def _is_at_server(run: RunArtifacts) -> bool:
+    """Tell whether the server surely has the run: at its beginning the agent is just making it."""
+    status = run.backend.status()
+    return status.sync_items_total > status.sync_items_pending
 
 
 def use_model(run: RunArtifacts, name: str) -> str:

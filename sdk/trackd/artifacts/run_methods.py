@@ -286,6 +286,11 @@ class RunArtifacts(RunFacts):
         filters = (include_fn or code.is_source, exclude_fn or code.is_in_folder_of_runs)
         return code.log_code(self, root, name, *filters)
 
+    def _use_in_config(self, value: Any) -> Artifact:
+        from trackd.artifacts import in_config
+
+        return in_config.use(self, value)
+
     def _log_part(
         self, call: str, what: Any, distributed_id: str | None, options: dict[str, Any]
     ) -> Artifact | None:

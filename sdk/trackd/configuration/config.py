@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from trackd.artifacts.in_config import refuse_artifacts
+from trackd.artifacts.in_config import use_artifacts
 from trackd.configuration.sources import RESERVED, parse_config
 from trackd.errors import ConfigError
 from trackd.recording.row_check import fault
 from trackd.recording.values import to_config
 
-_OWN = ("_is_free", "_items", "_locks", "_publish", "_warn")
+_OWN = ("_is_free", "_items", "_locks", "_publish", "_use", "_warn")
 Publish = Callable[[dict[str, Any]], None]
 
 
 def plain_values(source: Any) -> dict[str, Any]:
     """Return a `config` argument as JSON-like values under clean keys."""
     values = parse_config(source)
-    refuse_artifacts(values)
+    use_artifacts(values, None)
     return {clean_key(key): _plain(key, value) for key, value in values.items()}
 
 
@@ -64,6 +64,7 @@ class Config:
         *,
         locks: Mapping[str, str] | None = None,
         is_free: bool = False,
+        use: Callable[[Any], Any] | None = None,
     ) -> None:
         """Begin with values that the run knows already.
 
@@ -73,12 +74,14 @@ class Config:
             warn: tells the user something.
             locks: keys that nobody may change, and who says so.
             is_free: values may change unless a call says otherwise, as in notebooks.
+            use: lets the run use an artifact that is a value.
         """
         object.__setattr__(self, "_items", dict(items))
         object.__setattr__(self, "_locks", dict(locks or {}))
         object.__setattr__(self, "_is_free", is_free)
         object.__setattr__(self, "_publish", publish)
         object.__setattr__(self, "_warn", warn)
+        object.__setattr__(self, "_use", use)
 
     def __getitem__(self, key: str) -> Any:
         return self._items[key]
@@ -197,7 +200,9 @@ class Config:
 
     def _checked(self, values: Mapping[str, Any], allow_val_change: bool | None) -> dict[str, Any]:
         may_change = self._is_free if allow_val_change is None else allow_val_change
-        changes = plain_values(values)
+        used = use_artifacts(values, self._use)
+        changes = plain_values({key: value for key, value in values.items() if key not in used})
+        changes |= {clean_key(key): artifact for key, artifact in used.items()}
         for key, value in changes.items():
             if not may_change and key in self._items and self._items[key] != value:
                 raise ConfigError(

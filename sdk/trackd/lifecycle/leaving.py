@@ -26,6 +26,10 @@ def leave(run: Run, status: int) -> None:
     if handover is None:  # a guest in the run of another process
         return
     settings = run.settings
+    if handover.artifacts and handover.complete and not run.offline:
+        from trackd.artifacts.online import saves  # few runs log artifacts
+
+        saves.wait_for_all(run.remote, handover.artifacts)
     if not status:
         continuing.forget(settings)
     print_footer(run, Terminal(settings), handover)

@@ -36,6 +36,11 @@ class RunPlace(Protocol):
         ...
 
     @property
+    def artifacts(self) -> Sequence[tuple[str, str]]:
+        """Client ids and names of the artifacts that this process recorded."""
+        ...
+
+    @property
     def resumed_summary(self) -> Mapping[str, Any]:
         """The summary with which a resumed run began; empty for a new one."""
         ...

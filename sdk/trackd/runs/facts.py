@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trackd.artifacts import in_config
 from trackd.configuration import Config, StaticConfig
 from trackd.errors import UsageError
 from trackd.lifecycle.ending import Ending
@@ -74,6 +75,7 @@ class RunFacts:
             terminal.warn,
             locks=identity.locks,
             is_free=in_jupyter(),
+            use=self._use_in_config,
         )
         self._summary = Summary(backend.summary_store())
 
@@ -273,8 +275,12 @@ class RunFacts:
                 "start a new one with trackd.init()"
             )
 
+    def _use_in_config(self, value: Any) -> Any:
+        """Use an artifact that is a value of the configuration; return it."""
+        raise NotImplementedError
+
     def _publish_config(self, changes: dict[str, Any]) -> None:
-        recorded = config_record(changes)
+        recorded = config_record(in_config.recorded(changes))
         update = ConfigUpdate(set=[([key], value) for key, value in recorded.items()])
         self._recorder.record(Kind.CONFIG, update)
 

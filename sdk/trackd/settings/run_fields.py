@@ -92,7 +92,9 @@ class IdentityFields:
     )
     username: str | None = setting(None, rules.text, "Name of the user, for people.")
     email: str | None = setting(None, rules.text, "Address of the user.", "USER_EMAIL")
-    organization: str | None = inert_setting(None, rules.text, "the server knows the organization")
+    organization: str | None = setting(
+        None, rules.text, "Organization whose registries are meant where a path names none."
+    )
     anonymous: Any = deprecated_setting(rules.anything, "it has no effect; leave it out")
 
 

@@ -94,7 +94,8 @@ class PartitionedTable(TableOfTables):
                     "in the parts before"
                 )
             columns = part.columns
-            yield from zip(numbers, part.data, strict=False)
+            for row in part.data:
+                yield next(numbers), row
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PartitionedTable) and other.parts_path == self.parts_path

@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 from trackd.artifacts.errors import WaitTimeoutError
 from trackd.artifacts.online.progress import Progress
 from trackd.errors import CommError
+from trackd.logs import LOGGER
+from trackd.terminal import Terminal
 
 if TYPE_CHECKING:
-    from trackd.remote.connection import Remote
+    from collections.abc import Sequence
 
+    from trackd.remote.connection import Remote
+    from trackd.sending.artifact_link import ArtifactLink
+    from trackd_proto.v1 import artifact_pb2
+
+#: So long nothing may move at the end of a run until it is left to the agent, in seconds.
+_STALLED_S = 10.0
 _STATES = {1: "waiting", 2: "", 3: "committing"}
 
 
@@ -45,9 +53,7 @@ class Save:
         try:
             with Progress(self.remote.settings, f"uploading {self._name}") as progress:
                 for last in link.watch_save(request, timeout_s):
-                    files = last.files_done, last.files_total
-                    size = last.bytes_done, last.bytes_total
-                    progress.show(files, size, last.error or _STATES.get(last.state, ""))
+                    progress.show(*_counts(last), last.error or _STATES.get(last.state, ""))
         except AgentCallError as error:
             if error.is_timeout:
                 raise WaitTimeoutError(
@@ -72,3 +78,60 @@ class Save:
             return link.cancel_save(self._client_id)
         except AgentCallError as error:
             raise CommError(f"cancel() of artifact {self._name!r}: {error.message}") from error
+
+
+def wait_for_all(remote: Remote, artifacts: Sequence[tuple[str, str]]) -> bool:
+    """Wait at the end of a run until the server has its artifacts, as long as they move.
+
+    Args:
+        remote: the server of the run.
+        artifacts: client ids and names.
+
+    Returns:
+        False where the agent goes on alone, since nothing moves.
+    """
+    link, terminal = remote.link, Terminal(remote.settings)
+    from trackd.sending.agent_link import AgentCallError
+    from trackd_proto.v1 import artifact_pb2
+
+    for client_id, name in artifacts:
+        try:
+            with Progress(remote.settings, f"uploading {name}") as progress:
+                last = _watch_while_moving(link, client_id, progress)
+        except AgentCallError as error:
+            LOGGER.info("artifacts are left to the agent: %s", error)
+            return False
+        if last is None:
+            return False
+        if last.state != artifact_pb2.SAVE_STATE_COMMITTED:
+            terminal.error(f"artifact {name!r} was not saved: {last.error or 'given up'}")
+    return True
+
+
+def _watch_while_moving(
+    link: ArtifactLink, client_id: str, progress: Progress
+) -> artifact_pb2.SaveStatus | None:
+    """Watch a save; return its end, or None when nothing moves any more."""
+    from trackd.sending.agent_link import AgentCallError
+    from trackd_proto.v1 import artifact_pb2
+
+    request = artifact_pb2.WatchSaveRequest(client_id=client_id)
+    before: artifact_pb2.SaveStatus | None = None
+    while True:
+        last = artifact_pb2.SaveStatus()
+        try:
+            for last in link.watch_save(request, _STALLED_S):
+                progress.show(*_counts(last), last.error or _STATES.get(last.state, ""))
+        except AgentCallError as error:
+            if not error.is_timeout:
+                raise
+            if last == before:
+                return None
+            before = last
+        else:
+            return last
+
+
+def _counts(status: artifact_pb2.SaveStatus) -> tuple[tuple[int, int], tuple[int, int]]:
+    files = status.files_done, status.files_total
+    return files, (status.bytes_done, status.bytes_total)
