@@ -17,9 +17,11 @@ from trackd.artifacts.staging import hand_over
 from trackd.logs import LOGGER
 from trackd.recording.texts import clean_texts
 from trackd.recording.values import config_record
+from trackd_proto.entries import write_blocks
 from trackd_proto.records import ArtifactEntry, ArtifactLogged, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from trackd.artifacts.artifact import Artifact
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _FOLDER = "artifacts"
 #: Far below the limit for one frame (8 MiB).
 _MAX_RECORD_BYTES = 1024 * 1024
+#: More entries are not even tried.
+_MAX_RECORD_ENTRIES = 10_000
 
 
 def record_of(  # noqa: PLR0913 - what a version says beside its contents
@@ -44,8 +48,9 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
 ) -> ArtifactLogged:
     """Return the record of an artifact; see `Artifact.to_record`."""
     label, handed = _hand_over(artifact, staging, run_dir / _FOLDER)
-    entries = [_entry(entry, handed.get(entry.path), run_dir) for entry in _sorted(artifact)]
     manifest = artifact.manifest
+    has_few = len(manifest) <= _MAX_RECORD_ENTRIES
+    entries = list(_entries(artifact, handed, run_dir)) if has_few else []
     record = ArtifactLogged(
         name=artifact.name,
         type=artifact.type,
@@ -67,10 +72,11 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
         base_id=artifact.base_id,
         history_step=history_step,
     )
-    if len(encode(record)) <= _MAX_RECORD_BYTES:
+    if has_few and len(encode(record)) <= _MAX_RECORD_BYTES:
         return record
     try:
-        _write(run_dir / _FOLDER / f"{label}.entries", msgspec.msgpack.encode(entries))
+        path = run_dir / _FOLDER / f"{label}.entries"
+        _write(path, entries or _entries(artifact, handed, run_dir))
     except OSError:  # without a record nobody would ever use or remove what was handed over
         shutil.rmtree(run_dir / _FOLDER / label, ignore_errors=True)
         raise
@@ -78,14 +84,22 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
     return msgspec.structs.replace(record, entries=[], entries_file=name)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, entries: Iterable[ArtifactEntry]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
     try:
-        unfinished.write_bytes(data)
+        with unfinished.open("wb") as file:
+            write_blocks(file, entries)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _entries(
+    artifact: Artifact, handed: Mapping[str, Path], run_dir: Path
+) -> Iterator[ArtifactEntry]:
+    for entry in _sorted(artifact):
+        yield _entry(entry, handed.get(entry.path), run_dir)
 
 
 def _sorted(artifact: Artifact) -> list[ManifestEntry]:

@@ -7,6 +7,8 @@ Compact JSON with sorted paths. Of each entry it has `digest`, `ref`, `size`, `b
 from __future__ import annotations
 
 import base64
+import contextlib
+import errno
 import hashlib
 import tempfile
 from typing import IO, TYPE_CHECKING, Any
@@ -14,6 +16,8 @@ from typing import IO, TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 import msgspec
+
+from trackd_agent.artifacts.saves.failures import SaveFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -79,6 +83,9 @@ class ManifestFile:
         Args:
             entries: of the manifest.
             births: ids of the versions that first had the bytes, by path, where they are known.
+
+        Raises:
+            SaveFailed: the disk is full.
         """
         await anyio.to_thread.run_sync(self._add, entries, births)
 
@@ -97,7 +104,8 @@ class ManifestFile:
     # -- in threads ------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # small ones never lie there
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed by __aexit__
             _IN_MEMORY_BYTES, dir=str(self._folder)
         )
@@ -132,6 +140,13 @@ class ManifestFile:
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None
-        self._file.write(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise SaveFailed(
+                "DISK_FULL" if error.errno == errno.ENOSPC else "MANIFEST_UNWRITABLE",
+                f"the manifest cannot be put together in {self._folder}: {error.strerror}; make "
+                "room there and log the artifact again",
+            ) from error
         self._digest.update(data)
         self.size_bytes += len(data)

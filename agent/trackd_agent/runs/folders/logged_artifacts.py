@@ -8,17 +8,13 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from trackd_agent.runs.folders.saved_files import MAX_JSON_BYTES
-from trackd_proto.records import ArtifactEntry
+from trackd_proto.entries import read_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trackd_proto.records import ArtifactLogged
-
-_ENTRIES = msgspec.msgpack.Decoder(list[ArtifactEntry])
+    from trackd_proto.records import ArtifactEntry, ArtifactLogged
 
 
 def describe(logged: ArtifactLogged, run_dir: Path | None) -> dict[str, Any]:
@@ -51,7 +47,8 @@ def entries_of(logged: ArtifactLogged, run_dir: Path | None) -> list[ArtifactEnt
     if not logged.entries_file or run_dir is None:
         return logged.entries
     try:
-        return _ENTRIES.decode((run_dir / logged.entries_file).read_bytes())
+        with (run_dir / logged.entries_file).open("rb") as file:
+            return [entry for block in read_blocks(file) for entry in block]
     except (OSError, ValueError):
         return []
 
