@@ -36,6 +36,8 @@ _OPTIONS = [
 ]
 #: How long an agent may take to come up, in seconds, and how often it is looked for.
 _START_S = 20.0
+#: One that the user named is not started here: it is there, or just being restarted.
+_GIVEN_S = 3.0
 _POLL_S = 0.05
 #: The agent gives up a query before the SDK does, so that its reason arrives; in seconds.
 _GRACE_S = 5.0
@@ -179,7 +181,8 @@ class ArtifactLink:
         return artifact_pb2_grpc.ArtifactServiceStub(channel)
 
     def _find_agent(self) -> None:
-        deadline_s = time.monotonic() + _START_S
+        patience_s = _GIVEN_S if self._discovery.is_given else _START_S
+        deadline_s = time.monotonic() + patience_s
         while not self._discovery.is_listening():
             try:
                 self._discovery.start_agent()

@@ -1,0 +1,110 @@
+"""The SDK's way to the agent without a run: one is found, or started, or its absence is said."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tests.support.agent import agent_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = """
+import json, os, signal, sys, time
+from pathlib import Path
+from trackd.sending import quiet_grpc
+quiet_grpc.load()
+from trackd.sending.agent_link import AgentCallError
+from trackd.sending.artifact_link import ArtifactLink
+from trackd_proto.v1 import artifact_pb2
+
+link = ArtifactLink()
+
+def ask(query="query Q { viewer { username } }", **fields):
+    request = artifact_pb2.QueryRequest(operation_name="Q", query=query, **fields)
+    try:
+        return json.loads(link.query(request).data_json)
+    except AgentCallError as error:
+        return [error.code, error.message, error.details]
+
+def agent():
+    return int(Path(os.environ["TRACKD_DIR"], "agent", "agent.lock").read_text())
+"""
+
+
+def run(tmp_path: Path, script: str, **env: str) -> list[Any]:
+    """Run a script in a process of its own; return what it printed, one JSON text a line."""
+    environment = agent_environment(tmp_path / "data", TRACKD_IDLE_TIMEOUT="0.5", **env)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", HEAD + script],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        lock = tmp_path / "data" / "agent" / "agent.lock"
+        if lock.exists() and (text := lock.read_text()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(text), signal.SIGTERM)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_without_an_agent_one_is_started_and_a_killed_one_is_replaced(tmp_path: Path) -> None:
+    script = """
+print(json.dumps(ask()))
+os.kill(agent(), signal.SIGKILL)
+print(json.dumps(ask()))
+print(json.dumps(ask("query Q { nothing }")))
+print(json.dumps(ask(variables_json=b"[1]")))
+link.close()
+print(json.dumps(ask()))
+"""
+    first, second, refused, invalid, reopened = run(tmp_path, script)
+    assert first == second == reopened == {"viewer": {"username": "local"}}
+    assert refused[0] == "UPSTREAM_REFUSED" and "'nothing'" in str(refused[1])
+    assert refused[2] == {"http_status": "400"}
+    assert invalid[0] == "INVALID_JSON" and "variables_json" in str(invalid[1])
+
+
+def test_a_server_that_does_not_answer_is_said_in_time(tmp_path: Path) -> None:
+    script = """
+server = artifact_pb2.ServerRef(base_url="http://127.0.0.1:9", api_key="k" * 40)
+began = time.monotonic()
+print(json.dumps(ask(server=server, timeout_s=1.5)))
+print(json.dumps(time.monotonic() - began))
+"""
+    answer, took_s = run(tmp_path, script)
+    assert answer[0] == "UPSTREAM_UNAVAILABLE"
+    assert "127.0.0.1:9" in str(answer[1]) and "1.5 s" in str(answer[1])
+    assert took_s < 5
+
+
+def test_a_forked_process_is_told_that_it_cannot_ask(tmp_path: Path) -> None:
+    script = """
+ask()
+if not os.fork():
+    print(json.dumps(ask()), flush=True)
+    os._exit(0)
+os.wait()
+print(json.dumps(ask()))
+"""
+    child, parent = run(tmp_path, script)
+    assert child[0] == "NO_AGENT" and "forked" in str(child[1])
+    assert parent == {"viewer": {"username": "local"}}
+
+
+def test_an_agent_that_was_named_and_is_not_there_is_said(tmp_path: Path) -> None:
+    (answer,) = run(tmp_path, "print(json.dumps(ask()))", TRACKD_SERVICE="unix:/nowhere/a.sock")
+    assert answer[0] == "NO_AGENT"
+    assert "/nowhere/a.sock" in str(answer[1])
