@@ -12,6 +12,7 @@ from trackd.api.registries.calls import RegistryCalls
 from trackd.api.runs import Run, Runs
 from trackd.api.users import User
 from trackd.artifacts.naming import DEFAULT_PROJECT
+from trackd.remote.answers import nodes
 from trackd.remote.connection import Remote
 
 if TYPE_CHECKING:
@@ -31,17 +32,16 @@ class Api(ArtifactCalls, RegistryCalls):
 
     Args:
         overrides: `base_url`, `entity`, `project`, `organization` instead of the settings'.
-        timeout: accepted and ignored: each call has a limit of its own.
+        timeout: seconds that one request may take, repetitions included; default: 60.
         api_key: key of the server; None: the one that is known for it.
     """
 
     def __init__(
         self,
         overrides: Mapping[str, Any] | None = None,
-        timeout: int | None = None,
+        timeout: float | None = None,
         api_key: str | None = None,
     ) -> None:
-        del timeout
         given = dict(overrides or {})
         self._remote = Remote.of_server(given.get("base_url") or "", api_key or "")
         for name in _OVERRIDES[1:]:
@@ -50,6 +50,8 @@ class Api(ArtifactCalls, RegistryCalls):
         known = self._remote.settings
         #: `base_url` (empty: the server of this machine), `entity`, `project`, `organization`.
         self.settings = {name: getattr(known, name) for name in _OVERRIDES}
+        if timeout is not None:
+            self._remote.timeout_s = timeout
         self.api_key = api_key
         self._runs: dict[object, Runs | Run] = {}
         self._viewer: User | None = None
@@ -74,6 +76,17 @@ class Api(ArtifactCalls, RegistryCalls):
     def flush(self) -> None:
         """Forget runs: they are fetched again when they are asked for."""
         self._runs.clear()
+
+    @refusing
+    def users(self, username_or_email: str) -> list[User]:
+        """Return the users whose name or address starts or ends so; for administrators."""
+        answer = self._remote.execute(operations.USERS, {"query": username_or_email})
+        return [User(node) for node in nodes(answer, "users")]
+
+    def user(self, username_or_email: str) -> User | None:
+        """Return a user by name or address, for administrators; None: there is none."""
+        found = self.users(username_or_email)
+        return found[0] if found else None
 
     # --- projects ----------------------------------------------------------------------------
 

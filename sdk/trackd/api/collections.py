@@ -89,7 +89,11 @@ class ProjectArtifactCollections(_Collections):
         self.order = checked_order(order)
         variables: Node = {"entity": entity, "project": project}
         variables |= _searched(remote, filters, self.order)
-        super().__init__(remote, operations.COLLECTIONS_OF_PROJECT, variables, per_page, start)
+        chosen = operations.COLLECTIONS_OF_PROJECT
+        if _SEARCH not in remote.features:
+            chosen = operations.COLLECTIONS_OF_PROJECT_PLAIN
+            del variables["filters"]
+        super().__init__(remote, chosen, variables, per_page, start)
 
     def _connection(self, answer: Node) -> Node:
         found = part(answer, "project", "artifactCollections")

@@ -137,5 +137,7 @@ class SizedPaginator(Paginator[_Item]):
             self._load_page()
         total: Any = part(self.last_response, "totalCount")
         if total is None:
-            raise NotImplementedError(f"the server does not tell the length of {self!r}")
+            raise NotImplementedError(
+                f"the server does not tell the length of {type(self).__name__}"
+            )
         return int(total)

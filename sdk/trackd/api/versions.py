@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trackd.remote.connection import Remote
 
 _COMMITTED = {"state": "COMMITTED"}
+_COUNTS_FILES = "TOTAL_COUNT_IN_FILE_CONNECTION"
 
 
 class Artifacts(SizedPaginator["Artifact"]):
@@ -162,10 +163,16 @@ class ArtifactFiles(SizedPaginator[File]):
             "alias": artifact.version,
             "fileNames": None if names is None else list(names),
         }
-        super().__init__(remote, operations.FILES, variables, per_page, start)
+        counted = _COUNTS_FILES in remote.features
+        chosen = operations.FILES if counted else operations.FILES.without("totalCount")
+        super().__init__(remote, chosen, variables, per_page, start)
 
     def __repr__(self) -> str:
-        return f"<ArtifactFiles {'/'.join(self.path)} ({len(self)})>"
+        try:
+            count = f" ({len(self)})"
+        except NotImplementedError:
+            count = ""
+        return f"<ArtifactFiles {'/'.join(self.path)}{count}>"
 
     @property
     def path(self) -> list[str]:

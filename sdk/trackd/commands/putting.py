@@ -10,12 +10,15 @@ import click
 
 from trackd.commands.describing import facts_of
 from trackd.commands.manner import print_json, verb
+from trackd.remote.operations import VIEWER
 
 if TYPE_CHECKING:
     from trackd.artifacts import Artifact
 
 _JOB_TYPE = "cli_put"
 _SCHEME = "://"
+#: A server that does not answer in this time is told, rather than waited for; in seconds.
+_ANSWER_S = 30.0
 
 
 @click.command()
@@ -103,8 +106,16 @@ def _fill(made: Artifact, path: str, policy: str) -> None:
 def _logged(
     made: Artifact, place: Any, aliases: list[str], tags: list[str], base_url: str
 ) -> Artifact:
-    """Log an artifact in a run of its own; return it as the server has it."""
+    """Log an artifact in a run of its own; return it as the server has it.
+
+    Raises:
+        AuthenticationError: the server does not take the key.
+        CommError: it does not answer; a run would wait for it.
+    """
     import trackd
+    from trackd.remote.connection import Remote
+
+    Remote.of_server(base_url).execute(VIEWER, timeout_s=_ANSWER_S)
 
     settings: dict[str, Any] = {"silent": True, "console": "off", "x_disable_stats": True}
     if base_url:

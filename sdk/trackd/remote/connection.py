@@ -43,6 +43,8 @@ class Remote:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        #: Longest time for one operation, where the caller says nothing else.
+        self.timeout_s = _TIMEOUT_S
         self._lock = threading.RLock()
         #: The process that may ask.
         self.pid = os.getpid()
@@ -119,21 +121,22 @@ class Remote:
         self,
         operation: Operation,
         variables: Mapping[str, Any] | None = None,
-        timeout_s: float = _TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> dict[str, Any]:
         """Send an operation; return the member `data` of the answer.
 
         Args:
             operation: fields that this server does not know are left out.
             variables: of the operation.
-            timeout_s: longest time for it, repetitions of the agent included.
+            timeout_s: longest time for it, repetitions of the agent included; None: `timeout_s`
+                of this object.
 
         Raises:
             CommError: the server refuses the operation, or nobody answers in time.
             AuthenticationError: the server does not take the key.
         """
         unknown = [field for field in _FEATURE_OF_FIELD if self._lacks(operation, field)]
-        return self._ask(operation.without(*unknown), variables or {}, timeout_s)
+        return self._ask(operation.without(*unknown), variables or {}, timeout_s or self.timeout_s)
 
     def _lacks(self, operation: Operation, field: str) -> bool:
         return field in operation.text and _FEATURE_OF_FIELD[field] not in self.features
@@ -167,7 +170,7 @@ class Remote:
         """Names of what the server can do, asked once."""
         with self._lock:
             if self._features is None:
-                answer = self._ask(SERVER_FEATURES, {}, _TIMEOUT_S)
+                answer = self._ask(SERVER_FEATURES, {}, self.timeout_s)
                 found: list[dict[str, Any]] = part(answer, "serverInfo", "features") or []
                 self._features = frozenset(one["name"] for one in found if one["isEnabled"])
             return self._features
@@ -175,7 +178,7 @@ class Remote:
     @property
     def default_entity(self) -> str:
         """User or team of the settings; else whom the key belongs to. Empty: nobody knows."""
-        return self.find_entity(_TIMEOUT_S)
+        return self.find_entity(self.timeout_s)
 
     def find_entity(self, timeout_s: float) -> str:
         """Return `default_entity`, asking for so many seconds at most."""
@@ -190,7 +193,7 @@ class Remote:
     def base_url(self) -> str:
         """Address of the server, without a slash at its end."""
         if not self.settings.base_url and not self._address:
-            self._ask(VIEWER, {}, _TIMEOUT_S)
+            self._ask(VIEWER, {}, self.timeout_s)
         return (self.settings.base_url or self._address).rstrip("/")
 
     @property

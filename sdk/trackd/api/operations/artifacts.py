@@ -66,6 +66,17 @@ COLLECTIONS_OF_PROJECT = operation(
     COLLECTION,
     PAGE_INFO,
 )
+#: For servers that neither filter collections nor count them.
+COLLECTIONS_OF_PROJECT_PLAIN = operation(
+    "ProjectArtifactCollections",
+    """query ProjectArtifactCollections($entity: String!, $project: String!, $cursor: String,
+  $perPage: Int, $order: String) { project(entityName: $entity, name: $project) {
+    artifactCollections(after: $cursor, first: $perPage, order: $order) {
+      pageInfo { ...PageInfoFragment }
+      edges { node { __typename ...ArtifactCollectionFragment } } } } }""",
+    COLLECTION,
+    PAGE_INFO,
+)
 ONE_COLLECTION = operation(
     "ProjectArtifactCollection",
     """query ProjectArtifactCollection($entity: String!, $project: String!, $type: String!,

@@ -25,6 +25,11 @@ PROJECT = Fragment(
 VIEWER = operation(
     "GetViewer", "query GetViewer { viewer { id name username email admin entity } }"
 )
+USERS = operation(
+    "SearchUsers",
+    """query SearchUsers($query: String) { users(query: $query) {
+  edges { node { id name username email admin } } } }""",
+)
 PROJECTS = operation(
     "GetProjects",
     """query GetProjects($entity: String, $cursor: String, $perPage: Int = 50) {

@@ -1,0 +1,205 @@
+"""`trackd artifact`, `registry`, `du`, `gc` and `fsck`, as people and scripts call them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+from tests.support.agent import agent_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+REFUSED, WRONG_USAGE, NO_SUCH_THING, NO_ANSWER = 1, 2, 3, 4
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Shell:
+    """Calls the command line in one folder and environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = agent_environment(folder / "data", TRACKD_IDLE_TIMEOUT="60")
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "trackd", *words],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def text(self, *words: str) -> str:
+        done = self(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.text(*words, "--json"))
+
+    def refused(self, status: int, *words: str) -> str:
+        done = self(*words)
+        assert done.returncode == status, (done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture(name="trackd", scope="module")
+def one_shell(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shell]:
+    """A shell, an agent and its server for all tests: each uses a project of its own."""
+    call = Shell(tmp_path_factory.mktemp("verbs"))
+    yield call
+    call("down", "--now")
+
+
+def two_versions(trackd: Shell, project: str) -> None:
+    trackd.write(f"{project}/a.txt", project * 20_000)
+    trackd.write(f"{project}/sub/b.txt", f"{project} b")
+    trackd.text(
+        "artifact", "put", project, "-n", f"{project}/data", "-a", "first", "-m", '{"k": 1}'
+    )
+    trackd.write(f"{project}/sub/b.txt", f"{project} changed")
+    trackd.write(f"{project}/new.txt", f"{project} new")
+    trackd.text("artifact", "put", project, "-n", f"{project}/data", "--tag", "good")
+
+
+def test_what_is_put_is_listed_described_compared_and_got_back(trackd: Shell) -> None:
+    two_versions(trackd, "round")
+    (listed,) = trackd.json("artifact", "ls", "round")
+    assert (listed["name"], listed["type"], listed["kind"]) == (
+        "local/round/data",
+        "dataset",
+        "sequence",
+    )
+    versions = trackd.json("artifact", "ls", "round/data")
+    assert [(each["version"], each["aliases"], each["tags"]) for each in versions] == [
+        ("v1", ["latest"], ["good"]),
+        ("v0", ["first"], []),
+    ]
+    facts = trackd.json("artifact", "info", "round/data:first", "--files")
+    assert [each["path"] for each in facts["files"]] == ["a.txt", "sub/b.txt"]
+    assert (facts["metadata"], facts["file_count"], facts["size"]) == ({"k": 1}, 2, 100_007)
+    compared = trackd("artifact", "diff", "round/data:first", "round/data", "--json")
+    assert compared.returncode == REFUSED
+    found = json.loads(compared.stdout)
+    assert [(each["path"], each["change"]) for each in found["files"]] == [
+        ("new.txt", "added"),
+        ("sub/b.txt", "changed"),
+    ]
+    assert (found["unchanged"], found["metadata"]) == (1, {"k": [1, None]})
+    assert "equal" in trackd.text("artifact", "diff", "round/data", "round/data:v1")
+    assert trackd.text("artifact", "get", "round/data:first", "--root", "back").strip() == "back"
+    assert (trackd.folder / "back/sub/b.txt").read_text() == "round b"
+    assert "equal" in trackd.text("artifact", "verify", "round/data:first", "back")
+    assert "new.txt" in trackd.refused(REFUSED, "artifact", "verify", "round/data", "back")
+
+
+def test_putting_the_same_again_makes_no_version(trackd: Shell) -> None:
+    trackd.write("same.txt", "same")
+    first = trackd.json("artifact", "put", "same.txt", "-n", "same/data")
+    again = trackd.json("artifact", "put", "same.txt", "-n", "same/data", "-a", "more")
+    assert (first["version"], again["version"]) == ("v0", "v0")
+    assert sorted(again["aliases"]) == ["latest", "more"]
+
+
+def test_lineage_names_the_run_that_made_it(trackd: Shell) -> None:
+    trackd.write("line.txt", "line")
+    trackd.text("artifact", "put", "line.txt", "-n", "line/data")
+    graph = trackd.json("artifact", "lineage", "line/data")
+    (run,) = graph["runs"]
+    assert graph["start"] == "local/line/data:v0"
+    assert graph["edges"] == [[run, "local/line/data:v0"]]
+    assert f"<- run {run}" in trackd.text("artifact", "lineage", "line/data")
+
+
+def test_a_registry_is_made_filled_changed_and_removed(trackd: Shell) -> None:
+    trackd.write("shelf.txt", "shelf")
+    trackd.text("artifact", "put", "shelf.txt", "-n", "shelf/data", "-a", "first")
+    trackd.text("registry", "create", "things", "--type", "dataset", "--description", "all")
+    assert "exists" in trackd.refused(REFUSED, "registry", "create", "things")
+    linked = trackd.text(
+        "artifact", "link", "shelf/data:first", "wandb-registry-things/served", "-a", "prod"
+    )
+    assert linked.strip() == "local/wandb-registry-things/served:v0"
+    assert [each["name"] for each in trackd.json("registry", "ls", "--match", "^wandb.*thin")] == [
+        "things"
+    ]
+    shown = trackd.json("registry", "show", "things")
+    assert [each["name"] for each in shown["collections"]] == ["served"]
+    edited = trackd.json("registry", "edit", "things", "--add-type", "model", "--name", "stuff")
+    assert (edited["name"], sorted(edited["artifact_types"])) == ("stuff", ["dataset", "model"])
+    trackd.refused(NO_SUCH_THING, "registry", "show", "things")
+    trackd.text("registry", "rm", "stuff")
+    assert trackd.json("registry", "ls") == []
+    assert trackd.json("artifact", "info", "shelf/data:first")["version"] == "v0"
+
+
+def test_shares_of_the_disk_sum_up_and_a_deletion_frees_what_was_said(trackd: Shell) -> None:
+    two_versions(trackd, "disk")
+    whole = trackd.json("du")
+    assert whole["agrees"] and whole["disk"] == whole["physical"]
+    assert "bytes on the disk" in trackd.text("du")
+    project = trackd.json("du", "local/disk")
+    assert [each["name"] for each in project["collections"]] == ["data"]
+    assert "artifact data" in trackd.text("du", "local/disk")
+    assert "version data:v0" in trackd.text("du", "local/disk/data")
+    said = trackd.json("du", "local/disk/data:v0", "--if-deleted")["bytes"]
+    before = project["physical"]
+    assert "aliases" in trackd.refused(REFUSED, "artifact", "rm", "disk/data:v0")
+    trackd.text("artifact", "rm", "disk/data:v0", "--aliases")
+    assert before - trackd.json("du", "local/disk")["physical"] == said > 0
+    said = trackd.json("du", "local/disk/data", "--if-deleted")["bytes"]
+    trackd.text("artifact", "rm", "disk/data", "--collection")
+    after = trackd.json("du", "local/disk")
+    assert after["collections"] == []
+    assert not {"file", "manifest", "chunk"} & {kind for kind, n in after["kinds"].items() if n}
+    assert said > 20_000
+    assert trackd.json("fsck", "--verify")["ok"]
+    assert "in order" in trackd.text("fsck")
+    assert trackd.json("gc", "--dry-run")["bytes"] == 0
+    assert "0 B freed" in trackd.text("gc")
+
+
+def test_what_does_not_exist_and_what_is_wrong_have_their_statuses(trackd: Shell) -> None:
+    trackd.write("odd.txt", "odd")
+    trackd.text("artifact", "put", "odd.txt", "-n", "odd/data")
+    assert "nothing" in trackd.refused(NO_SUCH_THING, "artifact", "put", "nothing", "-n", "odd/x")
+    for verb in ("info", "get"):
+        trackd.refused(NO_SUCH_THING, "artifact", verb, "odd/data:v9")
+    trackd.refused(NO_SUCH_THING, "artifact", "ls", "local/odd/nothing")
+    trackd.refused(NO_SUCH_THING, "du", "local/nothing")
+    assert "--collection" in trackd.refused(REFUSED, "artifact", "rm", "odd/data")
+    assert "letters" in trackd.refused(REFUSED, "artifact", "put", "odd.txt", "-n", "odd/a b")
+    assert "--alias" in trackd.refused(REFUSED, "artifact", "put", "odd.txt", "-n", "odd/x:v0")
+    assert "JSON" in trackd.refused(
+        REFUSED, "artifact", "put", "odd.txt", "-n", "odd/x", "-m", "[1]"
+    )
+    trackd.refused(WRONG_USAGE, "artifact", "put", "odd.txt")
+    trackd.refused(WRONG_USAGE, "du", "a/b/c/d/e")
+    assert "127.0.0.1:9" in trackd.refused(NO_ANSWER, "fsck", "--base-url", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("group", ["artifact", "registry"])
+def test_every_verb_of_a_group_loads_and_shows_an_example(trackd: Shell, group: str) -> None:
+    from importlib.metadata import entry_points
+
+    verbs = entry_points(group=f"trackd.verbs.{group}")
+    assert len(verbs) >= 5
+    for entry in verbs:
+        command = entry.load()
+        is_group = isinstance(command, click.Group)  # whose verbs have them
+        assert is_group or "Example: trackd" in (command.help or ""), entry.name
