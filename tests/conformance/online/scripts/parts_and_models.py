@@ -1,5 +1,4 @@
 # Versions of several processes, models, code, files of paths, configuration, registries.
-from pathlib import Path
 
 from sameness import PROJECT, attempt, facts, note, sdk, start, tree, write
 

@@ -5,6 +5,7 @@ import numpy as np
 from sameness import attempt, note, sdk, start, tree, write
 
 write("page.html", "<html><body>hi</body></html>")
+day = datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC)
 run = start()
 image = sdk.Image(
     np.arange(48, dtype=np.uint8).reshape(4, 4, 3),
@@ -27,8 +28,8 @@ image = sdk.Image(
 plain = sdk.Table(
     columns=["i", "f", "s", "n", "t", "l", "b"],
     data=[
-        [1, 1.5, "x", None, datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC), [1, 2], True],
-        [2, float("nan"), "y", None, datetime.datetime(2021, 1, 2, tzinfo=datetime.UTC), [3], False],
+        [1, 1.5, "x", None, day, [1, 2], True],
+        [2, float("nan"), "y", None, day, [3], False],
     ],
 )
 media = sdk.Table(columns=["id", "image", "html"], data=[[1, image, sdk.Html("page.html")]])
