@@ -94,8 +94,11 @@ class BlobFolder:
     def delete(self, key: str) -> None:
         """Remove a blob and what a broken upload of it may have left; absent is fine."""
         path = self._folder / key
-        for leftover in (path, *path.parent.glob(f"{path.name}#*")):
-            leftover.unlink(missing_ok=True)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            for leftover in path.parent.glob(f"{path.name}#*"):
+                leftover.unlink(missing_ok=True)
 
     def create(self, key: str) -> int:
         """Return the descriptor of a new blob that is written in pieces; for worker threads.

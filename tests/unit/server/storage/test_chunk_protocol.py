@@ -28,8 +28,8 @@ INSERT INTO artifact_types (id, project_id, name, created_at) VALUES (1, 1, 'dat
 INSERT INTO collections (id, project_id, name, kind, type_id, created_at, updated_at)
     VALUES (1, 1, 'c', 'sequence', 1, 0, 0);
 INSERT INTO versions (id, collection_id, state, digest, digest_algorithm, created_at, updated_at)
-    VALUES (1, 1, 'PENDING', '', 'MANIFEST_MD5', 9e9, 0),
-           (2, 1, 'COMMITTED', '', 'MANIFEST_MD5', 9e9, 0);
+    VALUES (1, 1, 'PENDING', '', 'MANIFEST_MD5', 9e9, 9e9),
+           (2, 1, 'COMMITTED', '', 'MANIFEST_MD5', 9e9, 9e9);
 """
 
 
