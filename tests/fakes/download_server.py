@@ -48,6 +48,8 @@ class DownloadServer:
     serves_ranges: bool = True
     lists_files: bool = True
     page: int = 2
+    #: How long each file takes at least, in seconds.
+    delay_s: float = 0.0
     requests: list[str] = field(default_factory=list[str])
     ranges: list[str] = field(default_factory=list[str])
     operations: list[str] = field(default_factory=list[str])
@@ -125,6 +127,7 @@ class DownloadServer:
             data = data[: cuts.pop(0)]
 
         async def pieces() -> AsyncGenerator[bytes]:
+            await anyio.sleep(self.delay_s)
             yield data
             if len(data) != int(headers["Content-Length"]):
                 raise ConnectionAbortedError("cut on purpose")

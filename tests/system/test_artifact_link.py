@@ -8,8 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
+from tests.fakes.download_server import ARTIFACT_ID, download_server
 from tests.support.agent import agent_environment
 
 if TYPE_CHECKING:
@@ -38,12 +41,13 @@ def agent():
 """
 
 
-def run(tmp_path: Path, script: str, **env: str) -> list[Any]:
+def run(tmp_path: Path, script: str, sent: str = "", **env: str) -> list[Any]:
     """Run a script in a process of its own; return what it printed, one JSON text a line."""
     environment = agent_environment(tmp_path / "data", TRACKD_IDLE_TIMEOUT="0.5", **env)
     try:
         done = subprocess.run(
             [sys.executable, "-c", HEAD + script],
+            input=sent,
             env=environment,
             capture_output=True,
             text=True,
@@ -102,6 +106,31 @@ print(json.dumps(ask()))
     child, parent = run(tmp_path, script)
     assert child[0] == "NO_AGENT" and "forked" in str(child[1])
     assert parent == {"viewer": {"username": "local"}}
+
+
+async def test_a_download_outlives_its_agent(tmp_path: Path) -> None:
+    files = {f"f{n:03}": os.urandom(200_000) for n in range(60)}
+    entries = {f"r{n:04}": {"digest": "e", "ref": "s3://b/k", "size": 1} for n in range(1200)}
+    (tmp_path / "root").mkdir()
+    script = f"""
+request = artifact_pb2.DownloadRequest(artifact_id={ARTIFACT_ID!r}, root={str(tmp_path / "root")!r})
+request.server.base_url = sys.stdin.readline().strip()
+references, killed = [], False
+for answer in link.download(request):
+    references += [reference.path for reference in answer.references]
+    if answer.files_done > 5 and not killed:
+        killed = True
+        os.kill(agent(), signal.SIGKILL)
+result = answer.result
+print(json.dumps([killed, references, result.files_kept, result.files_failed]))
+"""
+    async with download_server(files=files, entries=entries, delay_s=0.01) as server:
+        work = partial(run, tmp_path, script, sent=server.base_url)
+        ((killed, references, kept, failed),) = await anyio.to_thread.run_sync(work)
+    assert killed and kept and not failed
+    assert references == sorted(entries)
+    root = tmp_path / "root"
+    assert {path.name: path.read_bytes() for path in root.iterdir()} == files
 
 
 def test_an_agent_that_was_named_and_is_not_there_is_said(tmp_path: Path) -> None:

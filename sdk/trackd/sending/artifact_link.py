@@ -39,6 +39,8 @@ _START_S = 20.0
 #: One that the user named is not started here: it is there, or just being restarted.
 _GIVEN_S = 3.0
 _POLL_S = 0.05
+#: Agents that may go away during one download.
+_MOST_DEATHS = 3
 #: The agent gives up a query before the SDK does, so that its reason arrives; in seconds.
 _GRACE_S = 5.0
 _QUERY_S = 60.0
@@ -94,8 +96,27 @@ class ArtifactLink:
     def download(
         self, request: artifact_pb2.DownloadRequest
     ) -> Iterator[artifact_pb2.DownloadResponse]:
-        """Let the agent download; yield how that goes, the last time with the result."""
-        return self._stream(lambda stub: stub.Download, request, None)
+        """Let the agent download; yield how that goes, the last time with the result.
+
+        An agent that goes away meanwhile is replaced, and the next one goes on: files that are
+        whole are kept. References are told once.
+        """
+        told = deaths = 0
+        while True:
+            again = told
+            try:
+                for answer in self._stream(lambda stub: stub.Download, request, None):
+                    repeated = min(again, len(answer.references))
+                    del answer.references[:repeated]
+                    again -= repeated
+                    told += len(answer.references)
+                    yield answer
+            except AgentCallError as error:
+                deaths += 1
+                if not _is_gone(error) or deaths > _MOST_DEATHS:
+                    raise
+            else:
+                return
 
     def get_cache(self) -> artifact_pb2.GetCacheResponse:
         """Return what the cache holds."""
