@@ -1,4 +1,4 @@
-"""The ASGI application: routes, and errors as clients understand them."""
+"""The ASGI application, and errors as clients understand them."""
 
 from __future__ import annotations
 
@@ -10,56 +10,21 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from trackd_server import __version__
-from trackd_server.api import (
-    access,
-    artifact_pages,
-    artifact_transfers,
-    chunk_protocol,
-    content_reads,
-    documents,
-    graphql,
-    pages,
-    stream,
-    transfers,
-    usage,
-)
-from trackd_server.api.context import Services, services_of
-from trackd_server.domain import names
+from trackd_server.api import graphql, pages, routes
 from trackd_server.domain.errors import DomainError, NotAuthenticated, Unavailable
 from trackd_server.store import DatabaseBusy, DatabaseDamaged, DatabaseFull
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    Endpoint = Callable[[Request], Awaitable[Response]]
+    from trackd_server.api.context import Services
 
 log = logging.getLogger(__name__)
 
 
 def build_app(services: Services) -> Starlette:
     """Return the application over these services."""
-    run_files = "/files/{entity}/{project}/{run}"
-    routes = [
-        Route("/healthz", healthz),
-        Route("/graphql", graphql.graphql, methods=["POST"]),
-        Route(f"{run_files}/file_stream", _guarded(stream.file_stream), methods=["POST"]),
-        Route(f"{run_files}/{{name:path}}", _guarded(transfers.put_file), methods=["PUT"]),
-        Route(f"{run_files}/{{name:path}}", transfers.get_file, methods=["GET", "HEAD"]),
-        *_artifact_routes(),
-        Route("/api/v1/runs/{entity}/{project}/{run}/document", documents.document),
-        *usage.routes(_guarded),
-        *chunk_routes(),
-        Route("/login", _guarded(pages.login), methods=["POST"]),
-        *artifact_pages.routes(),
-        Route("/{entity}/{project}/runs/{run}", pages.run_page),
-        Route("/{entity}/{project}", pages.project_page),
-        Route("/", pages.index),
-    ]
     app = Starlette(
-        routes=routes,
+        routes=routes.all_routes(),
         exception_handlers={
             DomainError: _domain_error,
             DatabaseFull: _database_error,
@@ -74,60 +39,6 @@ def build_app(services: Services) -> Starlette:
     app.state.services = services
     app.state.engine = graphql.Engine.build()
     return app
-
-
-def chunk_routes() -> list[Route]:
-    """Return the routes of the chunk protocol."""
-    artifact = "/api/v1/artifacts/{artifact_id}"
-    return [
-        Route(f"{artifact}/known", _guarded(chunk_protocol.known), methods=["POST"]),
-        Route(f"{artifact}/missing", _guarded(chunk_protocol.missing), methods=["POST"]),
-        Route(f"{artifact}/packs", _guarded(chunk_protocol.put_pack), methods=["PUT"]),
-        Route(f"{artifact}/contents", _guarded(chunk_protocol.assemble), methods=["POST"]),
-        Route("/api/v1/contents/extents", _guarded(content_reads.extents), methods=["POST"]),
-        Route("/api/v1/contents/read", _guarded(content_reads.read), methods=["POST"]),
-        Route("/api/v1/contents/{algorithm}/{digest}", chunk_protocol.extents),
-    ]
-
-
-def _artifact_routes() -> list[Route]:
-    """Return where bytes of artifacts go in and out."""
-    manifest = "/artifact_manifests/{manifest:int}"
-    file = "/artifact_files/{version:int}/{algorithm}/{digest}"
-    part = "/artifact_parts/{upload}/{number:int}"
-    return [
-        Route(file, _guarded(artifact_transfers.put_file), methods=["PUT"]),
-        Route(part, _guarded(artifact_transfers.put_part), methods=["PUT"]),
-        Route(manifest, _guarded(artifact_transfers.put_manifest), methods=["PUT"]),
-        Route(manifest, _guarded(artifact_transfers.delete_manifest), methods=["DELETE"]),
-        Route(manifest, artifact_transfers.get_manifest),
-        Route(
-            "/artifactsV2/{region}/{entity}/{project}/{collection}/{rest:path}",
-            artifact_transfers.get_file,
-        ),
-        Route("/artifacts/{entity}/{digest}", artifact_transfers.get_file_v1),
-    ]
-
-
-async def healthz(request: Request) -> Response:
-    """Say that the server serves. Open to everybody; names nothing private."""
-    await services_of(request).take_in(_touch_database, services_of(request))
-    return _json({"status": "ok", "version": __version__, "entity": names.DEFAULT_ENTITY})
-
-
-def _touch_database(services: Services) -> None:
-    with services.database.read() as connection:
-        connection.exec_driver_sql("SELECT 1").scalar()
-
-
-def _guarded(endpoint: Endpoint) -> Endpoint:
-    """Wrap an endpoint that changes something: not for other sites in the user's browser."""
-
-    async def guarded(request: Request) -> Response:
-        access.refuse_other_sites(request)
-        return await endpoint(request)
-
-    return guarded
 
 
 async def _domain_error(request: Request, error: Exception) -> Response:

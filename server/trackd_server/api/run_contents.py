@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from trackd_server.api import exhibits, machines, system_charts
-from trackd_server.api.artifact_pages.of_run import artifacts_of_run
-from trackd_server.api.run_facts import RunFacts, size_text, span
-from trackd_server.domain import console, files, happenings, history, merge, run_records, runs
+from trackd_server.api import exhibits, machines, run_files, system_charts
+from trackd_server.api.run_facts import RunFacts, span
+from trackd_server.domain import console, happenings, history, merge, run_records, runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 MAX_ROWS = 20
 MAX_COLUMNS = 12
 MAX_CONSOLE_LINES = 200
-MAX_FILES = 300
 MAX_SYSTEM_ROWS = 1_200
 MAX_EVENTS = 50
 
@@ -55,12 +52,7 @@ def read(services: Services, path: RunPath) -> dict[str, Any]:
                 stream.next_line for stream in run_records.late_streams_of(connection, number)
             ),
             "console": console.tail(connection, number, MAX_CONSOLE_LINES),
-            "files": [
-                (file.name, size_text(file.bytes), f"/files/{quote(str(path))}/{quote(file.name)}")
-                for file in files.first(connection, number, MAX_FILES)
-            ],
-            "file_count": files.count(connection, number),
-            **artifacts_of_run(connection, run),
+            **run_files.of_run(connection, run),
             "system": _system(history.latest_system_metrics(connection, number)),
             "board": system_charts.board(system_rows, happened, run.config),
             "happened": [(span(each.runtime), each) for each in happened[-MAX_EVENTS:][::-1]],

@@ -6,11 +6,16 @@ import json
 import re
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from trackd_server.api import access, rendering
 from trackd_server.api.artifact_pages import version
-from trackd_server.api.artifact_pages.facts import CollectionFacts, MemberFacts, project_url
+from trackd_server.api.artifact_pages.facts import (
+    CollectionFacts,
+    MemberFacts,
+    collection_url,
+    project_url,
+)
 from trackd_server.api.context import Services, services_of
 from trackd_server.domain import runs
 from trackd_server.domain.artifacts import collections, listings, memberships
@@ -63,21 +68,50 @@ def _render_list(services: Services, place: tuple[str, str], search: str, after:
 
 
 def _list(connection: Connection, project: Row[Any], search: str, after: str | None) -> str:
-    where = collection_table.c.project_id == project.id
-    text = json.dumps({"name": {"$contains": search}}) if search else None
-    page = listings.collections_page(connection, where, Listing(text, None, Range(after, SHOWN)))
-    now, path = time.time(), f"{project_url(project.entity, project.name)}/artifacts"
+    found, page = listed(connection, project.id, search, after)
     return rendering.render(
         "collections.html",
         title="Artifacts",
         project=project,
         search=search,
-        total=listings.count_collections(connection, where, text),
-        collections=[
-            CollectionFacts.of(view, now) for view in collections.views(connection, page.ids)
-        ],
-        next_url=next_url(path, page, q=search),
+        total=count(connection, project.id, search),
+        collections=found,
+        next_url=next_url(f"{project_url(project.entity, project.name)}/artifacts", page, q=search),
     )
+
+
+def listed(
+    connection: Connection, project_id: int, search: str, after: str | None
+) -> tuple[list[CollectionFacts], Page]:
+    """Return a page of a project's collections whose names hold a text, newest first."""
+    where, now = collection_table.c.project_id == project_id, time.time()
+    asked = Listing(_filter(search), None, Range(after, SHOWN))
+    page = listings.collections_page(connection, where, asked)
+    views = collections.views(connection, page.ids)
+    return [CollectionFacts.of(view, now) for view in views], page
+
+
+def count(connection: Connection, project_id: int, search: str) -> int:
+    """Return how many collections of a project have names that hold a text."""
+    where = collection_table.c.project_id == project_id
+    return listings.count_collections(connection, where, _filter(search))
+
+
+def selected(services: Services, selection: str, version: str) -> str:
+    """Return the address of `entity/project/collection`, or of a version of it."""
+    entity, _, rest = selection.partition("/")
+    project, _, name = rest.partition("/")
+    with services.database.read() as connection:
+        row = collections.find(connection, entity, project, name)
+        if row is None:
+            raise NotFound(f"There is no artifact collection {selection!r}.")
+        view = collections.view(connection, row.id)
+    address = collection_url(entity, project, view.type_name, name)
+    return f"{address}/{quote(version, safe='')}" if version else address
+
+
+def _filter(search: str) -> str | None:
+    return json.dumps({"name": {"$contains": search}}) if search else None
 
 
 def _render_artifact(

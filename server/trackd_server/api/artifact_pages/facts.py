@@ -142,6 +142,12 @@ def collection_url(entity: str, project: str, type_name: str, name: str) -> str:
     return f"{project_url(entity, project)}/artifacts/{quote(type_name)}/{quote(name)}"
 
 
+def ends(version: VersionView, now: float) -> str:
+    """Return when a version expires, for people."""
+    moment = version.row.expires_at
+    return "never" if moment is None else f"in {span(moment - now)}"
+
+
 def ordered(aliases: list[str]) -> list[str]:
     """Return aliases with `latest` first."""
     return sorted(aliases, key=lambda alias: (alias != LATEST, alias))

@@ -9,16 +9,13 @@ from urllib.parse import quote
 from starlette.responses import RedirectResponse, Response
 
 from trackd_server.api import access, rendering
-from trackd_server.api.artifact_pages.collections import SHOWN, next_url
-from trackd_server.api.artifact_pages.facts import CollectionFacts, ago, collection_url
+from trackd_server.api.artifact_pages.collections import SHOWN, count, listed, next_url, selected
+from trackd_server.api.artifact_pages.facts import ago
 from trackd_server.api.context import Services, services_of
 from trackd_server.domain import runs
-from trackd_server.domain.artifacts import collections, listings
 from trackd_server.domain.artifacts.listings import Listing
-from trackd_server.domain.errors import NotFound
 from trackd_server.domain.listing.pages import Range
-from trackd_server.domain.registry import members, registries
-from trackd_server.store.tables.artifacts import collections as collection_table
+from trackd_server.domain.registry import members, registries, search
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -42,7 +39,7 @@ async def registry_page(request: Request) -> Response:
     services, asked = services_of(request), request.query_params
     if asked.get("selectionPath"):
         target = await services.call(
-            _selected, services, asked["selectionPath"], asked.get("version", "")
+            selected, services, asked["selectionPath"], asked.get("version", "")
         )
         return RedirectResponse(target, 303)
     name = request.path_params["registry"]
@@ -52,8 +49,8 @@ async def registry_page(request: Request) -> Response:
 def _render_all(services: Services, after: str | None) -> str:
     with services.database.read() as connection:
         entity = registries.ORGANIZATION_ENTITY
-        page = registries.page(connection, entity, Listing(None, None, Range(after, SHOWN)))
-        rows = registries.project_rows(connection, page.ids)
+        page = search.page(connection, entity, Listing(None, None, Range(after, SHOWN)))
+        rows = search.project_rows(connection, page.ids)
         return rendering.render(
             "registries.html",
             registries=[_facts(connection, row) for row in rows],
@@ -62,15 +59,12 @@ def _render_all(services: Services, after: str | None) -> str:
 
 
 def _render_one(services: Services, name: str, after: str | None) -> str:
-    now = time.time()
     with services.database.read() as connection:
         full = registries.PREFIX + name
         row = runs.project_row(connection, registries.ORGANIZATION_ENTITY, full)
         if row is None:
             raise registries.missing(full)
-        where = collection_table.c.project_id == row.id
-        asked = Listing(None, None, Range(after, SHOWN))
-        page = listings.collections_page(connection, where, asked)
+        found, page = listed(connection, row.id, "", after)
         facts = _facts(connection, row)
         return rendering.render(
             "registry.html",
@@ -80,9 +74,7 @@ def _render_one(services: Services, name: str, after: str | None) -> str:
                 for kind in (members.USER, members.TEAM)
                 for member in members.listed(connection, row.id, kind)
             ],
-            collections=[
-                CollectionFacts.of(view, now) for view in collections.views(connection, page.ids)
-            ],
+            collections=found,
             next_url=next_url(facts["url"], page),
         )
 
@@ -92,7 +84,6 @@ def _facts(connection: Connection, project: Row[Any]) -> dict[str, Any]:
     if found is None:
         raise registries.missing(project.name)
     name, now = project.name.removeprefix(registries.PREFIX), time.time()
-    where = collection_table.c.project_id == project.id
     return {
         "name": name,
         "url": f"/orgs/{quote(registries.ORGANIZATION)}/registry/{quote(name, safe='')}",
@@ -100,19 +91,7 @@ def _facts(connection: Connection, project: Row[Any]) -> dict[str, Any]:
         "visibility": _VISIBILITY[found.access],
         "types": [row.name for row in registries.types_of(connection, project.id)],
         "takes_all": bool(found.allow_all_types),
-        "collections": listings.count_collections(connection, where, None),
+        "collections": count(connection, project.id, ""),
         "updated": ago(now - found.updated_at),
         "created": ago(now - project.created_at),
     }
-
-
-def _selected(services: Services, selection: str, version: str) -> str:
-    entity, _, rest = selection.partition("/")
-    project, _, name = rest.partition("/")
-    with services.database.read() as connection:
-        row = collections.find(connection, entity, project, name)
-        if row is None:
-            raise NotFound(f"There is no artifact collection {selection!r}.")
-        view = collections.view(connection, row.id)
-    address = collection_url(entity, project, view.type_name, name)
-    return f"{address}/{quote(version)}" if version else address

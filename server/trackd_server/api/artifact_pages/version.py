@@ -5,32 +5,29 @@ from __future__ import annotations
 import json
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from trackd_server.api import exhibits, rendering
+from trackd_server.api.artifact_pages import files_of
 from trackd_server.api.artifact_pages.facts import (
     CollectionFacts,
     Link,
     MemberFacts,
+    ends,
     link_to_run,
     link_to_version,
     member_url,
 )
-from trackd_server.api.run_facts import size_text, span
-from trackd_server.domain import names
-from trackd_server.domain.artifacts import file_lists, lineage, listings, memberships, versions
+from trackd_server.domain.artifacts import lineage, listings, memberships, versions
 from trackd_server.domain.listing.pages import Range
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from trackd_server.api.context import Services
-    from trackd_server.domain.artifacts.entries import Entry
     from trackd_server.domain.artifacts.memberships import MembershipView
     from trackd_server.domain.artifacts.versions import VersionView
 
-#: What the page shows at most: files, places, runs and versions beside this one.
-MAX_FILES = 500
+#: What the page shows at most: places, runs and versions beside this one.
 MAX_PLACES = 100
 MAX_NEIGHBOURS = 100
 
@@ -40,7 +37,7 @@ def render(
 ) -> str:
     """Return the page; `after` is the place in the list of files."""
     now, version = time.time(), member.version
-    files = file_lists.page(connection, version.row.manifest_id, after, MAX_FILES)
+    files, following = files_of.shown(services.keys, connection, version, after)
     places = listings.memberships_page(connection, version.id, Range(None, MAX_PLACES))
     address = member_url(member)
     return rendering.render(
@@ -49,10 +46,10 @@ def render(
         member=MemberFacts.of(member, now),
         row=version.row,
         is_link=not member.collection.is_sequence,
-        ends=_end(version, now),
+        ends=ends(version, now),
         metadata=_metadata(version.row.metadata),
-        files=[_file(services, version, entry) for entry in files.entries],
-        next_url=f"{address}?after={files.cursors[-1]}" if files.has_more else None,
+        files=files,
+        next_url=f"{address}?after={following}" if following else None,
         places=[
             Link(f"{place.collection.path}:v{place.row.version_index}", member_url(place))
             for place in memberships.views(connection, places.ids)
@@ -87,25 +84,6 @@ def _lineage(services: Services, connection: Connection, version: VersionView) -
         "outputs": shown_versions(outputs),
         "is_truncated": graph.size > MAX_NEIGHBOURS,
     }
-
-
-def _file(services: Services, version: VersionView, entry: Entry) -> dict[str, Any]:
-    row, size = version.row, "" if entry.size is None else size_text(entry.size)
-    shown: dict[str, Any] = {"name": entry.path, "size": size, "ref": entry.ref, "url": None}
-    if entry.ref is None:
-        number = names.storage_id("Artifact", version.id)
-        base = entry.path.rpartition("/")[2]
-        path = (
-            f"/artifactsV2/default/{row.entity}/{row.project}/{row.collection}/{number}/{number}/"
-            f"{entry.digest.hex()}/{base}"
-        )
-        shown["url"] = f"{quote(path)}?{services.keys.sign('GET', path)}"
-    return shown
-
-
-def _end(version: VersionView, now: float) -> str:
-    ends = version.row.expires_at
-    return "never" if ends is None else f"in {span(ends - now)}"
 
 
 def _metadata(text: str | None) -> list[tuple[str, str]]:

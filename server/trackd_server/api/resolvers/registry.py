@@ -12,7 +12,7 @@ from trackd_server.api.resolvers.collections import connection_of, listing
 from trackd_server.api.resolvers.context import context_of, iso, keyed
 from trackd_server.domain.artifacts import listings, memberships
 from trackd_server.domain.artifacts.collections import PORTFOLIO, SEQUENCE
-from trackd_server.domain.registry import members, registries
+from trackd_server.domain.registry import members, registries, search
 from trackd_server.store.tables.artifacts import collections as collection_table
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ def resolve_flags(_: object, info: Info, rampIDType: str | None = None) -> list[
 def resolve_registries(parent: dict[str, Any], info: Info, **asked: Any) -> dict[str, Any]:
     """Return the entity's registries."""
     context, wanted = context_of(info), listing(**asked)
-    page = registries.page(context.connection, parent["name"], wanted)
-    rows = registries.project_rows(context.connection, page.ids)
+    page = search.page(context.connection, parent["name"], wanted)
+    rows = search.project_rows(context.connection, page.ids)
     return keyed(
         page,
         rows,
         lambda info: len(
-            registries.numbers(context_of(info).connection, parent["name"], wanted.filters)
+            search.numbers(context_of(info).connection, parent["name"], wanted.filters)
         ),
         projects.show,
     )
@@ -164,7 +164,7 @@ def _role(member: Member) -> dict[str, Any]:
 
 def _in_registries(info: Info, entity: str, text: str | None) -> ColumnElement[bool]:
     """Return the condition that a collection is in a registry that passes a filter."""
-    numbers = registries.numbers(context_of(info).connection, entity, text)
+    numbers = search.numbers(context_of(info).connection, entity, text)
     return collection_table.c.project_id.in_(numbers) if numbers else false()
 
 

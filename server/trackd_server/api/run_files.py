@@ -1,4 +1,4 @@
-"""What the page of a run says about artifacts."""
+"""What the page of a run says about its files, and the artifacts that it logged and used."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from trackd_server.api.artifact_pages.facts import link_to_version, project_url
 from trackd_server.api.run_facts import size_text
+from trackd_server.domain import files
 from trackd_server.domain.artifacts import lineage, run_manifests, versions
 from trackd_server.domain.listing.pages import Range
 
@@ -15,17 +16,23 @@ if TYPE_CHECKING:
 
     from trackd_server.domain.runs import RunView
 
-#: Versions that the page names.
+#: Files, and versions, that the page names.
+MAX_FILES = 300
 SHOWN = 50
 
 
-def artifacts_of_run(connection: Connection, run: RunView) -> dict[str, Any]:
-    """Return the versions that a run logged and used, and its manifests in one line."""
+def of_run(connection: Connection, run: RunView) -> dict[str, Any]:
+    """Return a run's files, its versions' manifests in one line, what it logged and used."""
     row = run.row
     logged = lineage.outputs(connection, row.id, Range(None, SHOWN)).ids
     used = lineage.inputs(connection, row.id, Range(None, SHOWN)).ids
     count, size = run_manifests.size_of_run(connection, row.id)
     return {
+        "files": [
+            (file.name, size_text(file.bytes), f"/files/{quote(str(run.path))}/{quote(file.name)}")
+            for file in files.first(connection, row.id, MAX_FILES)
+        ],
+        "file_count": files.count(connection, row.id),
         "logged": [link_to_version(view) for view in versions.views(connection, logged)],
         "logged_count": lineage.count_outputs(connection, row.id),
         "used": [link_to_version(view) for view in versions.views(connection, used)],
