@@ -193,7 +193,7 @@ class ChunkSender:
             while not is_last:
                 await self._saves.windows.acquire()
                 try:
-                    window = await anyio.to_thread.run_sync(file.read, limiter=self._saves.threads)
+                    window = await file.read(self._saves.threads)
                 except BaseException:
                     self._saves.windows.release()
                     raise

@@ -108,7 +108,7 @@ class Window(NamedTuple):
 
 
 class WindowedFile:
-    """A file that is read once, in order, and cut on the way. For one thread at a time.
+    """A file that is read once, in order, and cut on the way.
 
     Args:
         order: of which it is.
@@ -128,28 +128,42 @@ class WindowedFile:
         self._file: IO[bytes] | None = None
         self._read_bytes = 0
 
-    def read(self) -> Window:
-        """Read on and return what became complete.
+    async def read(self, threads: anyio.CapacityLimiter) -> Window:
+        """Read on and return what became complete; digest and cuts are made side by side.
 
         Raises:
             SaveFailed: the file is gone, or not the one that was added.
         """
-        entry = self._entry
+        run = anyio.to_thread.run_sync
+        block = await run(self._read, limiter=threads)
+        is_last = self._read_bytes >= (self._entry.size or 0) or not block
+        chunks: list[Chunk] = []
+        async with anyio.create_task_group() as beside:
+            if self._hasher is not None:
+                beside.start_soon(self._digest, self._hasher, block, threads)
+            chunks = await run(self._cut, block, is_last, limiter=threads)
+        if is_last:
+            await run(self._check, limiter=threads)
+        return Window(chunks, is_last)
+
+    async def _digest(self, hasher: Hasher, block: bytes, threads: anyio.CapacityLimiter) -> None:
+        await anyio.to_thread.run_sync(hasher.update, block, limiter=threads)
+
+    def _read(self) -> bytes:
         try:
             if self._file is None:
-                self._file = _open(self._order.path_of(entry))
+                self._file = _open(self._order.path_of(self._entry))
             block = self._file.read(self._window_bytes)
         except OSError as error:
-            raise unreadable(self._order, entry, error) from error
+            raise unreadable(self._order, self._entry, error) from error
         self._read_bytes += len(block)
-        is_last = self._read_bytes >= (entry.size or 0) or not block
-        if self._hasher is not None:
-            self._hasher.update(block)
+        return block
+
+    def _cut(self, block: bytes, is_last: bool) -> list[Chunk]:
         chunks = list(self._cutter.feed(block))
         if is_last:
             chunks += self._cutter.finish()
-            self._check()
-        return Window(chunks, is_last)
+        return chunks
 
     def _check(self) -> None:
         assert self._file is not None
