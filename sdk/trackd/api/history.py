@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from trackd.api.errors import NotThereError
+from trackd.api.errors import NotThereError, refusing
 from trackd.api.operations import runs as operations
 from trackd.api.run_facts import RunFacts
 from trackd.remote.answers import part
@@ -66,6 +66,7 @@ class HistoryScan(Iterator[Row]):
 class RunHistory(RunFacts):
     """What a run logged."""
 
+    @refusing
     def history(
         self,
         samples: int = 500,
@@ -84,7 +85,7 @@ class RunHistory(RunFacts):
             stream: `default` for what was logged, `system` for system metrics.
 
         Raises:
-            ValueError: `keys` are no list of texts, or are given for system metrics.
+            RefusedError: `keys` are no list of texts, or are given for system metrics.
         """
         _check_keys(keys)
         if keys and stream != "default":
@@ -98,6 +99,7 @@ class RunHistory(RunFacts):
             return rows
         return frames.DataFrame.from_records(rows)
 
+    @refusing
     def scan_history(
         self,
         keys: list[str] | None = None,
@@ -116,7 +118,7 @@ class RunHistory(RunFacts):
             use_cache: accepted and ignored: rows are fetched each time.
 
         Raises:
-            ValueError: `keys` are no list of texts, or a page is empty.
+            RefusedError: `keys` are no list of texts, or a page is empty.
         """
         del use_cache
         _check_keys(keys)

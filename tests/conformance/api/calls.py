@@ -240,6 +240,233 @@ tell(
 tell("registry no member", lambda: api.registry(registry_name).add_members())
 tell("registry odd member", lambda: api.registry(registry_name).add_members(17))
 
+# --- searching deeper -----------------------------------------------------------------------------
+found = api.registries(filter=mine)
+for label, wanted in {
+    "or": {"$or": [{"alias": "nix"}, {"alias": "production"}]},
+    "and": {"$and": [{"alias": "production"}, {"version": "v0"}]},
+    "tag in": {"tag": {"$in": ["x", "y"]}},
+    "not": {"$not": {"alias": "production"}},
+    "nor": {"$nor": [{"alias": "production"}]},
+    "index": {"version": "v0"},
+    "index number": {"version": 0},
+    "metadata": {"metadata.loss": {"$gt": 0.1}},
+    "created": {"created_at": {"$gt": "2020-01-01T00:00:00"}},
+    "created later": {"created_at": {"$gt": "2120-01-01T00:00:00"}},
+    "size": {"artifact_size": {"$lt": 100}},
+    "aliases": {"aliases": "latest"},
+    "two names of one": {"alias": "a", "aliases": "b"},
+    "empty": {},
+    "unknown operator": {"alias": {"$near": 1}},
+    "regex": {"alias": {"$regex": "^prod"}},
+    "exists": {"alias": {"$exists": True}},
+}.items():
+    tell(f"versions {label}", lambda wanted=wanted: names(found.versions(filter=wanted)))
+for label, wanted in {
+    "regex": {"name": {"$regex": "^ser"}},
+    "contains": {"name": {"$contains": "erv"}},
+    "in": {"name": {"$in": ["served", "x"]}},
+    "ne": {"name": {"$ne": "served"}},
+    "tag": {"tag": "nix"},
+    "description": {"description": None},
+    "odd": {"colour": 1},
+}.items():
+    tell(f"collections {label}", lambda wanted=wanted: names(found.collections(filter=wanted)))
+for label, wanted in {
+    "in": {"name": {"$in": [registry_name, "x"]}},
+    "whole name": {"name": f"wandb-registry-{registry_name}"},
+    "description": {"description": "what we serve", "name": registry_name},
+    "or": {"$or": [{"name": registry_name}, {"name": "x"}]},
+}.items():
+    tell(f"registries {label}", lambda wanted=wanted: names(api.registries(filter=wanted)))
+tell("registries newest", lambda: names(api.registries(filter=mine, order="-created_at")))
+tell("registries length", lambda: api.registries(filter=mine).length)
+tell("registries one by one", lambda: registry_name in names(api.registries(per_page=1)))
+tell("registries cursor", lambda: api.registries(start="nonsense").cursor)
+tell("registries nonsense", lambda: names(api.registries(start="nonsense")))
+tell(
+    "ordered collections' versions",
+    lambda: names(api.registries(filter=mine, order="name").collections().versions()),
+)
+tell("ordered versions cursor", lambda: api.registries(filter=mine, order="name").versions().cursor)
+tell("ordered versions index", lambda: api.registries(filter=mine, order="name").versions()[0])
+tell("ordered versions count", lambda: len(api.registries(filter=mine, order="name").versions()))
+tell("versions count", lambda: len(found.versions()))
+tell("collections count", lambda: len(found.collections()))
+tell("collection of a version", lambda: of_collection(next(iter(found.versions())).collection))
+tell("source of a version", lambda: next(iter(found.versions())).source_artifact.qualified_name)
+tell("registry with organization", lambda: api.registry(registry_name, "local").name)
+tell(
+    "registry artifact with organization",
+    lambda: facts(api.artifact(f"local/wandb-registry-{registry_name}/served:v0")),
+)
+tell(
+    "registry artifact of another organization",
+    lambda: facts(api.artifact(f"foreign/wandb-registry-{registry_name}/served:v0")),
+)
+tell(
+    "registry's artifacts",
+    lambda: names(api.artifacts("model", f"wandb-registry-{registry_name}/served")),
+)
+tell("registry project", lambda: api.project(f"wandb-registry-{registry_name}").path)
+# --- members
+tell("users", lambda: [user.username for user in api.users("local")])
+tell("user", lambda: api.user("local").username)
+tell("no user", lambda: api.user("nobody"))
+tell(
+    "member is changed",
+    lambda: [
+        [m.user.username, str(m.role)]
+        for m in api.registry(registry_name)
+        .update_member(api.user("local"), "viewer")
+        .user_members()
+    ],
+)
+tell(
+    "member with an odd role",
+    lambda: api.registry(registry_name).update_member(api.user("local"), "king"),
+)
+tell(
+    "member is removed",
+    lambda: len(api.registry(registry_name).remove_members(api.user("local")).user_members()),
+)
+tell(
+    "member is added",
+    lambda: len(api.registry(registry_name).add_members(api.user("local").id).user_members()),
+)
+tell("teams", lambda: api.registry(registry_name).team_members())
+# --- runs
+tell(
+    "runs filtered",
+    lambda: [
+        r.id
+        for r in api.runs(project, filters={"display_name": {"$exists": True}}, order="-created_at")
+    ],
+)
+tell(
+    "runs of a state",
+    lambda: sorted(r.id for r in api.runs(project, filters={"state": "finished"})),
+)
+tell("runs none", lambda: [r.id for r in api.runs(project, filters={"state": "failed"})])
+tell("runs odd filter", lambda: [r.id for r in api.runs(project, filters={"$near": 1})])
+tell("runs index", lambda: api.runs(project)[0].id)
+tell("runs per page", lambda: sum(1 for _ in api.runs(project, per_page=1)))
+tell("history", lambda: api.run(f"{project}/maker").history(pandas=False))
+tell("scan", lambda: list(api.run(f"{project}/maker").scan_history()))
+tell("scan odd", lambda: list(api.run(f"{project}/maker").scan_history(keys=[1])))
+tell("run path", lambda: api.from_path(f"local/{project}/runs/maker").id)
+tell("project path", lambda: api.from_path(f"local/{project}").name)
+tell("odd path", lambda: api.from_path("a/b/c/d/e"))
+tell("files like", lambda: sorted(names(api.run(f"{project}/maker").files(pattern="%.yaml"))))
+tell("files like and named", lambda: api.run(f"{project}/maker").files(names=["a"], pattern="b"))
+tell(
+    "run attributes",
+    lambda: [
+        type(getattr(api.run(f"{project}/maker"), n)).__name__
+        for n in (
+            "created_at",
+            "heartbeat_at",
+            "tags",
+            "notes",
+            "group",
+            "job_type",
+            "storage_id",
+            "url",
+            "user",
+            "entity",
+            "read_only",
+            "commit",
+            "sweep_name",
+            "description",
+            "display_name",
+        )
+    ],
+)
+tell("run no attribute", lambda: api.run(f"{project}/maker").colour)
+
+
+def fetch():
+    (file,) = api.artifact(f"{project}/data:v1").files()
+    with file.download("fetched", replace=True) as opened:
+        return opened.read(), file.size, file.mimetype
+
+
+tell("file of an artifact", fetch)
+
+
+def fetch_again(**options):
+    (file,) = api.artifact(f"{project}/data:v1").files()
+    with file.download("fetched", **options) as opened:
+        return opened.read()
+
+
+tell("file again", fetch_again)
+tell("file again, exists", lambda: fetch_again(exist_ok=True))
+tell(
+    "logged from outside",
+    lambda: (
+        api.run(f"{project}/taker")
+        .log_artifact(api.artifact(f"{project}/data:v0"), aliases=["again"])
+        .name
+    ),
+)
+tell("logged from outside then", lambda: sorted(api.artifact(f"{project}/data:again").aliases))
+tell(
+    "logged from another project",
+    lambda: (
+        api.run(f"{project}/taker")
+        .log_artifact(api.artifact(f"wandb-registry-{registry_name}/served:v0"))
+        .name
+    ),
+)
+tell("use nothing", lambda: api.run(f"{project}/taker").use_artifact("data"))
+tell("log nothing", lambda: api.run(f"{project}/taker").log_artifact("data"))
+tell(
+    "with overrides",
+    lambda: (
+        tracking.Api(overrides={"project": project, "entity": "local"})
+        .artifact("data:v0")
+        .qualified_name
+    ),
+)
+tell("runs with overrides", lambda: len(tracking.Api(overrides={"project": project}).runs()))
+tell(
+    "types with overrides",
+    lambda: sorted(names(tracking.Api(overrides={"project": project}).artifact_types())),
+)
+tell("types odd project", lambda: names(api.artifact_types("there-is-none")))
+tell(
+    "collections odd page", lambda: names(api.artifact_collections(project, "dataset", per_page=-1))
+)
+tell("registries odd page", lambda: names(api.registries(per_page=0)))
+tell(
+    "collections of types filtered",
+    lambda: names(
+        api.artifact_type("dataset", project).collections(
+            filters={"name": {"$regex": "^da"}}, order="+name"
+        )
+    ),
+)
+tell(
+    "collections of types odd filter",
+    lambda: names(api.artifact_type("dataset", project).collections(filters={"colour": 1})),
+)
+tell("project collections count", lambda: len(api.project(project).collections()))
+tell("aliases of the old model registry", lambda: facts(api.artifact("model-registry/x:v0")))
+
+
+def artifact_edit():
+    a = api.artifact(f"{project}/model:good")
+    a.aliases.append("new")
+    a.tags = ["q"]
+    a.description = "d"
+    a.metadata["z"] = 1
+    a.save()
+    return facts(api.artifact(f"{project}/model:new"))
+
+
+tell("artifact is edited", artifact_edit)
+
 # --- changes --------------------------------------------------------------------------------------
 
 
