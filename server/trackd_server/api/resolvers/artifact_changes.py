@@ -14,7 +14,7 @@ from trackd_server.domain import names
 from trackd_server.domain.artifacts import collections, versions
 from trackd_server.domain.artifacts.creating import NewVersion
 from trackd_server.domain.artifacts.entries import MD5, XXH128, decode_digest
-from trackd_server.domain.artifacts.uploads import Announced
+from trackd_server.domain.artifacts.uploads import Announced, path_of
 from trackd_server.domain.errors import InvalidRequest, NotFound
 from trackd_server.domain.run_records import RunPath
 
@@ -93,7 +93,9 @@ def resolve_complete(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
     context = context_of(info)
     context.renew()
     parts = {int(part["partNumber"]): part["hexMD5"] for part in input["completedParts"]}
-    return {"digest": context.services.artifacts.uploads.complete(input["uploadID"], parts)}
+    number = version_number(input["artifactID"])
+    complete = context.services.artifacts.uploads.complete
+    return {"digest": complete(number, input["uploadID"], input["storagePath"], parts)}
 
 
 @mutation.field("commitArtifact")
@@ -222,11 +224,10 @@ def _announced(file: dict[str, Any], algorithm: str) -> Announced:
 
 def _target(context: RequestContext, version: int, target: Target) -> dict[str, Any]:
     """Return a file as clients learn where to put it."""
-    digest = target.file.digest.hex()
-    path = f"/artifact_files/{version}/{target.file.algorithm}/{digest}"
+    path = path_of(version, target.file)
     shown: dict[str, Any] = {
         "id": names.storage_id("ArtifactFile", target.birth),
-        "name": digest,
+        "name": target.file.digest.hex(),
         "storagePath": path,
         "artifact": {"id": names.storage_id(KIND, target.birth)},
     }

@@ -52,7 +52,7 @@ _CLEAR_MANIFESTS = (
 )
 _UNHELD = "SELECT id FROM segments WHERE refs <= 0 AND id IN (SELECT value FROM json_each(?))"
 _HELD_BY_SEGMENTS = (
-    "SELECT content_id, count(*) AS holders FROM segment_contents"
+    "SELECT content_id, sum(uses) AS uses FROM segment_contents"
     " WHERE segment_id IN (SELECT value FROM json_each(?)) GROUP BY content_id"
 )
 _CLEAR_SEGMENTS = (
@@ -207,7 +207,7 @@ def _store(connection: Connection, hash_: bytes, segment: Segment) -> int:
     if uses:
         rows = [{"segment_id": number, "content_id": id_, "uses": n} for id_, n in uses.items()]
         connection.execute(insert(segment_contents), rows)
-        contents.retain(connection, dict.fromkeys(uses, 1))
+        contents.retain(connection, uses)
     return number
 
 
@@ -224,7 +224,7 @@ def _note_births(connection: Connection, version_id: int, new: Iterable[Segment]
 def _drop(connection: Connection, dead: list[int]) -> Freed:
     these = (json.dumps(dead),)
     found = connection.exec_driver_sql(_HELD_BY_SEGMENTS, these)
-    held = {row.content_id: row.holders for row in found}
+    held = {row.content_id: row.uses for row in found}
     connection.exec_driver_sql(_CLEAR_SEGMENTS, these)
     connection.exec_driver_sql(_DELETE_SEGMENTS, these)
     return contents.release(connection, held)

@@ -16,7 +16,7 @@ from trackd_server.domain.artifacts import manifests, pending, segments
 from trackd_server.domain.artifacts.entries import DIGEST_BYTES, MD5, encode_digest
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
 from trackd_server.domain.storage import Expected, contents
-from trackd_server.store.tables.artifacts import multipart_parts, multipart_uploads
+from trackd_server.store.tables.artifacts import held_contents, multipart_parts, multipart_uploads
 from trackd_server.store.tables.storage import contents as contents_table
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from trackd_server.store import Database
 
 MAX_PARTS = 10_000
+#: Hex MD5 of parts by number.
+Parts = dict[int, str]
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,13 @@ class Uploads:
         with self._database.read() as connection:
             return _part(connection, upload_id, number)
 
-    def complete(self, upload_id: str, parts: dict[int, str]) -> str:
+    def complete(self, version_id: int, upload_id: str, storage_path: str, parts: Parts) -> str:
         """Join the parts of a file; return its digest in base64. For worker threads of anyio.
 
+        An upload that is complete already is answered again.
+
         Raises:
+            NotFound: There is no such upload, and no such file for the version.
             Conflict: Parts are missing.
             InvalidRequest: The client means other parts than came.
             DigestMismatch: Together they are not the file that was announced.
@@ -130,9 +135,9 @@ class Uploads:
             upload = connection.execute(
                 select(multipart_uploads).where(multipart_uploads.c.id == upload_id)
             ).one_or_none()
+            if upload is None:
+                return _completed(connection, version_id, storage_path)
             rows = _parts(connection, upload_id)
-        if upload is None:
-            raise NotFound("The upload does not exist (any more): it is complete, or was dropped.")
         for row in rows:
             if row.content_id is None:
                 raise Conflict(f"Part {row.number} of the file did not arrive.")
@@ -146,6 +151,31 @@ class Uploads:
             freed = pending.drop_uploads(connection, [upload_id])
         self._storage.finish(freed)
         return encode_digest(upload.digest)
+
+
+def path_of(version_id: int, file: Announced) -> str:
+    """Return where a file of a pending version is put, on this server."""
+    return f"/artifact_files/{version_id}/{file.algorithm}/{file.digest.hex()}"
+
+
+def _completed(connection: Connection, version_id: int, storage_path: str) -> str:
+    """Return the digest of a file that was complete before."""
+    held = (
+        select(contents_table)
+        .join(held_contents, held_contents.c.content_id == contents_table.c.id)
+        .where(held_contents.c.version_id == version_id)
+    )
+    end = storage_path.rpartition("/")[2]
+    for row in connection.execute(held.where(contents_table.c.digest == _bytes(end))):
+        return encode_digest(row.digest)
+    raise NotFound("The upload does not exist (any more): announce the file again.")
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
 
 
 def _hold(version_id: int, connection: Connection, content_id: int) -> None:

@@ -5,8 +5,8 @@ a collection: one in its own sequence, from the commit on, and one for each port
 in; aliases point to memberships. A deleted version leaves no row.
 
 A `manifest` is a list of `segments`: runs of entries sorted by path, shared by all manifests that
-hold the same entries in a row. A segment holds one reference on each of its contents (`uses` times
-it occurs); a pending version holds the contents in `held_contents` until its commit.
+hold the same entries in a row. A segment holds `uses` references on a content, as often as it
+occurs; a pending version holds the contents in `held_contents` until its commit.
 `births` names the version that first stored a content.
 """
 
