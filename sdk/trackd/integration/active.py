@@ -48,7 +48,7 @@ def training_goes_on(run: Run, what: str) -> Generator[None]:
     """Let nothing that happens while something is recorded reach the training; warn once.
 
     For what frameworks cause at times of their own, such as models as artifacts: a disk may be
-    full then, or the run online, which takes no artifacts yet.
+    full then, or a name may be refused.
 
     Args:
         run: which warns.

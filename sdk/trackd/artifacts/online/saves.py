@@ -116,18 +116,17 @@ def _watch_while_moving(
     from trackd_proto.v1 import artifact_pb2
 
     request = artifact_pb2.WatchSaveRequest(client_id=client_id)
-    before: artifact_pb2.SaveStatus | None = None
     while True:
-        last = artifact_pb2.SaveStatus()
+        first = last = artifact_pb2.SaveStatus()
         try:
-            for last in link.watch_save(request, _STALLED_S):
+            for number, last in enumerate(link.watch_save(request, _STALLED_S)):
+                first = first if number else last
                 progress.show(*_counts(last), last.error or _STATES.get(last.state, ""))
         except AgentCallError as error:
             if not error.is_timeout:
                 raise
-            if last == before:
+            if last == first:
                 return None
-            before = last
         else:
             return last
 
