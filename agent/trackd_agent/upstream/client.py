@@ -94,8 +94,9 @@ class Upstream:
         self._features: frozenset[str] | None = None
         self._endpoint = endpoint
         self._reload_credentials = reload_credentials
-        #: By whether the server is here, by proxy, and by whether certificates are checked.
-        self._clients: dict[tuple[bool, str, bool], httpx.AsyncClient] = {}
+        #: By whether the server is here, by proxy, whether certificates are checked, and by
+        #: whether files travel.
+        self._clients: dict[tuple[bool, str, bool, bool], httpx.AsyncClient] = {}
 
     @property
     def is_local(self) -> bool:
@@ -203,7 +204,7 @@ class Upstream:
         sent = {**headers, "Content-Length": str(size_bytes), "User-Agent": USER_AGENT}
         timeout = self._timeout(manner.timeout_s or self.config.transfer_timeout_s)
         try:
-            response = await self._client(url, manner).put(
+            response = await self._client(url, manner, for_files=True).put(
                 url, headers=sent, content=chunks, timeout=timeout
             )
         # UnicodeError: headers that the server asked for and HTTP cannot carry.
@@ -291,7 +292,7 @@ class Upstream:
             sent |= {**manner.headers, **_authorization(api_key)}
         timeout = self._timeout(manner.timeout_s or self.config.transfer_timeout_s)
         try:
-            client = self._client(url, manner)
+            client = self._client(url, manner, for_files=True)
             stream = client.stream("GET", url, headers=sent, timeout=timeout, follow_redirects=True)
             async with stream as response:
                 if not response.is_success:
@@ -379,9 +380,10 @@ class Upstream:
     def _timeout(self, read_s: float) -> httpx.Timeout:
         return httpx.Timeout(read_s, connect=self.config.connect_timeout_s)
 
-    def _client(self, url: str, manner: Manner) -> httpx.AsyncClient:
+    def _client(self, url: str, manner: Manner, *, for_files: bool = False) -> httpx.AsyncClient:
         """Return the client for an address.
 
+        Files have connections of their own: rows never wait until a large one is through.
         A server on this machine is never reached through a proxy, and plain HTTP needs no
         certificates: loading them costs 30 ms and several MiB.
 
@@ -391,7 +393,7 @@ class Upstream:
         parts = urlsplit(url)
         plain = parts.scheme == "http" and _is_loopback(url)
         proxy = "" if plain else manner.proxy_for(url)
-        kind = (plain, proxy, manner.verify)
+        kind = (plain, proxy, manner.verify, for_files)
         client = self._clients.get(kind)
         if client is None:
             limits = httpx.Limits(

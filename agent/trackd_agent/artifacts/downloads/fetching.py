@@ -74,7 +74,7 @@ class Fetcher:
         self._placing = placing
         self._config = config
         self._threads = threads
-        self._parts = anyio.CapacityLimiter(config.parallel_ranges)
+        self._parts = anyio.Semaphore(config.parallel_ranges)
         self._failures_in_a_row = 0
 
     async def fetch(self, entry: Entry, address: Address, *, in_ranges: bool) -> Placed:
@@ -123,7 +123,7 @@ class Fetcher:
             return False
         async with anyio.create_task_group() as tasks:
             for start in starts[1:]:
-                await self._parts.acquire_on_behalf_of(start)
+                await self._parts.acquire()
                 tasks.start_soon(self._later_part, new, address, start, min(start + part, size))
         return True
 
@@ -134,7 +134,7 @@ class Fetcher:
                     "DOWNLOAD_FAILED", f"{new.entry.path!r}: the server stopped answering ranges"
                 )
         finally:
-            self._parts.release_on_behalf_of(start)
+            self._parts.release()
 
     async def _part(self, new: VerifiedFile, address: Address, start: int, end: int) -> bool:
         done = start

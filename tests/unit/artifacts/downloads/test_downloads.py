@@ -258,7 +258,7 @@ async def test_a_broken_transfer_from_a_server_without_ranges_begins_anew(tmp_pa
 
 @pytest.mark.parametrize("serves_ranges", [True, False])
 async def test_large_files_come_in_ranges(tmp_path: Path, serves_ranges: bool) -> None:
-    files = {"big": os.urandom(2_500_000), "small": b"s"}
+    files = {"big": os.urandom(2_500_000), "big2": os.urandom(2_400_001), "small": b"s"}
     async with (
         download_server(files=files, serves_ranges=serves_ranges, cuts={"big": [100]}) as server,
         client_of(server, tmp_path, part_bytes=500_000, multipart_bytes=2_000_000) as client,
