@@ -17,21 +17,17 @@ from starlette.routing import Route
 from trackd_server.api import access
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import services_of
-from trackd_server.domain import names, run_records, run_removal
-from trackd_server.domain.artifacts import collection_removal, removal
-from trackd_server.domain.errors import InvalidRequest, NotFound
+from trackd_server.domain import names
+from trackd_server.domain.errors import InvalidRequest
 from trackd_server.domain.run_records import RunPath
-from trackd_server.domain.storage import NOTHING_FREED
-from trackd_server.domain.usage import Accounts, collecting, forecast, fsck
+from trackd_server.domain.usage import Accounts, collecting, deletions, forecast, fsck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection
     from starlette.requests import Request
 
     from trackd_server.api.context import Services
-    from trackd_server.domain.storage import Freed
     from trackd_server.domain.usage import LimitState, ServerUsage
 
 MAX_BODY_BYTES = 64 * 1024
@@ -148,42 +144,17 @@ async def _breakdown(
     return _json(asdict(await services.call(read)))
 
 
-def _deletion(wanted: _Deletion) -> Callable[[Connection], Freed]:
+def _deletion(wanted: _Deletion) -> deletions.Deletion:
     """Return the deletion as a function of the transaction."""
     if wanted.version is not None:
         number = names.row_number("Artifact", wanted.version)
-        return lambda connection: removal.remove(
-            connection, [number], delete_aliases=wanted.delete_aliases
-        )
+        return deletions.of_version(number, delete_aliases=wanted.delete_aliases)
     if wanted.collection is not None:
-        path = _path(wanted.collection)
-        return lambda connection: collection_removal.remove_sequence(
-            connection, _collection_id(connection, path)
-        )
+        return deletions.of_collection(*_path(wanted.collection))
     if wanted.run is not None:
         run = RunPath.of(*_path(wanted.run))
-        return lambda connection: _remove_run(connection, run, artifacts=wanted.delete_artifacts)
+        return deletions.of_run(run, with_artifacts=wanted.delete_artifacts)
     raise InvalidRequest("Say what would be deleted: a version, a collection or a run.")
-
-
-def _remove_run(connection: Connection, path: RunPath, *, artifacts: bool) -> Freed:
-    run = run_records.by_path(connection, path)
-    freed = NOTHING_FREED
-    if artifacts:
-        logged = connection.exec_driver_sql("SELECT id FROM versions WHERE run_id = ?", (run.id,))
-        freed = removal.remove(connection, [row.id for row in logged], delete_aliases=True)
-    return freed + run_removal.remove(connection, run.id)
-
-
-def _collection_id(connection: Connection, path: tuple[str, str, str]) -> int:
-    row = connection.exec_driver_sql(
-        "SELECT c.id FROM collections c JOIN projects p ON p.id = c.project_id"
-        " WHERE p.entity = ? AND p.name = ? AND c.name = ?",
-        path,
-    ).one_or_none()
-    if row is None:
-        raise NotFound(f"There is no collection {'/'.join(path)}.")
-    return row.id
 
 
 def _path(text: str) -> tuple[str, str, str]:
