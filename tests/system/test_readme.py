@@ -31,7 +31,7 @@ def blocks(language: str) -> list[str]:
 
 
 #: The scripts of the README, in order.
-FIRST, TOGETHER, MEDIA, MEASURED, _ = blocks("python")
+FIRST, TOGETHER, MEDIA, ARTIFACTS, ASKED, MEASURED, _ = blocks("python")
 
 
 def commands() -> list[str]:
@@ -99,6 +99,10 @@ def test_each_command_and_each_of_its_options_exist(command: str) -> None:
     verbs = {entry.name: entry for entry in entry_points(group="trackd.verbs")}
     loaded = verbs[verb].load()
     assert isinstance(loaded, click.Command)
+    if isinstance(loaded, click.Group) and words:
+        inner = loaded.get_command(click.Context(loaded), words.pop(0))
+        assert inner is not None
+        loaded = inner
     known = {name for parameter in loaded.params for name in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known | {"--help"}
 
@@ -152,6 +156,26 @@ def test_media_and_charts_arrive_as_files_and_rows(place: Place) -> None:
     document = json.loads(place.trackd("export", "--json", path))
     assert sample["sample"]["path"] in {file["name"] for file in document["files"]}
     assert "confusion" in document["config"]["_wandb"]["visualize"]
+
+
+def test_artifacts_are_logged_used_and_changed(place: Place) -> None:
+    printed = place.run([sys.executable, "-c", ARTIFACTS]).stdout.splitlines()
+    assert printed[0].startswith("local/first-steps/numbers:clean numbers [[1], [2], [3]]")
+    assert "v1" in printed
+    assert (place.folder / "numbers" / "numbers.csv").read_text() == "1\n2\n3\n"
+
+
+def test_what_was_recorded_is_read_through_the_api(place: Place) -> None:
+    (place.folder / "weights").mkdir()
+    (place.folder / "weights" / "layer").write_text("1 2 3")
+    folder = str(place.folder / "weights")
+    place.trackd("artifact", "put", folder, "-n", "first-steps/model", "-t", "model", "-a", "best")
+    place.trackd("registry", "create", "models", "--type", "model")
+    target = "wandb-registry-models/digits"
+    place.trackd("artifact", "link", "first-steps/model:best", target, "-a", "production")
+    printed = place.run([sys.executable, "-c", ASKED]).stdout
+    assert "['model:v0']" in printed
+    assert "local/wandb-registry-models/digits:v0" in printed
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
