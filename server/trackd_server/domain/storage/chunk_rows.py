@@ -90,7 +90,8 @@ def _by_names(connection: Connection, query: str, names: Iterable[bytes]) -> Ite
     for at in range(0, len(wanted), NAMES_AT_ONCE):
         some = wanted[at : at + NAMES_AT_ONCE]
         marks = ",".join("?" * len(some))
-        yield from connection.exec_driver_sql(f"{query} WHERE blake3 IN ({marks})", tuple(some))
+        rows: Any = connection.exec_driver_sql(f"{query} WHERE blake3 IN ({marks})", tuple(some))
+        yield from rows.all()
 
 
 def adopt(

@@ -57,7 +57,7 @@ def find_many(connection: Connection, wanted: Sequence[ContentName]) -> dict[Con
         marks = ",".join("?" * len(some))
         query = f"SELECT algorithm, digest, bytes, id FROM contents WHERE digest IN ({marks})"  # noqa: S608
         rows: Any = connection.exec_driver_sql(query, tuple(some))
-        for algorithm, digest, size, content_id in rows:
+        for algorithm, digest, size, content_id in rows.all():
             found.setdefault((algorithm, bytes(digest)), []).append((size, content_id))
     matches: dict[ContentName, int] = {}
     for name in wanted:
