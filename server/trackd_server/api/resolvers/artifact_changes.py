@@ -15,6 +15,7 @@ from trackd_server.domain.artifacts import collections, versions
 from trackd_server.domain.artifacts.creating import NewVersion
 from trackd_server.domain.artifacts.entries import MD5, XXH128, decode_digest
 from trackd_server.domain.artifacts.uploads import Announced, path_of
+from trackd_server.domain.artifacts.using import Use
 from trackd_server.domain.errors import InvalidRequest, NotFound
 from trackd_server.domain.run_records import RunPath
 
@@ -115,8 +116,8 @@ def resolve_use(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context.renew()
     number = version_number(input["artifactID"])
     run = RunPath.of(input["entityName"], input["projectName"], input["runName"])
-    found_in = (input.get("artifactEntityName"), input.get("artifactProjectName"))
-    context.services.artifacts.use(run, number, input.get("usedAs"), found_in)
+    entity, project = input.get("artifactEntityName"), input.get("artifactProjectName")
+    context.services.artifacts.use(Use(run, number, input.get("usedAs"), entity, project))
     return {"artifact": versions.view(context.connection, number)}
 
 

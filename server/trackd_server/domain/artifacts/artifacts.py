@@ -6,9 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or
 
-from trackd_server.domain import run_records
 from trackd_server.domain.artifacts import (
     aliases,
     committing,
@@ -16,12 +14,12 @@ from trackd_server.domain.artifacts import (
     lifetimes,
     manifests,
     removal,
+    using,
 )
-from trackd_server.domain.artifacts.manifests import Manifests
+from trackd_server.domain.artifacts.arrival import Manifests
 from trackd_server.domain.artifacts.uploads import Uploads
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
 from trackd_server.store.tables import artifacts as tables
-from trackd_server.store.tables import projects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,12 +27,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from trackd_server.domain.artifacts.creating import NewVersion
-    from trackd_server.domain.run_records import RunPath
+    from trackd_server.domain.artifacts.using import Use
     from trackd_server.domain.storage import Storage
     from trackd_server.store import Database
-
-#: Entity and project, if they are known.
-FoundIn = tuple["str | None", "str | None"]
 
 #: How often a commit merges again because one more part arrived meanwhile.
 MERGES = 5
@@ -111,23 +106,10 @@ class Artifacts:
                 return
         raise Conflict("Parts of the artifact keep arriving: commit it when all ranks are done.")
 
-    def use(
-        self, run: RunPath, version_id: int, used_as: str | None, found_in: FoundIn = (None, None)
-    ) -> None:
-        """Note that a run used a version, which it found in a project (entity, name)."""
+    def use(self, use: Use) -> None:
+        """Note that a run used a version."""
         with self._database.write() as connection:
-            run_id = run_records.by_path(connection, run).id
-            version = _version(connection, version_id)
-            if version.state != "COMMITTED" or not lifetimes.is_alive(version, time.time()):
-                raise NotFound("The artifact version cannot be used: it is not there (any more).")
-            row = {
-                "run_id": run_id,
-                "version_id": version_id,
-                "used_as": used_as,
-                "via_collection_id": _shown_in(connection, version, found_in),
-                "created_at": time.time(),
-            }
-            connection.execute(insert_or(tables.uses).on_conflict_do_nothing(), row)
+            using.note(connection, use)
 
     def edit(self, version_id: int, changes: dict[str, Any]) -> None:
         """Change a version: description, metadata, ttl_seconds, tags_to_add, tags_to_remove."""
@@ -197,22 +179,6 @@ class Artifacts:
                 freed = removal.remove(connection, ids, delete_aliases=True)
             self._storage.finish(freed)
             swept += len(ids)
-
-
-def _shown_in(connection: Connection, version: Row[Any], found_in: FoundIn) -> int:
-    """Return the collection in a project that shows a version; its own if there is none."""
-    query = (
-        select(tables.memberships.c.collection_id)
-        .join(tables.collections, tables.collections.c.id == tables.memberships.c.collection_id)
-        .join(projects, projects.c.id == tables.collections.c.project_id)
-        .where(
-            tables.memberships.c.version_id == version.id,
-            projects.c.entity == found_in[0],
-            projects.c.name == found_in[1],
-        )
-        .order_by(tables.memberships.c.collection_id != version.collection_id)
-    )
-    return connection.execute(query).scalar() or version.collection_id
 
 
 def _touch(connection: Connection, version_id: int) -> None:
