@@ -1,0 +1,66 @@
+"""A disk that takes no more: uploads fail whole, and what was there stays right."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import resource
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.server.storage.place import get, keep, new_version, opened, pieces, put
+
+from trackd_proto import chunks
+from trackd_proto.chunks import Cutter, PackEntry
+from trackd_server.domain.storage import MD5, Expected
+from trackd_server.domain.usage import fsck
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+DATA = random.Random(9).randbytes(12_000_000)
+ROOM_BYTES = 3_000_000
+
+
+@contextmanager
+def files_end_at(limit: int) -> Generator[None]:
+    """Let writing fail beyond so many bytes of a file, as it does where the disk is full."""
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+async def test_an_upload_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
+    cutter = Cutter()
+    cut = [*cutter.feed(DATA), *cutter.finish()]
+    header = chunks.pack_header([PackEntry(chunk.name, len(chunk.data)) for chunk in cut])
+    with opened(tmp_path) as storage:
+        version = new_version(storage)
+        first = await put(storage, DATA[:1_000_000])
+        with files_end_at(ROOM_BYTES):
+            for data in (DATA[500_000:], DATA[500_000:4_500_000]):  # by blocks, and as a whole
+                with pytest.raises(OSError, match="too large"):
+                    await storage.receive(pieces(data), None, keep)
+            with pytest.raises(OSError, match="too large"):
+                await storage.packs.receive(version, pieces(header + DATA))
+        assert storage.blobs.total_bytes() == 1_000_000
+        assert fsck.check(storage).wrong_counts.listed == [
+            {
+                "table": "contents",
+                "id": first.content_id,
+                "what": "refs",
+                "is": 1,
+                "should_be": 0,  # `keep` keeps it for nobody
+            }
+        ]
+        expected = Expected(MD5, hashlib.md5(DATA).digest(), len(DATA))
+        again = await storage.receive(pieces(DATA), expected, keep)
+        assert await get(storage, again.content_id, 0, len(DATA)) == DATA
