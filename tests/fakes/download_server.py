@@ -47,6 +47,7 @@ class DownloadServer:
     cuts: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     serves_ranges: bool = True
     lists_files: bool = True
+    names_files: bool = True
     page: int = 2
     #: How long each file takes at least, in seconds.
     delay_s: float = 0.0
@@ -86,6 +87,12 @@ class DownloadServer:
             files = self._page(variables["cursor"]) if self.lists_files else None
             membership = {"artifactMembership": {"files": files}}
             data = {"project": {"artifactCollection": membership}}
+        elif name == "ArtifactMembershipFiles" and self.names_files:
+            (path,) = variables["fileNames"]
+            node = {"name": path, "directUrl": f"{self.base_url}/signed/{path}"}
+            info = {"endCursor": None, "hasNextPage": False}
+            files = {"pageInfo": info, "edges": [{"node": node}]}
+            data = {"project": {"artifactCollection": {"artifactMembership": {"files": files}}}}
         elif name == "ServerFeaturesQuery":
             data = {"serverInfo": {"features": []}}
         return JSONResponse({"data": data})

@@ -38,3 +38,20 @@ FILE_ADDRESSES = Operation(
   }
 }""",
 )
+
+NAMED_FILES = Operation(
+    "ArtifactMembershipFiles",
+    """query ArtifactMembershipFiles($entity: String!, $project: String!, $collection: String!,
+  $alias: String!, $fileNames: [String!], $cursor: String, $perPage: Int = 50) {
+  project(name: $project, entityName: $entity) {
+    artifactCollection(name: $collection) { __typename
+      artifactMembership(aliasName: $alias) {
+        files(names: $fileNames, after: $cursor, first: $perPage) {
+          pageInfo { __typename endCursor hasNextPage }
+          edges { node { __typename name: displayName directUrl } }
+        }
+      }
+    }
+  }
+}""",
+)

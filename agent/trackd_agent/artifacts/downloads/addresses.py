@@ -13,6 +13,7 @@ from trackd_agent.upstream import ask
 from trackd_proto.wandb_http.download_operations import (
     FETCH_MANIFEST,
     FILE_ADDRESSES,
+    NAMED_FILES,
     OWN_LISTING,
 )
 
@@ -126,26 +127,47 @@ class Addresses:
             UnknownArtifact: the server does not list the version.
         """
         listing = await self.listing()
-        variables: dict[str, object] = {
-            "entity": listing.entity,
-            "project": listing.project,
-            "collection": listing.collection,
-            "alias": listing.version,
-            "cursor": None,
-            "perPage": per_page,
-        }
+        variables: dict[str, object] = {"cursor": None, "perPage": per_page}
         while True:
-            data = await self._ask(FILE_ADDRESSES, variables)
-            found = _inside(data, "project", "artifactCollection", "artifactMembership", "files")
-            if found is None:
-                raise self._unlisted(listing)
-            page = _shaped(found, _Page)
-            nodes = (edge.node for edge in page.edges)
-            yield {node.name: self._own(node.direct_url) for node in nodes if node is not None}
+            page = await self._page(FILE_ADDRESSES, listing, variables)
+            yield self._urls(page)
             cursor = page.page_info.end_cursor
             if not page.page_info.has_next_page or cursor in (None, variables["cursor"]):
                 return
             variables["cursor"] = cursor
+
+    async def renewed(self, entry: Entry, config: dict[str, Any]) -> str:
+        """Return a new address of one file whose address the server does not take any more.
+
+        Args:
+            entry: the file.
+            config: of the storage policy, from the manifest.
+        """
+        variables: dict[str, object] = {"fileNames": [entry.path], "cursor": None, "perPage": 1}
+        try:
+            page = await self._page(NAMED_FILES, await self.listing(), variables)
+        except (InvalidRequest, UnknownArtifact):  # a server without this question
+            return await self.of_entry(entry, config)
+        return self._urls(page).get(entry.path) or await self.of_entry(entry, config)
+
+    async def _page(
+        self, operation: Operation, listing: Listing, variables: dict[str, object]
+    ) -> _Page:
+        place: dict[str, object] = {
+            "entity": listing.entity,
+            "project": listing.project,
+            "collection": listing.collection,
+            "alias": listing.version,
+        }
+        data = await self._ask(operation, place | variables)
+        found = _inside(data, "project", "artifactCollection", "artifactMembership", "files")
+        if found is None:
+            raise self._unlisted(listing)
+        return _shaped(found, _Page)
+
+    def _urls(self, page: _Page) -> dict[str, str]:
+        nodes = (edge.node for edge in page.edges)
+        return {node.name: self._own(node.direct_url) for node in nodes if node is not None}
 
     async def of_entry(self, entry: Entry, config: dict[str, Any]) -> str:
         """Return the address at the server itself of one file, which needs the API key.

@@ -158,9 +158,9 @@ class Download:
             entry, url = job
 
             async def renew() -> str:
-                return await addresses.of_entry(entry, config)
+                return await addresses.renewed(entry, config)
 
-            address = Address(url or await renew(), renew)
+            address = Address(url or await addresses.of_entry(entry, config), renew)
             placed = await fetcher.fetch(entry, address, in_ranges=self._goes_in_ranges(entry))
             self.progress.bytes_fetched = fetcher.fetched_bytes + (
                 store.fetched_bytes if store else 0

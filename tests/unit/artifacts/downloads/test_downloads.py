@@ -210,15 +210,21 @@ async def test_skip_cache_neither_reads_nor_fills_it(tmp_path: Path) -> None:
         assert (await client.downloads.cache_state()).files == 0
 
 
-async def test_an_expired_address_is_renewed_for_this_file_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names_files", [True, False])
+async def test_an_expired_address_is_renewed_for_this_file_only(
+    tmp_path: Path, names_files: bool
+) -> None:
     statuses = {"a.txt": [403], "dir/b.bin": [401, 403]}
     async with (
-        download_server(files=FILES, statuses=statuses) as server,
+        download_server(files=FILES, statuses=statuses, names_files=names_files) as server,
         client_of(server, tmp_path) as client,
     ):
         assert (await client.get()).error is None
         assert found(client.root) == FILES
-        assert sum("artifactsV2" in request for request in server.requests) == 3
+        # Where the server names no new address, the file has one of its own.
+        own = sum("artifactsV2" in request for request in server.requests)
+        assert own == (0 if names_files else 3) and len(server.requests) == 6
+        assert server.operations.count("ArtifactMembershipFiles") == 3
 
 
 async def test_an_address_that_stays_expired_fails_its_file(tmp_path: Path) -> None:
