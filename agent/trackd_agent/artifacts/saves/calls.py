@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from trackd_agent.artifacts.contents import XXH128
 from trackd_agent.artifacts.saves.failures import SaveFailed
-from trackd_agent.artifacts.saves.order import XXH128
 from trackd_agent.upstream import RequestFailed, RetryClass
 from trackd_proto.wandb_http import artifact_operations as operations
 

@@ -14,8 +14,8 @@ import anyio.to_thread
 import msgspec
 
 from trackd_agent.artifacts.saves.order import algorithm_of
-from trackd_agent.artifacts.saves.pieces import work_through
 from trackd_agent.artifacts.saves.reading import WindowedFile, read_whole
+from trackd_agent.artifacts.saves.workers import work_through
 from trackd_proto.chunks import (
     MAX_FILES_AT_ONCE,
     WHOLE_BYTES,

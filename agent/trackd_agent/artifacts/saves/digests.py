@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 import msgspec
 
+from trackd_agent.artifacts.contents import MD5, XXH128
 from trackd_agent.artifacts.saves.order import (
     ALGORITHM_KEY,
-    MD5,
     MD5_SUFFIX,
-    XXH128,
     algorithm_of,
     is_file,
 )

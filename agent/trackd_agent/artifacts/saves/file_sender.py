@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
+from trackd_agent.artifacts.contents import MD5
 from trackd_agent.artifacts.saves.calls import EXPIRED, headers_of
-from trackd_agent.artifacts.saves.order import MD5, algorithm_of
-from trackd_agent.artifacts.saves.pieces import work_through
+from trackd_agent.artifacts.saves.order import algorithm_of
 from trackd_agent.artifacts.saves.reading import (
     FilePart,
     base64_of_hex,
@@ -16,6 +16,7 @@ from trackd_agent.artifacts.saves.reading import (
     read_whole,
     stream,
 )
+from trackd_agent.artifacts.saves.workers import work_through
 from trackd_agent.upstream import RequestFailed
 
 if TYPE_CHECKING:

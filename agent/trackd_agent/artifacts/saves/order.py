@@ -6,8 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
 import msgspec
 
+from trackd_agent.artifacts.contents import MD5, XXH128
 from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_proto.entries import blocks_of, read_blocks
 from trackd_proto.records import (  # noqa: TC001 - msgspec resolves them
@@ -16,11 +18,10 @@ from trackd_proto.records import (  # noqa: TC001 - msgspec resolves them
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
 #: Value in an entry's `extra` of which its digest is no MD5.
 ALGORITHM_KEY = "alg"
-MD5, XXH128 = "MD5", "XXH128"
 #: Of the list of entries whose digests were made again.
 MD5_SUFFIX = ".md5"
 
@@ -101,3 +102,23 @@ def algorithm_of(entry: ArtifactEntry) -> str:
 def is_file(entry: ArtifactEntry) -> bool:
     """Whether the entry's bytes lie on this machine and belong to the artifact."""
     return entry.ref is None and entry.local_path is not None and not entry.birth_artifact_id
+
+
+async def blocks_of_order(order: SaveOrder) -> AsyncGenerator[list[ArtifactEntry]]:
+    """Yield the entries of an order, a block at a time; whoever stops early closes this.
+
+    Raises:
+        SaveFailed: the file that holds them is gone or damaged.
+    """
+    if not order.record.entries_file:
+        for block in order.blocks():
+            yield block
+        return
+    blocks = order.blocks()
+    try:
+        while block := await anyio.to_thread.run_sync(next, blocks, None):
+            yield block
+    finally:
+        close = getattr(blocks, "close", None)
+        if close is not None:
+            close()

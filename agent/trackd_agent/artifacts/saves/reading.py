@@ -6,14 +6,14 @@ import base64
 import hashlib
 import os
 import stat
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import anyio
 import anyio.to_thread
-import xxhash
 
+from trackd_agent.artifacts.contents import Hasher, hasher
 from trackd_agent.artifacts.saves.failures import SaveFailed
-from trackd_agent.artifacts.saves.order import MD5, SaveOrder, algorithm_of
+from trackd_agent.artifacts.saves.order import SaveOrder, algorithm_of
 from trackd_proto.chunks import Chunk, Cutter
 from trackd_proto.records import ArtifactEntry  # noqa: TC001 - of a named tuple
 
@@ -26,28 +26,9 @@ _PIECE_BYTES = 1024 * 1024
 T = TypeVar("T")
 
 
-class Hasher(Protocol):
-    """A running digest."""
-
-    def update(self, data: bytes | memoryview, /) -> object:
-        """Add bytes."""
-        ...
-
-    def digest(self) -> bytes:
-        """Return the digest."""
-        ...
-
-
-def new_hasher(algorithm: str) -> Hasher:
-    """Return an empty digest."""
-    if algorithm == MD5:
-        return hashlib.md5(usedforsecurity=False)
-    return xxhash.xxh3_128()
-
-
-def base64_of(hasher: Hasher) -> str:
+def base64_of(state: Hasher) -> str:
     """Return a digest as entries have it."""
-    return base64.b64encode(hasher.digest()).decode()
+    return base64.b64encode(state.digest()).decode()
 
 
 def unreadable(order: SaveOrder, entry: ArtifactEntry, error: OSError) -> SaveFailed:
@@ -75,11 +56,11 @@ def digest_of_file(path: Path, algorithm: str) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    hasher = new_hasher(algorithm)
+    state = hasher(algorithm)
     with _open(path) as file:
         while piece := file.read(_PIECE_BYTES):
-            hasher.update(piece)
-    return base64_of(hasher)
+            state.update(piece)
+    return base64_of(state)
 
 
 def read_whole(order: SaveOrder, entry: ArtifactEntry) -> bytes:
@@ -94,9 +75,9 @@ def read_whole(order: SaveOrder, entry: ArtifactEntry) -> bytes:
     except OSError as error:
         raise unreadable(order, entry, error) from error
     _check_size(order, entry, len(data))
-    hasher = new_hasher(algorithm_of(entry))
-    hasher.update(data)
-    _check_digest(order, entry, hasher)
+    state = hasher(algorithm_of(entry))
+    state.update(data)
+    _check_digest(order, entry, state)
     return data
 
 
@@ -123,7 +104,7 @@ class WindowedFile:
         self._order = order
         self._entry = entry
         self._window_bytes = window_bytes
-        self._hasher = new_hasher(algorithm_of(entry)) if checks_digest else None
+        self._hasher = hasher(algorithm_of(entry)) if checks_digest else None
         self._cutter = Cutter()
         self._file: IO[bytes] | None = None
         self._read_bytes = 0
@@ -146,8 +127,8 @@ class WindowedFile:
             await run(self._check, limiter=threads)
         return Window(chunks, is_last)
 
-    async def _digest(self, hasher: Hasher, block: bytes, threads: anyio.CapacityLimiter) -> None:
-        await anyio.to_thread.run_sync(hasher.update, block, limiter=threads)
+    async def _digest(self, state: Hasher, block: bytes, threads: anyio.CapacityLimiter) -> None:
+        await anyio.to_thread.run_sync(state.update, block, limiter=threads)
 
     def _read(self) -> bytes:
         try:
@@ -199,15 +180,15 @@ async def stream(part: FilePart, threads: anyio.CapacityLimiter) -> AsyncGenerat
         SaveFailed: it is gone, or not the one that was added.
     """
     checks = part.is_whole and not part.order.is_staged(part.entry)
-    hasher = new_hasher(algorithm_of(part.entry)) if checks else None
+    state = hasher(algorithm_of(part.entry)) if checks else None
     left_bytes = part.size_bytes
 
     def read(file: IO[bytes]) -> bytes:
         piece = file.read(min(left_bytes, _PIECE_BYTES))
-        if hasher is not None:
-            hasher.update(piece)
+        if state is not None:
+            state.update(piece)
             if len(piece) == left_bytes:  # before the server has all of it
-                _check_digest(part.order, part.entry, hasher)
+                _check_digest(part.order, part.entry, state)
         return piece
 
     def run(call: Callable[..., T], *args: Any) -> Awaitable[T]:
@@ -235,7 +216,7 @@ def part_digests(order: SaveOrder, entry: ArtifactEntry, part_bytes: int) -> lis
     Raises:
         SaveFailed: it is gone, or not the one that was added.
     """
-    whole = new_hasher(algorithm_of(entry))
+    whole = hasher(algorithm_of(entry))
     digests: list[str] = []
     left_bytes = entry.size or 0
     try:
@@ -280,7 +261,7 @@ def _check_size(order: SaveOrder, entry: ArtifactEntry, size_bytes: int) -> None
         raise changed(order, entry, f"it had {entry.size} bytes")
 
 
-def _check_digest(order: SaveOrder, entry: ArtifactEntry, hasher: Hasher) -> None:
-    digest = base64_of(hasher)
+def _check_digest(order: SaveOrder, entry: ArtifactEntry, state: Hasher) -> None:
+    digest = base64_of(state)
     if digest != entry.digest:
         raise changed(order, entry, f"its {algorithm_of(entry)} was {entry.digest}, is {digest}")

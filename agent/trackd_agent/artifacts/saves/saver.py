@@ -10,8 +10,7 @@ from trackd_agent.artifacts.saves.chunk_sender import ChunkSender
 from trackd_agent.artifacts.saves.digests import in_accepted_algorithm
 from trackd_agent.artifacts.saves.file_sender import FileSender
 from trackd_agent.artifacts.saves.manifest_file import ManifestFile
-from trackd_agent.artifacts.saves.order import is_file
-from trackd_agent.artifacts.saves.pieces import blocks_of_order
+from trackd_agent.artifacts.saves.order import blocks_of_order, is_file
 from trackd_agent.artifacts.saves.progress import SaveState
 from trackd_agent.artifacts.saves.references import ReferenceNames
 from trackd_proto.chunks import FEATURE

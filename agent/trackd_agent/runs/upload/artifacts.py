@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import structlog
 
-from trackd_agent.artifacts.saves import SaveNotes, SaveOrder, SaveState
+from trackd_agent.artifacts.saves import Destination, RunSaves, SaveNotes, SaveOrder, SaveState
 from trackd_agent.runs.state.updates import Notice
 
 if TYPE_CHECKING:
@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     from trackd_agent.runs.context import RunsContext
     from trackd_agent.runs.upload.uplink import Uplink
     from trackd_agent.runs.writer import Writer
+    from trackd_agent.upstream import Courier
     from trackd_proto.records import ArtifactLogged
 
 log = structlog.get_logger()
 
 #: Reason under which failed saves count as lost.
 FAILED = "artifact_failed"
+
+
+def saves_at(uplink: Uplink, courier: Courier, context: RunsContext) -> RunSaves:
+    """Return what carries out the saves of a run that its server knows."""
+    upsert = uplink.upsert
+    destination = Destination(courier, upsert.path, upsert.headers, uplink.is_first)
+    return RunSaves(context.saves, destination)
 
 
 class PumpSaves:

@@ -19,7 +19,6 @@ from trackd_agent.runs.console import ConsoleFiles, LogPosition
 from trackd_agent.runs.state.updates import Notice
 from trackd_agent.runs.state.writer_state import WriterState
 from trackd_agent.runs.upload import ending
-from trackd_agent.runs.upload.artifacts import PumpSaves
 from trackd_agent.runs.upload.feed import Feed
 from trackd_agent.runs.upload.memory import Memory, PumpCheckpoint
 from trackd_agent.runs.upload.run_settings import manners_of, positive, stream_limits
@@ -58,7 +57,7 @@ class Pump:
         self._memory = Memory(
             writer.folder, uplink.upstream.name, context.config.checkpoint_interval_s
         )
-        self._saves = PumpSaves(writer, uplink, self._memory.name, context)
+        self._saves = uplink.saves_of(writer, self._memory.name)
         self._feed: Feed | None = None
         self._files: dict[str, str] = {}
         self._dropped: dict[str, int] = {}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import structlog
 
-from trackd_agent.artifacts.saves import Destination, RunSaves
 from trackd_agent.filestream import Offsets
 from trackd_agent.runs.upload import ending
 from trackd_agent.runs.upload.alerts import AlertSender
+from trackd_agent.runs.upload.artifacts import PumpSaves, RunSaves, saves_at
 from trackd_agent.runs.upload.metadata import Metadata
 from trackd_agent.runs.upload.pump import Pump
 from trackd_agent.runs.upload.run_settings import ignored_globs, manners_of, transfer_limits
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from trackd_agent.runs.context import RunsContext
-    from trackd_agent.runs.state.writer_state import WriterState
+    from trackd_agent.runs.upload.upsert import States
     from trackd_agent.runs.writer import Writer
     from trackd_agent.upstream import Upstream
 
@@ -141,10 +141,12 @@ class Uplink:
     def saves(self) -> RunSaves:
         """The run's artifacts; only once the run is known to the server."""
         if self._saves is None:
-            path, headers = self.upsert.path, self.upsert.headers
-            destination = Destination(self._saves_courier, path, headers, self.is_first)
-            self._saves = RunSaves(self._context.saves, destination)
+            self._saves = saves_at(self, self._saves_courier, self._context)
         return self._saves
+
+    def saves_of(self, writer: Writer, name: str) -> PumpSaves:
+        """Return what brings a writer's artifacts here; `name` is that of its pump's files."""
+        return PumpSaves(writer, self, name, self._context)
 
     def joined(self, pump: Pump) -> None:
         """A pump knows its writer's first record; the first one's settings hold for the run."""
@@ -263,7 +265,7 @@ class Uplink:
 
     # -- the end ---------------------------------------------------------------------------
 
-    def _states(self) -> dict[str, WriterState]:
+    def _states(self) -> States:
         """Return the states of the writers by writer id, in order of joining."""
         return {
             pump.writer.facts.writer_id: pump.state

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from trackd_agent.runs.state.writer_state import WriterState
     from trackd_agent.upstream import Courier
 
+    #: States of the writers of a run by writer id.
+    States = Mapping[str, WriterState]
+
 log = structlog.get_logger()
 
 
@@ -74,7 +77,7 @@ class Upsert:
         self,
         courier: Courier,
         run: RunPath,
-        states: Callable[[], Mapping[str, WriterState]],
+        states: Callable[[], States],
         interval_s: float,
     ) -> None:
         self.ready = anyio.Event()

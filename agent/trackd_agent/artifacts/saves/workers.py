@@ -1,39 +1,15 @@
-"""From disk to the event loop: blocks of entries, and work of many workers, in bounded pieces."""
+"""Work on many items, a bounded number at a time."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-import anyio.to_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-
-    from trackd_agent.artifacts.saves.order import SaveOrder
-    from trackd_proto.records import ArtifactEntry
+    from collections.abc import Awaitable, Callable, Iterable
 
 T = TypeVar("T")
-
-
-async def blocks_of_order(order: SaveOrder) -> AsyncGenerator[list[ArtifactEntry]]:
-    """Yield the entries of an order, a block at a time; whoever stops early closes this.
-
-    Raises:
-        SaveFailed: the file that holds them is gone or damaged.
-    """
-    if not order.record.entries_file:
-        for block in order.blocks():
-            yield block
-        return
-    blocks = order.blocks()
-    try:
-        while block := await anyio.to_thread.run_sync(next, blocks, None):
-            yield block
-    finally:
-        close = getattr(blocks, "close", None)
-        if close is not None:
-            close()
 
 
 async def work_through(
