@@ -76,32 +76,36 @@ class Download:
                 yield batch
 
     async def run(self) -> None:
-        """Do it; what goes wrong is told in `error`."""
-        root: Root | None = None
+        """Do it when it is its turn; what goes wrong is told in `error`."""
         try:
             with self._scope:
-                options = self._options
-                root = await self._tools.in_thread(
-                    Root, options.root, options.root_device, options.root_inode
-                )
-                cache = None if options.skip_cache else self._tools.cache
-                self._placing = Placing(root, cache, self._tools.known, self._tools.hashers)
-                await self._open_manifest()
-                if await self._settle(self._placing):
-                    await self._fetch(self._placing)
+                async with self._tools.slots:
+                    await self._do()
         except* AgentError as group:
             self.error = _first(group)
         except* Stopped:
             pass
         except* Exception as group:
             log.exception("download_failed", artifact_id=self._options.version.artifact_id)
-            self.error = AgentError("INTERNAL", f"the download failed: {_first(group)!r}")
+            self.error = _first(group)
         finally:
             self.has_manifest.set()
             self.is_over.set()
-            if root is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._tools.in_thread(root.close)
+
+    async def _do(self) -> None:
+        options = self._options
+        root = await self._tools.in_thread(
+            Root, options.root, options.root_device, options.root_inode
+        )
+        try:
+            cache = None if options.skip_cache else self._tools.cache
+            self._placing = Placing(root, cache, self._tools.known, self._tools.hashers)
+            await self._open_manifest()
+            if await self._settle(self._placing):
+                await self._fetch(self._placing)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._tools.in_thread(root.close)
 
     async def close(self) -> None:
         """Let go of the manifest; called when it is over and nobody reads references."""

@@ -39,13 +39,10 @@ class Downloads:
         self._cache = cache_of(data, config)
         self._known = KnownFiles(config.known_files)
         self._tools: Tools | None = None
-        self._slots: anyio.Semaphore | None = None
         self._tasks: TaskGroup | None = None
-        self._going_on = 0
 
     async def __aenter__(self) -> Self:
         self._tools = Tools(self._config, self._cache, self._known, self._folder)
-        self._slots = anyio.Semaphore(self._config.parallel_downloads)
         self._tasks = await anyio.create_task_group().__aenter__()
         return self
 
@@ -63,27 +60,13 @@ class Downloads:
         finally:
             self._tools.hashers.shutdown(wait=False)
 
-    @property
-    def going_on(self) -> int:
-        """Downloads that wait or go on."""
-        return self._going_on
-
     def begin(self, options: DownloadOptions) -> Download:
         """Start a download; whoever starts it cancels it when nobody waits any more."""
         assert self._tools is not None
         assert self._tasks is not None
         download = Download(self._tools, options)
-        self._tasks.start_soon(self._run, download, name="download")
+        self._tasks.start_soon(download.run, name="download")
         return download
-
-    async def _run(self, download: Download) -> None:
-        assert self._slots is not None
-        self._going_on += 1
-        try:
-            async with self._slots:
-                await download.run()
-        finally:
-            self._going_on -= 1
 
     async def manifest(self, version: Version, wanted: Filter) -> OpenManifest:
         """Read the manifest of a version; whoever gets it closes it.

@@ -36,6 +36,8 @@ class Tools:
         self.cache = cache
         self.known = known
         self.folder = folder
+        #: Downloads that go on at the same time.
+        self.slots = anyio.Semaphore(config.parallel_downloads)
         self.threads = anyio.CapacityLimiter(config.writing_threads)
         self.hashers = ThreadPoolExecutor(config.writing_threads, "trackd-hash")
 

@@ -366,3 +366,20 @@ async def test_a_cancelled_download_leaves_whole_files_only(tmp_path: Path) -> N
         there = found(client.root)
         assert 5 <= len(there) < 60
         assert all(files[path] == data for path, data in there.items())
+
+
+async def test_a_download_that_waits_for_its_turn_can_be_cancelled(tmp_path: Path) -> None:
+    async with (
+        download_server(files=FILES, delay_s=0.3) as server,
+        client_of(server, tmp_path, listed=True, parallel_downloads=1) as client,
+    ):
+        client.root.mkdir()
+        options = DownloadOptions(client.version, str(client.root))
+        first, second = client.downloads.begin(options), client.downloads.begin(options)
+        await first.has_manifest.wait()
+        second.cancel()
+        await second.close()
+        assert not first.is_over.is_set() and second.progress.files_done == 0
+        await first.is_over.wait()
+        await first.close()
+        assert found(client.root) == FILES
