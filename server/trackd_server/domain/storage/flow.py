@@ -15,11 +15,13 @@ import anyio.to_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
 
-#: Bytes of bodies in memory, three blocks for each body, and the bounds of a block. (More than
-#: 128 large bodies at once hold more than the sum.)
-MEMORY_BYTES = 48 * 1024 * 1024
-MIN_BLOCK_BYTES = 128 * 1024
-MAX_BLOCK_BYTES = 4 * 1024 * 1024
+#: Bytes of bodies in memory; how many copies of a block one body holds at its worst (pieces that
+#: are joined to the next one, the one in work and what is cut of it); and the bounds of a block.
+#: (More than 100 large bodies at once hold more than the sum.)
+MEMORY_BYTES = 32 * 1024 * 1024
+COPIES = 5
+MIN_BLOCK_BYTES = 64 * 1024
+MAX_BLOCK_BYTES = 2 * 1024 * 1024
 #: Worker threads of all bodies.
 WORKERS = 6
 
@@ -46,7 +48,7 @@ class Flow:
     @property
     def block_bytes(self) -> int:
         """Return how large a block may be now."""
-        share = MEMORY_BYTES // (3 * max(1, self._active))
+        share = MEMORY_BYTES // (COPIES * max(1, self._active))
         return min(MAX_BLOCK_BYTES, max(MIN_BLOCK_BYTES, share))
 
     async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
