@@ -201,11 +201,12 @@ async def test_pages_show_what_there_is(tmp_path: Path) -> None:
     for text in ("set:v0", "maker", "user", "red one", "0.5", "s3://bucket/key", hostile):
         assert text in version
     assert "wandb-registry-r/Shown:v0" in version and "A link to local/p/set:v0" in linked
-    assert "Shown" in registry and "restricted" in registry and "r" in all_registries
+    assert "Shown" in registry and "members only" in registry and "r" in all_registries
     assert f"{usage['disk']:,}" in storage[0] and "set:v0" in storage[2] and "set:v1" in storage[3]
     assert "no artifact" in missing
     assert there.status_code == 200 and there.content == b"1" * 2048
     assert "<script>" not in raw
+    assert '"/registries"' in raw
     assert selected.headers["location"] == "/local/wandb-registry-r/artifacts/dataset/Shown/v0"
 
 

@@ -19,6 +19,7 @@ def routes() -> list[Route]:
         Route(f"{stored}/artifacts/{{collection}}", storage.collection_page),
         Route("/registries", registry.registries_page),
         Route("/orgs/{organization}/registry/{registry}", registry.registry_page),
+        Route("/{entity}/registry/{registry}", registry.registry_page),
         Route(artifacts, collections.collections_page),
         Route(f"{artifacts}/{{rest:path}}", collections.artifact_page),
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 #: What people read for the names on the wire.
-_VISIBILITY = {"PRIVATE": "organization", "RESTRICTED": "restricted"}
+_VISIBILITY = {"PRIVATE": "the organization", "RESTRICTED": "members only (restricted)"}
 
 
 async def registries_page(request: Request) -> Response:

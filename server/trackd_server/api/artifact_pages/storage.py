@@ -168,7 +168,12 @@ def _rows(parts: list[Part], address: Callable[[Part], str | None]) -> list[Row]
 
 
 def _note(part: Part) -> str:
-    """Return what a row says beside its sizes: number of versions, state of a draft."""
+    """Return what a row says beside its sizes: a run's title, versions, state of a draft."""
+    title = part.facts.get("display_name")
+    return " · ".join(text for text in (title, _versions(part)) if text)
+
+
+def _versions(part: Part) -> str:
     if part.facts.get("state") == "PENDING":
         return "upload not finished"
     if count := part.facts.get("versions"):

@@ -9,6 +9,7 @@ from ariadne import ObjectType, QueryType
 from trackd_server.api.resolvers.context import context_of, iso, page_of, paged, window
 from trackd_server.api.resolvers.viewer import entity, user
 from trackd_server.domain import filters, names, runs
+from trackd_server.domain.registry import registries
 from trackd_server.domain.run_records import RunPath
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def resolve_projects(
     after: str | None = None,
     first: int | None = None,
 ) -> dict[str, Any]:
-    """Return an entity's projects, newest first."""
-    rows = runs.projects_of(context_of(info).connection, names.entity(entityName))
+    """Return an entity's projects, newest first; registries have a list of their own."""
+    found = runs.projects_of(context_of(info).connection, names.entity(entityName))
+    rows = [row for row in found if not registries.is_registry(row.name)]
     return paged(rows, after, first, show)
 
 
