@@ -47,7 +47,7 @@ def resolve_create_manifest(_: object, info: Info, input: dict[str, Any]) -> dic
     context = context_of(info)
     context.renew()
     base = input.get("baseArtifactID")
-    number = context.services.artifacts.announce_manifest(
+    number = context.services.artifacts.manifests.announce(
         version_number(input["artifactID"]),
         input.get("type") or "FULL",
         version_number(base) if base else None,
@@ -62,7 +62,9 @@ def resolve_update_manifest(_: object, info: Info, input: dict[str, Any]) -> dic
     context.renew()
     number = names.row_number(artifact_files.MANIFEST_KIND, input["artifactManifestID"])
     base = input.get("baseArtifactID")
-    slot = context.services.artifacts.rebase(number, version_number(base) if base else None)
+    slot = context.services.artifacts.manifests.rebase(
+        number, version_number(base) if base else None
+    )
     return _manifest(context, number, slot.kind, input.get("digest"))
 
 

@@ -10,6 +10,7 @@ from trackd_server.api.resolvers import projects
 from trackd_server.api.resolvers.context import context_of, iso, keyed, paged
 from trackd_server.domain import names
 from trackd_server.domain.artifacts import collections, listings, memberships
+from trackd_server.domain.artifacts.entries import XXH128
 from trackd_server.domain.artifacts.listings import Listing
 from trackd_server.domain.listing.pages import Range
 from trackd_server.domain.registry import registries
@@ -276,7 +277,8 @@ def resolve_latest(parent: CollectionView, info: Info) -> VersionView | None:
 def resolve_digest_algorithm(parent: CollectionView, info: Info) -> str:
     """Return how the latest version's digest was made."""
     latest = resolve_latest(parent, info)
-    return "MANIFEST_MD5" if latest is None else latest.row.digest_algorithm
+    is_xxh128 = latest is not None and latest.row.digest_algorithm == XXH128
+    return "MANIFEST_XXH128" if is_xxh128 else "MANIFEST_MD5"
 
 
 def _collections(info: Info, where: ColumnElement[bool], asked: dict[str, Any]) -> dict[str, Any]:

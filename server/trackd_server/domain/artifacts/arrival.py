@@ -85,6 +85,16 @@ class Manifests:
         self._arriving: set[int] = set()
         self._lock = threading.Lock()
 
+    def announce(self, version_id: int, kind: str, base_id: int | None) -> int:
+        """Make the place for a manifest: see `manifests.announce`."""
+        with self._database.write() as connection:
+            return manifests.announce(connection, version_id, kind, base_id)
+
+    def rebase(self, manifest_id: int, base_id: int | None) -> Row[Any]:
+        """Return an announced manifest, with another base: see `manifests.rebase`."""
+        with self._database.write() as connection:
+            return manifests.rebase(connection, manifest_id, base_id)
+
     def arrive(self, manifest_id: int, file: IO[bytes]) -> None:
         """Take in the JSON of a manifest; whatever came for it before is replaced.
 

@@ -12,7 +12,6 @@ from trackd_server.domain.artifacts import (
     committing,
     creating,
     lifetimes,
-    manifests,
     removal,
     using,
 )
@@ -51,33 +50,6 @@ class Artifacts:
         with self._database.write() as connection:
             return creating.create(connection, new)
 
-    def announce_manifest(self, version_id: int, kind: str, base_id: int | None) -> int:
-        """Make the place for a version's manifest; return its number."""
-        with self._database.write() as connection:
-            if kind == manifests.INCREMENTAL and base_id is not None:
-                base = connection.execute(
-                    select(tables.versions).where(tables.versions.c.id == base_id)
-                ).one_or_none()
-                if base is None or base.state != "COMMITTED":
-                    raise NotFound("The base version does not exist (any more).")
-            else:
-                base_id = None  # clients send one with every kind
-            number = manifests.announce(connection, version_id, kind, base_id)
-            _touch(connection, version_id)
-            if base_id is not None:
-                lifetimes.refresh(connection, [base_id])
-            return number
-
-    def rebase(self, manifest_id: int, base_id: int | None) -> Row[Any]:
-        """Return an announced manifest; with another base, if one is given."""
-        with self._database.write() as connection:
-            slot = manifests.find(connection, manifest_id)
-            manifests.require_pending(connection, slot.version_id)
-            if base_id is not None and slot.kind == manifests.INCREMENTAL:
-                manifests.rebase(connection, manifest_id, base_id)
-                lifetimes.refresh(connection, [base_id])
-            return slot
-
     def commit(self, version_id: int) -> None:
         """Make a version visible under the next number of its collection, with its aliases.
 
@@ -87,20 +59,17 @@ class Artifacts:
         for _ in range(MERGES):
             with self._database.read() as connection:
                 row = _version(connection, version_id)
-                parts = (
-                    [] if row.state == "COMMITTED" else committing.arrived(connection, version_id)
-                )
+                parts = committing.arrived(connection, version_id)
             if row.state == "COMMITTED":
                 return
             if not parts:
                 raise Conflict("No manifest of the artifact arrived: upload it before the commit.")
             chosen = parts[-1].id
-            if parts[-1].kind == manifests.PATCH and len(parts) > 1:
+            if parts[-1].kind == "PATCH" and len(parts) > 1:
                 chosen = self.manifests.merge(version_id, parts, row.digest_algorithm)
+            merged = committing.names_of(parts)
             with self._database.write() as connection:
-                freed = committing.commit(
-                    connection, version_id, chosen, committing.names_of(parts)
-                )
+                freed = committing.commit(connection, version_id, chosen, merged)
             if freed is not None:
                 self._storage.finish(freed)
                 return
@@ -179,15 +148,6 @@ class Artifacts:
                 freed = removal.remove(connection, ids, delete_aliases=True)
             self._storage.finish(freed)
             swept += len(ids)
-
-
-def _touch(connection: Connection, version_id: int) -> None:
-    """Note that somebody goes on with a version."""
-    connection.execute(
-        update(tables.versions)
-        .where(tables.versions.c.id == version_id)
-        .values(updated_at=time.time())
-    )
 
 
 def _version(connection: Connection, version_id: int) -> Row[Any]:

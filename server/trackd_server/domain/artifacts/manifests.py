@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, func, insert, select, update
 
 from trackd_server.domain import names
-from trackd_server.domain.artifacts import segments
+from trackd_server.domain.artifacts import lifetimes, segments
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
 from trackd_server.store.tables import artifacts as tables
 from trackd_server.store.tables.artifacts import manifests, versions
@@ -27,31 +27,49 @@ FULL, INCREMENTAL, PATCH = "FULL", "INCREMENTAL", "PATCH"
 SEGMENTS_AT_ONCE = 64
 
 
-def announce(
-    connection: Connection, version_id: int, kind: str, base_version_id: int | None
-) -> int:
-    """Make the place for a manifest of a pending version; return its number."""
+def announce(connection: Connection, version_id: int, kind: str, base_id: int | None) -> int:
+    """Make the place for a manifest of a pending version; return its number.
+
+    Only an INCREMENTAL one has a base, which neither goes nor expires meanwhile; clients name one
+    with every kind.
+
+    Raises:
+        NotFound: The version or its base is gone.
+        Conflict: The version is committed.
+    """
     require_pending(connection, version_id)
     if kind not in (FULL, INCREMENTAL, PATCH):
         raise InvalidRequest(f"Invalid manifest type {kind[:50]!r}.")
-    values = {
-        "version_id": version_id,
-        "kind": kind,
-        "base_version_id": base_version_id,
-        "created_at": time.time(),
-    }
-    return connection.execute(
-        insert(manifests).values(values).returning(manifests.c.id)
-    ).scalar_one()
+    base = base_id if kind == INCREMENTAL else None
+    if base is not None:
+        _require_committed(connection, base)
+    now = time.time()
+    values = {"version_id": version_id, "kind": kind, "base_version_id": base, "created_at": now}
+    made = insert(manifests).values(values).returning(manifests.c.id)
+    number = connection.execute(made).scalar_one()
+    goes_on = update(versions).where(versions.c.id == version_id)
+    connection.execute(goes_on.values(updated_at=now))
+    if base is not None:
+        lifetimes.refresh(connection, [base])
+    return number
 
 
-def rebase(connection: Connection, manifest_id: int, base_version_id: int) -> None:
-    """Say of which version's entries a manifest that did not arrive yet is a change."""
-    connection.execute(
-        update(manifests)
-        .where(manifests.c.id == manifest_id, manifests.c.arrived.is_(None))
-        .values(base_version_id=base_version_id)
-    )
+def rebase(connection: Connection, manifest_id: int, base_id: int | None) -> Row[Any]:
+    """Return an announced manifest; an INCREMENTAL one with another base, if one is given."""
+    slot = find(connection, manifest_id)
+    require_pending(connection, slot.version_id)
+    if base_id is not None and slot.kind == INCREMENTAL:
+        _require_committed(connection, base_id)
+        changed = update(manifests).where(manifests.c.id == manifest_id)
+        connection.execute(changed.values(base_version_id=base_id))
+        lifetimes.refresh(connection, [base_id])
+    return slot
+
+
+def _require_committed(connection: Connection, version_id: int) -> None:
+    query = select(versions.c.state).where(versions.c.id == version_id)
+    if connection.execute(query).scalar() != "COMMITTED":
+        raise NotFound("The base version does not exist (any more).")
 
 
 def find(connection: Connection, manifest_id: int) -> Row[Any]:
