@@ -41,15 +41,46 @@ run.finish()
 """
 
 ONLINE = """
-import trackd
+import os, trackd
 run = trackd.init(project="p", id="r")
 logged = run.log_artifact("train.py", name="program")
+big = trackd.Artifact("big", "data")
+with big.new_file("noise", "wb") as file:
+    file.write(os.urandom(64 << 20))
+assert run.log_artifact(big).cancel()
+try:
+    big.wait()
+except ValueError as error:
+    assert "cancelled" in str(error)
+else:
+    raise AssertionError("it was saved")
+assert logged.wait().cancel() is False
 run.log({"table": trackd.Table(columns=["c"], data=[[1]])})
 assert run.log_code(".").name == "source-p-train.py"
 run.finish()
 assert logged.wait().version == "v0" and logged.file_count == 1
 names = [a.name for a in trackd.Api().run("p/r").logged_artifacts()]
 assert sorted(names) == ["program:v0", "run-r-table:v0", "source-p-train.py:v0"], names
+"""
+
+#: No server is there: nothing waits for long.
+AWAY = """
+import os, time, trackd
+began = time.monotonic()
+run = trackd.init(project="p", id="r")
+os.makedirs("m", exist_ok=True)
+open("m/weights", "w").write("w")
+art = trackd.Artifact("model", "model")
+art.add_file("m/weights", policy="immutable")
+run.log_artifact(art)
+run.log_artifact("train.py", name="other")
+try:
+    art.wait(timeout=0.2)
+except trackd.artifacts.errors.WaitTimeoutError as error:
+    print("timeout", "its upload goes on" in str(error))
+assert not hasattr(art, "version") and art.is_draft()
+print(time.monotonic() - began < 10)
+os._exit(0)
 """
 
 DISABLED = """
@@ -115,6 +146,13 @@ async def test_what_an_online_run_logged_is_at_the_server_when_it_is_finished(
 ) -> None:
     async with running_agent(tmp_path) as agent:
         run_script(tmp_path, ONLINE, agent.environment)
+
+
+async def test_a_script_without_a_server_does_not_wait_for_it(tmp_path: Path) -> None:
+    async with running_agent(tmp_path) as agent:
+        away = {"TRACKD_BASE_URL": "http://127.0.0.1:9", "TRACKD_API_KEY": "k" * 40}
+        said = run_script(tmp_path, AWAY, agent.environment | away)
+    assert said.splitlines() == ["timeout True", "True"]
 
 
 def test_a_disabled_run_accepts_everything(tmp_path: Path) -> None:

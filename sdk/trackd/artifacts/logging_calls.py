@@ -28,7 +28,7 @@ _MODEL, _MODELS = "model", "model-registry"
 #: How long the agent may take to make the run at the server, and how often is asked, in seconds.
 _ARRIVAL_S, _POLL_S = 20.0, 0.05
 #: A server that takes longer to tell a type, in seconds, is not waited for in a training loop.
-_TYPE_TIMEOUT_S = 5.0
+_TYPE_TIMEOUT_S = 3.0
 #: Nor is one that did not answer asked again so soon, in seconds.
 _QUIET_S = 60.0
 _MAX_KNOWN_TYPES = 1_000
@@ -109,6 +109,7 @@ def record(run: RunArtifacts, artifact: Artifact, version: Version | None = None
     if place is not None:
         place.record_artifact(made)
     if not run.offline:
+        artifact.note_files()
         artifact.attach_save(Save(run.remote, artifact.client_id, artifact.name))
 
 

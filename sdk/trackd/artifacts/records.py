@@ -7,6 +7,7 @@ manifest that is too large for one record lies beside it, as `<the same>.entries
 
 from __future__ import annotations
 
+import os
 import shutil
 from itertools import count
 from typing import TYPE_CHECKING
@@ -108,7 +109,10 @@ def _sorted(artifact: Artifact) -> list[ManifestEntry]:
 
 
 def _entry(entry: ManifestEntry, handed: Path | None, run_dir: Path) -> ArtifactEntry:
-    local = entry.local_path if handed is None else handed.relative_to(run_dir).as_posix()
+    if handed is not None:
+        local = handed.relative_to(run_dir).as_posix()
+    else:  # a file of the user: the agent has another working folder
+        local = entry.local_path and os.path.abspath(entry.local_path)  # noqa: PTH100 - no links
     return ArtifactEntry(
         path=entry.path,
         digest=entry.digest,

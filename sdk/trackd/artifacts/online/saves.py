@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from trackd.artifacts.errors import WaitTimeoutError
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: So long nothing may move at the end of a run until it is left to the agent, in seconds.
 _STALLED_S = 10.0
+#: How long a record may be on its way to the agent, and how often is asked, in seconds.
+_ARRIVAL_S, _POLL_S = 5.0, 0.05
+#: Words for the states of saves that have not ended.
 _STATES = {1: "waiting", 2: "", 3: "committing"}
 
 
@@ -42,7 +46,7 @@ class Save:
         Raises:
             WaitTimeoutError: the time is over; the save goes on.
             ValueError: the save failed, or was given up.
-            CommError: the agent does not answer.
+            CommError: the agent does not answer, or the upload has not begun.
         """
         link = self.remote.link
         from trackd.sending.agent_link import AgentCallError
@@ -73,11 +77,24 @@ class Save:
         """
         link = self.remote.link
         from trackd.sending.agent_link import AgentCallError
+        from trackd_proto.v1 import artifact_pb2
 
+        request = artifact_pb2.WatchSaveRequest(client_id=self._client_id)
+        deadline_s = time.monotonic() + _ARRIVAL_S
         try:
-            return link.cancel_save(self._client_id)
+            while not link.cancel_save(self._client_id):
+                status = next(iter(link.watch_save(request, _ARRIVAL_S)))
+                if status.state not in _STATES:
+                    return False
+                if time.monotonic() > deadline_s:
+                    raise CommError(
+                        f"cancel() of artifact {self._name!r}: its upload has not begun, since "
+                        "the server has no run yet: call it again later"
+                    )
+                time.sleep(_POLL_S)  # its record is still on its way
         except AgentCallError as error:
             raise CommError(f"cancel() of artifact {self._name!r}: {error.message}") from error
+        return True
 
 
 def wait_for_all(remote: Remote, artifacts: Sequence[tuple[str, str]]) -> bool:
@@ -103,8 +120,8 @@ def wait_for_all(remote: Remote, artifacts: Sequence[tuple[str, str]]) -> bool:
             return False
         if last is None:
             return False
-        if last.state != artifact_pb2.SAVE_STATE_COMMITTED:
-            terminal.error(f"artifact {name!r} was not saved: {last.error or 'given up'}")
+        if last.state == artifact_pb2.SAVE_STATE_FAILED:
+            terminal.error(f"artifact {name!r} was not saved: {last.error}")
     return True
 
 
