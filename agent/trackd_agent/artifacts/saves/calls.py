@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import anyio
 import msgspec
 
 from trackd_agent.artifacts.contents import XXH128
@@ -130,6 +131,36 @@ class Created:
     base_id: str | None
 
 
+class ManifestPlace:
+    """Where a manifest goes; announced at the server when somebody needs its id.
+
+    Args:
+        calls: of the save.
+        artifact_id: of the version.
+        base_id: of the version of which a partial manifest is a change.
+        kind: how it counts.
+    """
+
+    def __init__(
+        self, calls: ArtifactCalls, artifact_id: str, base_id: str | None, kind: ManifestKind
+    ) -> None:
+        self.artifact_id = artifact_id
+        self.base_id = base_id
+        self.kind = kind
+        self._calls = calls
+        self._id: str | None = None
+        self._is_announced = False
+        self._lock = anyio.Lock()
+
+    async def announced_id(self) -> str | None:
+        """Return its id; None: the server gives none."""
+        async with self._lock:
+            if not self._is_announced:
+                self._id = await self._calls.create_manifest(self)
+                self._is_announced = True
+        return self._id
+
+
 class ArtifactCalls:
     """The calls of one save.
 
@@ -206,11 +237,9 @@ class ArtifactCalls:
 
     # -- the manifest ----------------------------------------------------------------------
 
-    async def create_manifest(
-        self, artifact_id: str, base_id: str | None, kind: ManifestKind
-    ) -> str | None:
+    async def create_manifest(self, at: ManifestPlace) -> str | None:
         """Announce the manifest and return its id."""
-        variables = self._manifest_variables(artifact_id, base_id, kind)
+        variables = self._manifest_variables(at)
         answer = await self._ask(
             operations.CREATE_ARTIFACT_MANIFEST,
             variables,
@@ -219,37 +248,26 @@ class ArtifactCalls:
         )
         return answer.artifact_manifest.id if answer.artifact_manifest else None
 
-    def _manifest_variables(
-        self, artifact_id: str, base_id: str | None, kind: ManifestKind
-    ) -> dict[str, Any]:
+    def _manifest_variables(self, at: ManifestPlace) -> dict[str, Any]:
         return {
-            "artifactID": artifact_id,
-            "baseArtifactID": base_id,
-            "name": kind.value,
+            "artifactID": at.artifact_id,
+            "baseArtifactID": at.base_id,
+            "name": at.kind.value,
             "digest": "",
             "entityName": self._path.entity,
             "projectName": self._path.project,
             "runName": self._path.run,
-            "manifestType": kind.name,
+            "manifestType": at.kind.name,
             "includeUpload": False,
         }
 
-    async def bring_manifest(
-        self,
-        manifest: ManifestFile,
-        artifact_id: str,
-        base_id: str | None,
-        kind: ManifestKind,
-        manifest_id: str | None,
-    ) -> None:
+    async def bring_manifest(self, manifest: ManifestFile, at: ManifestPlace) -> None:
         """Send the manifest; its address is asked for again when it has expired."""
 
         async def address() -> FileAddress:
-            upload = await self._manifest_address(
-                artifact_id, base_id, kind, manifest_id, manifest.md5
-            )
+            upload = await self._manifest_address(at, manifest.md5)
             return FileAddress(
-                _Id(artifact_id),
+                _Id(at.artifact_id),
                 upload_url=upload.upload_url,
                 upload_headers=upload.upload_headers,
             )
@@ -268,16 +286,10 @@ class ArtifactCalls:
             manner,
         )
 
-    async def _manifest_address(
-        self,
-        artifact_id: str,
-        base_id: str | None,
-        kind: ManifestKind,
-        manifest_id: str | None,
-        digest: str,
-    ) -> _Upload:
-        if kind is ManifestKind.FULL or manifest_id is None:
-            variables = self._manifest_variables(artifact_id, base_id, kind)
+    async def _manifest_address(self, at: ManifestPlace, digest: str) -> _Upload:
+        manifest_id = None if at.kind is ManifestKind.FULL else await at.announced_id()
+        if manifest_id is None:
+            variables = self._manifest_variables(at)
             variables |= {"digest": digest, "includeUpload": True}
             operation, member = operations.CREATE_ARTIFACT_MANIFEST, "createArtifactManifest"
         else:

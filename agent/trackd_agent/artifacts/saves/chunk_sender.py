@@ -42,6 +42,8 @@ _MAX_CUT_BYTES = 64 * 1024**3
 _PARALLEL_FILES = 2
 #: How often a file is sent again whose chunks went away meanwhile.
 _TRIES = 3
+#: So few small files are sent without asking whether the server has them.
+_FEW_FILES = 8
 #: Bytes of chunks that are written to the connection at once, about.
 _WRITE_BYTES = 512 * 1024
 
@@ -99,7 +101,9 @@ class ChunkSender:
         Raises:
             SaveFailed: a file is gone or changed, or the server does not take it.
         """
-        wanted = await self._unknown(entries)
+        size_bytes = sum(entry.size or 0 for entry in entries)
+        is_little = size_bytes <= WHOLE_BYTES and len(entries) <= _FEW_FILES
+        wanted = entries if is_little else await self._unknown(entries)
         giant = [entry for entry in wanted if (entry.size or 0) > _MAX_CUT_BYTES]
         small = [entry for entry in wanted if (entry.size or 0) <= WHOLE_BYTES]
         large = [e for e in wanted if WHOLE_BYTES < (e.size or 0) <= _MAX_CUT_BYTES]

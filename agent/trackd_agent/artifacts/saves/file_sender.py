@@ -20,7 +20,12 @@ from trackd_agent.artifacts.saves.workers import work_through
 from trackd_agent.upstream import RequestFailed
 
 if TYPE_CHECKING:
-    from trackd_agent.artifacts.saves.calls import ArtifactCalls, FileAddress, PartAddress
+    from trackd_agent.artifacts.saves.calls import (
+        ArtifactCalls,
+        FileAddress,
+        ManifestPlace,
+        PartAddress,
+    )
     from trackd_agent.artifacts.saves.order import SaveOrder
     from trackd_agent.artifacts.saves.saves import Save, Saves
     from trackd_proto.records import ArtifactEntry
@@ -45,7 +50,7 @@ class FileSender:
         calls: of the save.
         save: where to say how far it is.
         saves: what all saves share.
-        manifest_id: of the version's manifest.
+        place: of the version's manifest.
     """
 
     def __init__(
@@ -54,13 +59,13 @@ class FileSender:
         calls: ArtifactCalls,
         save: Save,
         saves: Saves,
-        manifest_id: str | None,
+        place: ManifestPlace,
     ) -> None:
         self._order = order
         self._calls = calls
         self._save = save
         self._saves = saves
-        self._manifest_id = manifest_id
+        self._place = place
 
     async def send(self, entries: list[ArtifactEntry]) -> dict[str, str]:
         """Bring files to the server; return which version first had each, by path.
@@ -89,10 +94,11 @@ class FileSender:
     async def _addresses(
         self, entries: list[ArtifactEntry], parts: list[dict[str, Any]] | None = None
     ) -> list[FileAddress]:
+        manifest_id = await self._place.announced_id()
         files = [
             {
                 "artifactID": self._save.artifact_id,
-                "artifactManifestID": self._manifest_id,
+                "artifactManifestID": manifest_id,
                 "name": entry.path,
                 "digest": entry.digest,
                 "md5": entry.digest if algorithm_of(entry) == MD5 else None,

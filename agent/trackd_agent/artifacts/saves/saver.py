@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from trackd_agent.artifacts.saves.calls import ArtifactCalls, ManifestKind
+from trackd_agent.artifacts.saves.calls import ArtifactCalls, ManifestKind, ManifestPlace
 from trackd_agent.artifacts.saves.chunk_sender import ChunkSender
 from trackd_agent.artifacts.saves.digests import in_accepted_algorithm
 from trackd_agent.artifacts.saves.file_sender import FileSender
@@ -62,10 +62,9 @@ class Saver:
 
     async def _fill(self, order: SaveOrder, latest_id: str | None) -> None:
         save, calls, record = self._save, self._calls, order.record
-        kind = ManifestKind.of(record)
         base_id = record.base_id or latest_id
-        manifest_id = await calls.create_manifest(save.artifact_id, base_id, kind)
-        sender = await self._sender(order, manifest_id)
+        place = ManifestPlace(calls, save.artifact_id, base_id, ManifestKind.of(record))
+        sender = await self._sender(order, place)
         names = ReferenceNames(calls, self._saves, record.client_id)
         async with ManifestFile(self._saves.work_dir, record.storage_region) as manifest:
             async with aclosing(blocks_of_order(order)) as blocks:
@@ -75,13 +74,14 @@ class Saver:
                     await manifest.add(await names.resolve(block), births)
             await manifest.finish()
             save.state = SaveState.COMMITTING
-            await calls.bring_manifest(manifest, save.artifact_id, base_id, kind, manifest_id)
+            await calls.bring_manifest(manifest, place)
         if record.finalize:
             await calls.commit(save.artifact_id)
 
-    async def _sender(self, order: SaveOrder, manifest_id: str | None) -> ChunkSender | FileSender:
-        files = FileSender(order, self._calls, self._save, self._saves, manifest_id)
+    async def _sender(self, order: SaveOrder, place: ManifestPlace) -> ChunkSender | FileSender:
+        files = FileSender(order, self._calls, self._save, self._saves, place)
         if FEATURE not in await self._calls.features():
+            await place.announced_id()  # as others do it, also where no file needs it
             return files
         return ChunkSender(order, self._calls, self._save, self._saves, files)
 
