@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 import grpc
+import msgspec
 import pytest
 from tests.fakes.download_server import ARTIFACT_ID, download_server
 from tests.support.agent import RunningAgent, running_agent
@@ -146,6 +147,35 @@ async def test_a_distant_server_of_ours_sends_small_files_together(
             assert download.progress.sources == {Source.KEPT: 1, Source.NETWORK: 3}
             # Manifest, features, listing of the version, one answer for the small files, the file.
             assert version.upstream.counters.requests_ok <= 8
+
+
+async def test_contents_are_read_together_by_digest_and_with_the_key_only(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as server:
+        await anyio.to_thread.run_sync(log_with_the_reference, server, tmp_path)
+        big, small = FILES["dir/b.bin"], FILES["a.txt"]
+        names = [("MD5", hashlib.md5(data).digest(), len(data)) for data in (small, big, b"none")]
+        body = msgspec.msgpack.encode({"files": [*names, ("MD5", names[0][1], None)]})
+        with server.client() as client:
+            places = msgspec.msgpack.decode(
+                client.post("/api/v1/contents/extents", content=body).content
+            )
+            read = client.post("/api/v1/contents/read", content=body).content
+            for path in ("extents", "read"):
+                address = f"/api/v1/contents/{path}"
+                without_key = client.post(address, content=body, headers={"authorization": ""})
+                assert without_key.status_code == 401
+                assert client.post(address, content=b"no").status_code == 400
+                many = msgspec.msgpack.encode({"files": [names[0]] * 10_001})
+                assert client.post(address, content=many).status_code == 400
+        assert [None if each is None else sum(e[2] for e in each) for each in places["files"]] == [
+            5,
+            len(big),
+            None,
+            5,
+        ]
+        left_out = b"\xff" * 8
+        one = (5).to_bytes(8, "little") + small
+        assert read == one + left_out + left_out + one  # large files have requests of their own
 
 
 async def test_errors_of_a_download_name_field_and_remedy(tmp_path: Path) -> None:
