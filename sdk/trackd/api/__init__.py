@@ -13,7 +13,13 @@ from trackd.api.collections import (
     ArtifactCollections,
     ProjectArtifactCollections,
 )
-from trackd.api.errors import NotThereError, RefusedError, RunNotFoundError, ServerTooOldError
+from trackd.api.errors import (
+    NotThereError,
+    RefusedError,
+    RunNotFoundError,
+    ServerTooOldError,
+    WrongTypeError,
+)
 from trackd.api.files import File, Files
 from trackd.api.projects import Project, Projects
 from trackd.api.registries.members import MemberRole, TeamMember, UserMember
@@ -51,4 +57,5 @@ __all__ = [
     "TeamMember",
     "User",
     "UserMember",
+    "WrongTypeError",
 ]

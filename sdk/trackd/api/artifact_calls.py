@@ -36,9 +36,7 @@ class ArtifactCalls(Places):
             RefusedError: it has another type.
             CommError: the server does not answer.
         """
-        if not name:
-            raise ValueError("artifact(): name is missing: write entity/project/name:alias")
-        path = resolved(self._remote, name)
+        path = self._artifact_path(name)
         try:
             with or_not_there():
                 found = lookup.by_name(self._remote, path)
@@ -87,7 +85,7 @@ class ArtifactCalls(Places):
             tags: only versions that have all of them.
             start: `cursor` of an earlier list.
         """
-        path = self._collection_path(name)
+        path = self._artifact_path(name)
         return Artifacts(
             self._remote,
             path.entity,
@@ -115,7 +113,7 @@ class ArtifactCalls(Places):
         Raises:
             NotThereError: there is none.
         """
-        path = self._collection_path(name)
+        path = self._artifact_path(name)
         return ArtifactCollection(
             self._remote, path.entity, path.project, path.collection, type_name
         )
@@ -199,7 +197,9 @@ class ArtifactCalls(Places):
 
         return lineage_of(self._remote, self.artifact(name), direction, depth)
 
-    def _collection_path(self, name: str) -> ArtifactPath:
+    def _artifact_path(self, name: str) -> ArtifactPath:
         if not name:
             raise ValueError("name is missing: write entity/project/name")
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users' values
+            raise TypeError(f"name={name!r}: give a text such as entity/project/name")
         return resolved(self._remote, name)

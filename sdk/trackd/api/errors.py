@@ -27,6 +27,10 @@ class RefusedError(CommError, ValueError):
     """A value of the call is wrong, or the server refused it."""
 
 
+class WrongTypeError(CommError, TypeError):
+    """A value of the call is of a wrong type."""
+
+
 class NotThereError(RefusedError):
     """The server has no such thing, or does not show it to this key."""
 
@@ -70,6 +74,8 @@ def refusing(method: Callable[_P, _R]) -> Callable[_P, _R]:
             raise
         except (ValueError, LookupError) as error:
             raise RefusedError(str(error)) from error
+        except TypeError as error:
+            raise WrongTypeError(str(error)) from error
 
     return checked
 

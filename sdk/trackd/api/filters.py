@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 #: `+field` or `-field`; without a sign it ascends.
 _ORDER = re.compile(r"([+-])?([a-zA-Z_][a-zA-Z0-9_]*)")
 _OF_MANY = ("$and", "$or", "$nor")
 _OF_ONE = "$not"
+#: Filters inside filters at most.
+_MAX_DEPTH = 50
 
 
 def names(*fields: str, **others: str) -> dict[str, str]:
@@ -34,9 +37,12 @@ def checked_order(order: str | None, fields: Mapping[str, str] | None = None) ->
 
     Raises:
         ValueError: it is no order, or not of such a field.
+        TypeError: it is no text.
     """
     if order is None:
         return None
+    if not isinstance(order, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users' values
+        raise TypeError(f"order={order!r}: give a text such as '+name'")
     matched = _ORDER.fullmatch(order)
     if matched is None:
         raise ValueError(f"order={order!r} is no order: write '+field' or '-field'")
@@ -61,8 +67,8 @@ def checked_filter(
         transform: what becomes of the values of some fields.
 
     Raises:
-        ValueError: it names a field that cannot be searched, or one twice.
-        TypeError: it is no dictionary.
+        ValueError: it names a field that cannot be searched, or one twice, or is too deep.
+        TypeError: it, or a filter in it, is no dictionary.
     """
     if given is None:
         return None
@@ -79,13 +85,20 @@ def as_json(given: Mapping[str, Any] | None) -> str | None:
     return None if given is None else json.dumps(given)
 
 
-def _fields(given: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in given.items():
+def _fields(given: object, depth: int = 0) -> Iterator[str]:
+    """Yield the names of the fields of a filter; check its form."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"filter: more than {_MAX_DEPTH} filters inside one another")
+    if not isinstance(given, Mapping):
+        raise TypeError(f"filter: {given!r} has to be a dictionary")
+    for key, value in cast("Mapping[str, Any]", given).items():
         if key in _OF_MANY:
-            for part in value:
-                yield from _fields(part)
+            if not isinstance(value, list | tuple):
+                raise TypeError(f"filter: {key} has to be a list of filters")
+            for part in cast("list[object]", value):
+                yield from _fields(part, depth + 1)
         elif key == _OF_ONE:
-            yield from _fields(value)
+            yield from _fields(value, depth + 1)
         elif not key.startswith("$"):
             yield key
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,15 +87,17 @@ def ls(organization: str | None, match: str | None, *, base_url: str, as_json: b
 
 @click.command()
 @click.argument("name")
+@click.option("-n", "--count", default=50, show_default=True, help="Collections at most; 0: all.")
 @_ORGANIZATION
 @verb
-def show(name: str, organization: str | None, *, base_url: str, as_json: bool) -> None:
+def show(name: str, count: int, organization: str | None, *, base_url: str, as_json: bool) -> None:
     """Show a registry, its collections and its members.
 
     Example: trackd registry show models
     """
     found = _api(base_url).registry(name, organization)
-    collections = list(found.collections(order="+name"))
+    listing = found.collections(order="+name")
+    collections = list(itertools.islice(listing, count or None))
     members = {
         "users": {each.user.username: str(each.role) for each in found.user_members()},
         "teams": {each.team.name: str(each.role) for each in found.team_members()},
@@ -114,6 +117,8 @@ def show(name: str, organization: str | None, *, base_url: str, as_json: bool) -
             for each in collections
         ]
         print_table(("COLLECTION", "TYPE", "TAGS", "UPDATED"), rows)
+        if len(listing) > len(rows):
+            click.echo(f"and {len(listing) - len(rows)} more")
 
 
 @click.command()
