@@ -127,6 +127,7 @@ def cache_state(state: CacheState) -> artifact_pb2.GetCacheResponse:
         temporary_files=state.temporary_files,
         temporary_bytes=state.temporary_bytes,
         max_bytes=state.max_bytes,
+        not_kept=state.not_kept,
         kinds=[
             artifact_pb2.CacheKind(name=name, files=count, bytes=size)
             for name, (count, size) in sorted(state.kinds.items())

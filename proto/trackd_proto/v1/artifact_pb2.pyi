@@ -782,6 +782,7 @@ class GetCacheResponse(_message.Message):
     TEMPORARY_BYTES_FIELD_NUMBER: _builtins.int
     MAX_BYTES_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
+    NOT_KEPT_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Folder."""
     files: _builtins.int
@@ -794,6 +795,8 @@ class GetCacheResponse(_message.Message):
     """Their bytes."""
     max_bytes: _builtins.int
     """Bytes that it may hold. 0: no limit."""
+    not_kept: _builtins.int
+    """Files that were not kept since the agent started: too large, or no room on the disk."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___CacheKind]:
         """The same by kind of digest, such as `md5`."""
@@ -808,10 +811,11 @@ class GetCacheResponse(_message.Message):
         temporary_bytes: _builtins.int = ...,
         max_bytes: _builtins.int = ...,
         kinds: _abc.Iterable[Global___CacheKind] | None = ...,
+        not_kept: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "files", b"files", "kinds", b"kinds", "max_bytes", b"max_bytes", "path", b"path", "temporary_bytes", b"temporary_bytes", "temporary_files", b"temporary_files"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "files", b"files", "kinds", b"kinds", "max_bytes", b"max_bytes", "not_kept", b"not_kept", "path", b"path", "temporary_bytes", b"temporary_bytes", "temporary_files", b"temporary_files"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

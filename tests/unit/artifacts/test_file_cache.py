@@ -80,7 +80,7 @@ def test_what_would_fill_half_of_it_is_not_kept(tmp_path: Path) -> None:
     cache = FileCache(tmp_path / "cache", 1000, 0)
     small = put(cache, tmp_path, b"s" * 100)
     assert read(cache, put(cache, tmp_path, b"l" * 501)) is None
-    assert read(cache, small) and cache.not_kept == 1
+    assert read(cache, small) and cache.state().not_kept == 1
 
 
 def test_it_leaves_room_on_the_disk(tmp_path: Path) -> None:

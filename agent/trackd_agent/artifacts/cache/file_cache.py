@@ -43,6 +43,8 @@ class CacheState:
     temporary_files: int
     temporary_bytes: int
     max_bytes: int
+    #: Files that were not kept since the start.
+    not_kept: int = 0
     kinds: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
 
@@ -164,6 +166,7 @@ class FileCache:
             temporary_files=len(unfinished),
             temporary_bytes=sum(unfinished),
             max_bytes=self._max_bytes,
+            not_kept=self.not_kept,
             kinds=kinds,
         )
 

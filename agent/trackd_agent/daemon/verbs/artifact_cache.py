@@ -66,6 +66,8 @@ def ls(*, as_json: bool) -> None:
     if found.temporary_files:
         text = f"{size(found.temporary_bytes)} in {found.temporary_files} files"
         click.echo(f"  unfinished: {text}")
+    if found.not_kept:
+        click.echo(f"  not kept since the agent started, too large or no room: {found.not_kept}")
     click.echo(f"limit: {size(found.max_bytes)} (artifacts.cache_max_bytes)")
 
 
