@@ -9,6 +9,7 @@ transaction of its own for them.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from trackd_server.blobs import BlobFolder
     from trackd_server.store import Database
+
+log = logging.getLogger(__name__)
 
 #: Keys noted by one transaction.
 RESERVED_AT_ONCE = 64
@@ -61,15 +64,23 @@ class Doomed:
         """Return a key whose blob does not outlive the server unless `spare` is called."""
         with self._lock:
             if not self._reserved:
-                self._reserved = [self._blobs.new_key() for _ in range(RESERVED_AT_ONCE)]
+                keys = [self._blobs.new_key() for _ in range(RESERVED_AT_ONCE)]
                 with self._database.write() as connection:
-                    doom(connection, self._reserved)
+                    doom(connection, keys)
+                self._reserved = keys
             return self._reserved.pop()
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete files whose keys are noted, at once; the notes go later."""
+        """Delete files whose keys are noted, at once; the notes go later.
+
+        A file that cannot be deleted now keeps its note: the next start tries again.
+        """
         for key in keys:
-            self._blobs.delete(key)
+            try:
+                self._blobs.delete(key)
+            except OSError as error:
+                log.warning("blob_not_deleted", extra={"facts": {"key": key, "error": str(error)}})
+                continue
             with self._lock:
                 self._gone.append(key)
         if len(self._gone) >= MAX_STALE_NOTES:

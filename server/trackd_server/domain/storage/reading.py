@@ -119,6 +119,22 @@ class Reader:
                 start += len(piece)
                 yield piece
 
+    def read(self, content_id: int, start: int, end: int) -> bytes:
+        """Return a small range of a content; blocks. Raises as `stream` does."""
+        pieces: list[bytes] = []
+        moves = 0
+        while start < end:
+            for run in self._runs(content_id, start, end):
+                piece = self._read(run)
+                if piece is None:
+                    moves += 1
+                    if moves > MAX_MOVES:
+                        raise OSError(f"The pack {run.blob_key} is missing.")
+                    break
+                pieces.append(piece)
+                start += len(piece)
+        return b"".join(pieces)
+
     def _runs(self, content_id: int, start: int, end: int) -> list[_Run]:
         """Return the next ranges to read, each of at most `PIECE_BYTES`."""
         with self._database.read() as connection:

@@ -130,6 +130,7 @@ class Arrival:
         self._pack: PackWriter | None = None
         self._places: list[tuple[int, bytes]] = []
         self._end = 0
+        self._kept = False
         with tools.database.write() as connection:
             self.content_id = contents.begin(connection)
 
@@ -145,11 +146,14 @@ class Arrival:
             content_id, freed = contents.end(connection, self.content_id, *facts)
             keep(connection, content_id)
             freed += contents.drop_unneeded(connection, [content_id])
+        self._kept = True
         self._tools.reclaimer.finish(freed)
         return content_id
 
     def abandon(self) -> None:
-        """Let go of all that came."""
+        """Let go of all that came, unless it was handed over by then."""
+        if self._kept:
+            return
         if self._pack is not None:
             self._pack.abandon()
             self._tools.doomed.delete([self._pack.key])

@@ -7,6 +7,7 @@ server dies. `progress` says how much waits.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trackd_server.domain.storage import contents
 from trackd_server.domain.storage import doomed as notes
 from trackd_server.domain.storage.pack_writer import PackWriter
+from trackd_server.store import DatabaseBusy, DatabaseFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from trackd_server.domain.storage.chunk_rows import Freed
     from trackd_server.domain.storage.doomed import Doomed
     from trackd_server.store import Database
+
+log = logging.getLogger(__name__)
 
 #: What a call does itself before it returns: files deleted, and bytes copied out of packs.
 FILES_BEFORE_RETURN = 1_000
@@ -63,7 +67,10 @@ class Reclaimer:
         self._rows_freed = False
 
     def finish(self, freed: Freed) -> None:
-        """Give back what a committed transaction let go of."""
+        """Give back what a committed transaction let go of.
+
+        What the disk refuses now is left to `recover`: the transaction stands.
+        """
         self._doomed.delete(freed.keys[:FILES_BEFORE_RETURN])
         with self._lock:
             self._rows_freed = True
@@ -76,12 +83,16 @@ class Reclaimer:
         """Take up what a killed server left: call once at the start, before anything uploads."""
         with self._database.write() as connection:
             freed = contents.release(connection, dict.fromkeys(contents.arriving(connection), 1))
-            wasteful = connection.exec_driver_sql(
-                "SELECT id FROM packs WHERE live_bytes < bytes"
-            ).all()
-        with self._lock:
-            self._packs |= {row.id for row in wasteful}
         self._doomed.delete(freed.keys)
+        self.find_waste()
+
+    def find_waste(self) -> None:
+        """Take up all packs that hold dead bytes, also those that could not be rewritten."""
+        with self._database.read() as connection:
+            query = "SELECT id FROM packs WHERE live_bytes < bytes"
+            wasteful = {row.id for row in connection.exec_driver_sql(query)}
+        with self._lock:
+            self._packs |= wasteful
 
     def progress(self) -> Progress:
         """Return what waits."""
@@ -112,7 +123,12 @@ class Reclaimer:
             for pack_id in sorted(pack_ids):
                 if budget <= 0:
                     return
-                budget -= self._rewrite(pack_id, budget)
+                try:
+                    budget -= self._rewrite(pack_id, budget)
+                except (OSError, DatabaseBusy, DatabaseFull) as error:
+                    facts = {"pack": pack_id, "error": str(error)}
+                    log.warning("pack_not_rewritten", extra={"facts": facts})
+                    self._forget(pack_id)
 
     def _rewrite(self, pack_id: int, budget: int) -> int:
         """Copy what lives in a pack into a new one; return the bytes copied."""

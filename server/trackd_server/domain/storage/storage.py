@@ -61,6 +61,10 @@ class Storage:
         """Yield the bytes `start` to `end` (exclusive) of a content."""
         return self._reader.stream(content_id, start, end)
 
+    def read(self, content_id: int, start: int, end: int) -> bytes:
+        """Return a small range of a content; blocks."""
+        return self._reader.read(content_id, start, end)
+
     def finish(self, freed: Freed) -> None:
         """Give back what a transaction let go of, once it is committed. Blocks."""
         self.reclaimer.finish(freed)

@@ -46,6 +46,7 @@ def collect(
     if not dry_run:
         for stray in strays.listed:
             storage.blobs.delete(stray["key"])
+        storage.reclaimer.find_waste()
         while storage.reclaimer.work():
             pass
         storage.doomed.tidy()

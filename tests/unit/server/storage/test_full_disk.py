@@ -10,7 +10,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.server.storage.place import get, keep, new_version, opened, pieces, put
+from tests.unit.server.storage.place import (
+    get,
+    keep,
+    let_go,
+    new_version,
+    opened,
+    pack_bytes,
+    pieces,
+    put,
+)
 
 from trackd_proto import chunks
 from trackd_proto.chunks import Cutter, PackEntry
@@ -64,3 +73,16 @@ async def test_an_upload_that_does_not_fit_leaves_nothing(tmp_path: Path) -> Non
         expected = Expected(MD5, hashlib.md5(DATA).digest(), len(DATA))
         again = await storage.receive(pieces(DATA), expected, keep)
         assert await get(storage, again.content_id, 0, len(DATA)) == DATA
+
+
+async def test_a_deletion_stands_where_its_pack_cannot_be_rewritten(tmp_path: Path) -> None:
+    with opened(tmp_path) as storage:
+        first = await put(storage, DATA)
+        await put(storage, DATA[200_000:])
+        with files_end_at(ROOM_BYTES):  # the copy of what lives does not fit
+            assert let_go(storage, first.content_id) > 100_000
+        assert storage.blobs.total_bytes() > len(DATA)
+        storage.reclaimer.find_waste()
+        while storage.reclaimer.work():
+            pass
+        assert storage.blobs.total_bytes() == pack_bytes(storage) == len(DATA) - 200_000
