@@ -8,16 +8,17 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from trackd.artifacts.errors import ArtifactFinalizedError
 from trackd.artifacts.hashing import FileDigest, copy_and_digest, digest_file, hex_of
+from trackd.artifacts.known_files import KnownFiles, Source
 from trackd.artifacts.manifest import ALGORITHM_KEY, Manifest, ManifestEntry
 from trackd.artifacts.paths import logical_path
-from trackd.artifacts.references import DEFAULT_MAX_OBJECTS, Reference, entries_of
+from trackd.artifacts.referring.references import DEFAULT_MAX_OBJECTS, Reference, entries_of
 from trackd.artifacts.server_facts import ServerFacts
 from trackd.artifacts.staging import Staging
-from trackd.artifacts.walking import files_below
+from trackd.artifacts.walking import paths_below
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,8 +27,20 @@ if TYPE_CHECKING:
 
 POLICIES = ("mutable", "immutable")
 _COPY_THREADS = 8
+_FILES_AT_ONCE = 64
+#: A single file of this size is noted, so that it need not be read again.
+_NOTED_BYTES = 1024 * 1024
 _HASH_CHARACTERS = 20
 _READ_ONLY = 0o400
+
+
+class Taking(NamedTuple):
+    """How files are taken in."""
+
+    policy: str
+    skip_cache: bool
+    #: From the last time; None: not asked for, as reading is as fast.
+    known: KnownFiles | None
 
 
 class ArtifactContents(ServerFacts):
@@ -39,6 +52,7 @@ class ArtifactContents(ServerFacts):
         self._lock = threading.RLock()
         self._is_final = False
         self._added_paths: dict[str, str] = {}
+        self._known: list[KnownFiles] = []
 
     @property
     def is_final(self) -> bool:
@@ -71,8 +85,9 @@ class ArtifactContents(ServerFacts):
             name: path inside the artifact; default: the file's own name.
             is_tmp: replace the name, up to its first dot, by a hash of the contents.
             skip_cache: keep no copy in the cache of this machine after the upload.
-            policy: `mutable` takes a copy now; `immutable` relies on nobody changing the file
-                until it is uploaded.
+            policy: `mutable` takes a copy now, but of a file that the server of the open run has
+                from an earlier version and that has not changed; `immutable` relies on nobody
+                changing the file until it is uploaded.
             overwrite: replace an entry of the same path with other contents.
 
         Returns:
@@ -88,7 +103,12 @@ class ArtifactContents(ServerFacts):
         if not source.is_file():
             raise ValueError(f"add_file: {str(local_path)!r} is no file")
         path = logical_path(name or source.name)
-        entry = self._entry(source, path, _checked_policy(policy), skip_cache=bool(skip_cache))
+        is_large = source.stat().st_size >= _NOTED_BYTES
+        known = self._known_files(str(source)) if is_large else None
+        taking = Taking(_checked_policy(policy), bool(skip_cache), known)
+        entry = self._known_entry(str(source), "", path, taking) or self._entry(
+            source, "", path, taking
+        )
         if is_tmp:
             entry.path = _named_by_digest(path, entry.digest)
         with self._lock:
@@ -123,20 +143,30 @@ class ArtifactContents(ServerFacts):
         root, checked = Path(local_path), _checked_policy(policy)
         if not root.is_dir():
             raise ValueError(f"add_dir: {str(local_path)!r} is no folder")
-        prefix = PurePosixPath(logical_path(name) if name else "")
-        sources = list(files_below(root, follow_links=True))
+        prefix = f"{logical_path(name)}/" if name else ""
+        below = len(f"{root}/".replace("//", "/"))
+        sources = list(paths_below(root, follow_links=True))
+        taking = Taking(checked, bool(skip_cache), self._known_files(str(root)))
 
-        def enter(source: Path) -> ManifestEntry:
-            path = logical_path(prefix / source.relative_to(root).as_posix())
-            return self._entry(source, path, checked, skip_cache=bool(skip_cache))
+        def enter(some: list[str]) -> list[ManifestEntry]:
+            entries: list[ManifestEntry] = []
+            for source in some:
+                relative = source[below:]
+                path = logical_path(prefix + relative)
+                entries.append(
+                    self._known_entry(source, relative, path, taking)
+                    or self._entry(Path(source), relative, path, taking)
+                )
+            return entries
 
+        batches = [sources[n : n + _FILES_AT_ONCE] for n in range(0, len(sources), _FILES_AT_ONCE)]
         with ThreadPoolExecutor(_COPY_THREADS) as pool:
-            entries = list(pool.map(enter, sources))
+            entries = [entry for some in pool.map(enter, batches) for entry in some]
         with self._lock:
             for entry in entries:
                 self.manifest.check(entry, overwrite=merge)
             for source, entry in zip(sources, entries, strict=True):
-                self._added_paths[str(source)] = self._admit(entry, merge).path
+                self._added_paths[str(Path(source))] = self._admit(entry, merge).path
 
     @contextlib.contextmanager
     def new_file(
@@ -271,13 +301,41 @@ class ArtifactContents(ServerFacts):
     def _algorithm(self) -> DigestAlgorithm:
         return self.manifest.digest_algorithm
 
-    def _entry(self, source: Path, path: str, policy: str, *, skip_cache: bool) -> ManifestEntry:
-        if policy == "immutable":
+    def note_files(self) -> None:
+        """Keep what is known of the files that were added: they are logged to the open run."""
+        for known in self._known:
+            known.write(self.client_id)
+
+    def _known_files(self, source: str) -> KnownFiles:
+        from trackd.session import session  # the session knows runs, which know artifacts
+
+        run = session().run
+        remote = None if run is None or run.offline or run.disabled else run.remote
+        known = KnownFiles(Source(source, self._algorithm), remote)
+        self._known.append(known)
+        return known
+
+    def _known_entry(
+        self, source: str, relative: str, path: str, taking: Taking
+    ) -> ManifestEntry | None:
+        """Return the entry of a file that need not be read; None: it must be."""
+        known = taking.known
+        if not known or not (known.is_held or taking.policy == "immutable"):
+            return None
+        found = known.find(relative, os.stat(source))  # noqa: PTH116 - for each of many files
+        return found and self._entry_of(Path(source), path, found, taking.skip_cache)
+
+    def _entry(self, source: Path, relative: str, path: str, taking: Taking) -> ManifestEntry:
+        if taking.policy == "immutable":
             found = digest_file(source, self._algorithm)
-            return self._entry_of(source, path, found, skip_cache)
-        staged = self._staging.new_path()
-        found = copy_and_digest(source, staged, self._algorithm)
-        return self._staged_entry(staged, path, found, skip_cache)
+            entry = self._entry_of(source, path, found, taking.skip_cache)
+        else:
+            staged = self._staging.new_path()
+            found = copy_and_digest(source, staged, self._algorithm)
+            entry = self._staged_entry(staged, path, found, taking.skip_cache)
+        if taking.known is not None:
+            taking.known.learn(relative, found)
+        return entry
 
     def _staged_entry(
         self, staged: Path, path: str, found: FileDigest, skip_cache: bool
@@ -293,7 +351,7 @@ class ArtifactContents(ServerFacts):
             path,
             found.digest,
             found.size,
-            local_path=str(local),
+            local_path=str(local.absolute()),  # the agent has another working folder
             extra=marked,
             skip_cache=skip_cache,
         )

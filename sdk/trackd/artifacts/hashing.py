@@ -42,6 +42,8 @@ class FileDigest(NamedTuple):
     #: In base64.
     digest: str
     size: int
+    #: What the file system said while it was read; None: it changed meanwhile, or was not read.
+    facts: os.stat_result | None = None
 
 
 def new_hasher(algorithm: DigestAlgorithm) -> Hasher:
@@ -94,6 +96,7 @@ def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileD
     view = memoryview(bytearray(_CHUNK_BYTES))
     size = 0
     with open_regular(source) as file:
+        before = os.fstat(file.fileno())
         output = target.open("xb", buffering=0) if target is not None else None
         try:
             while count := file.readinto(view):
@@ -101,10 +104,13 @@ def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileD
                 if output is not None:
                     _write_all(output, view[:count])
                 size += count
+            after = os.fstat(file.fileno())
         finally:
             if output is not None:
                 output.close()
-    return FileDigest(base64.b64encode(hasher.digest()).decode(), size)
+    is_still = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, size)
+    digest = base64.b64encode(hasher.digest()).decode()
+    return FileDigest(digest, size, after if is_still else None)
 
 
 def open_regular(path: Path) -> io.FileIO:

@@ -109,6 +109,7 @@ def record(run: RunArtifacts, artifact: Artifact, version: Version | None = None
     if place is not None:
         place.record_artifact(made)
     if not run.offline:
+        artifact.note_files()
         artifact.attach_save(Save(run.remote, artifact.client_id, artifact.name))
 
 

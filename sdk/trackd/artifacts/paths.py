@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
+
+#: Already in its one form, as most are: names that begin with a letter, digit or `_`.
+_PLAIN = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.\-]*(/[a-zA-Z0-9_][a-zA-Z0-9_.\-]*)*")
 
 
 def logical_path(path: str | bytes | os.PathLike[str]) -> str:
@@ -13,6 +17,8 @@ def logical_path(path: str | bytes | os.PathLike[str]) -> str:
         ValueError: it is empty, absolute (POSIX or Windows), leads out with `..`, or is no UTF-8.
     """
     text = _text_of(path)
+    if _PLAIN.fullmatch(text):
+        return text
     posix, windows = PurePosixPath(text), PureWindowsPath(text)
     if not posix.parts or posix.anchor or windows.anchor or ".." in (*posix.parts, *windows.parts):
         raise ValueError(

@@ -22,7 +22,12 @@ _LINKS_TO_RUNS = frozenset({_LATEST_RUN, "debug.log", "debug-internal.log"})
 
 
 def files_below(root: str | os.PathLike[str], *, follow_links: bool) -> Iterator[Path]:
-    """Yield the files below a folder; hidden ones, too.
+    """Yield the files below a folder; see `paths_below`."""
+    return map(Path, paths_below(root, follow_links=follow_links))
+
+
+def paths_below(root: str | os.PathLike[str], *, follow_links: bool) -> Iterator[str]:
+    """Yield the files below a folder as texts that begin with it; hidden ones, too.
 
     Args:
         root: the folder; it may be a run folder itself.
@@ -32,7 +37,7 @@ def files_below(root: str | os.PathLike[str], *, follow_links: bool) -> Iterator
     for folder, inner, files in os.walk(root, followlinks=follow_links):
         links = _LINKS_TO_RUNS if _LATEST_RUN in (*inner, *files) else frozenset[str]()
         inner[:] = [name for name in inner if not _is_ours(Path(folder, name), staging)]
-        yield from (Path(folder, name) for name in files if name not in links)
+        yield from (f"{folder}/{name}" for name in files if name not in links)
 
 
 def _is_ours(folder: Path, staging: Path) -> bool:

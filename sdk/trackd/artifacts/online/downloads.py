@@ -204,7 +204,7 @@ def _download_references(
     others = [entry for entry in entries if not (entry.ref or "").startswith(ARTIFACT_SCHEME)]
     if not others:
         return
-    from trackd.artifacts.reading import ReferenceReader  # few artifacts have references
+    from trackd.artifacts.referring.reading import ReferenceReader  # few artifacts have references
 
     with ReferenceReader() as reader:
 

@@ -20,7 +20,7 @@ from trackd.object_stores.transport import Transport
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trackd.artifacts.references import Reference
+    from trackd.artifacts.referring.references import Reference
     from trackd.object_stores.store import ObjectStore, StoredObject
 
 _S3_VERSION = re.compile(r"\?(?:[^/]*&)?versionId=([^&]*)[^/]*$")

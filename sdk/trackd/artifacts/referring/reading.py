@@ -15,9 +15,9 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING
 
-from trackd.artifacts.cloud import is_azure, place_of, store_of
 from trackd.artifacts.hashing import base64_md5, copy_and_digest
-from trackd.artifacts.references import local_path
+from trackd.artifacts.referring.cloud import is_azure, place_of, store_of
+from trackd.artifacts.referring.references import local_path
 from trackd.object_stores.errors import MissingObjectError, StoreError
 from trackd.object_stores.transport import MAX_ATTEMPTS, Transport, resumable
 from trackd.object_stores.web import WebServer
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from trackd.artifacts.cloud import Place
     from trackd.artifacts.manifest import ManifestEntry
+    from trackd.artifacts.referring.cloud import Place
     from trackd.object_stores.store import ObjectStore, Opened
 
     #: Opens the bytes from a position on, of the ETag that was seen before.

@@ -92,7 +92,7 @@ def _file_entry(path: Path, name: str, uri: str, checksum: bool) -> ManifestEntr
 
 def _http_entries(reference: Reference) -> list[ManifestEntry]:
     # Few artifacts need these.
-    from trackd.artifacts import cloud
+    from trackd.artifacts.referring import cloud
     from trackd.object_stores import transport, web
     from trackd.object_stores.errors import MissingObjectError
 
@@ -113,7 +113,7 @@ def _http_entries(reference: Reference) -> list[ManifestEntry]:
 
 
 def _cloud_entries(reference: Reference) -> list[ManifestEntry]:
-    from trackd.artifacts import cloud
+    from trackd.artifacts.referring import cloud
 
     return cloud.cloud_entries(reference)
 

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.s3_server import S3Server, s3_server
 
 from trackd.artifacts import Artifact
-from trackd.artifacts.reading import ReferenceReader
+from trackd.artifacts.referring.reading import ReferenceReader
 from trackd.errors import CommError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from trackd.artifacts import Artifact
-from trackd.artifacts.reading import read_reference
+from trackd.artifacts.referring.reading import read_reference
 from trackd.errors import CommError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 
 from trackd.artifacts import Artifact
 from trackd.artifacts.manifest import ManifestEntry
-from trackd.artifacts.reading import ReferenceReader, read_reference
+from trackd.artifacts.referring.reading import ReferenceReader, read_reference
 from trackd.errors import CommError
 from trackd.object_stores import transport
 
@@ -77,7 +77,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for seen in (Server.faults, Server.requests, Server.connections):
         seen.clear()
     monkeypatch.setattr(transport, "_FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr("trackd.artifacts.reading._WAIT_S", 0.001)
+    monkeypatch.setattr("trackd.artifacts.referring.reading._WAIT_S", 0.001)
     running = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     running.daemon_threads = True
     threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
