@@ -6,13 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
-from trackd_server.domain.artifacts import lifetimes, manifests, versions
+from trackd_server.domain.artifacts import manifests, versions
 from trackd_server.domain.artifacts.entries import MD5, XXH128
 from trackd_server.domain.errors import Conflict, NotFound
 from trackd_server.domain.storage import contents
-from trackd_server.store.tables import artifacts as tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -70,9 +67,10 @@ def refuse_deletion(database: Database, manifest_id: int) -> None:
     )
 
 
+# Text, not SQLAlchemy's: each small file that is downloaded asks it.
+_ALIVE = "SELECT 1 FROM versions WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)"
+
+
 def _require_alive(connection: Connection, version_id: int) -> None:
-    alive = select(tables.versions.c.id).where(
-        tables.versions.c.id == version_id, lifetimes.alive(time.time())
-    )
-    if connection.execute(alive).first() is None:
+    if connection.exec_driver_sql(_ALIVE, (version_id, time.time())).first() is None:
         raise NotFound("The artifact version does not exist (any more), or has expired.")
