@@ -11,8 +11,8 @@ that server has the bytes, and a `mutable` file needs no copy: the agent asks th
 says so. Should it have lost them meanwhile (the version was deleted), the agent reads the file
 itself and fails the save if it is not what was noted.
 
-Format of a note, `<data directory>/artifacts/known/<hash>`: MessagePack of `_Note`. At most 64
-notes are kept, the latest; a damaged one counts as none.
+Format of a note, `<data directory>/artifacts/known/<hash>`: MessagePack of `_Note`. At most 256
+notes of 200,000 files are kept, the latest; a damaged one counts as none.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from trackd.artifacts.hashing import DigestAlgorithm
     from trackd.remote.connection import Remote
 
-_MAX_NOTES = 64
+_MAX_NOTES = 256
+#: A folder of more files is not noted: that takes memory of the training process.
+_MAX_FILES = 200_000
 #: Times of files that are younger than this when they are read do not tell later changes.
 _FRESH_S = 2.0
 #: How long an agent may take to say where a save stands.
@@ -98,7 +100,7 @@ class KnownFiles:
 
     def write(self, client_id: str) -> None:
         """Keep what is known, since the files were logged to the server of the run."""
-        if self._remote is None or not self._now:
+        if self._remote is None or not 0 < len(self._now) <= _MAX_FILES:
             return
         note = _Note(_name_of(self._remote), client_id, self._now)
         path = self._source.note_path()
