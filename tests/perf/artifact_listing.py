@@ -14,6 +14,7 @@ import json
 import statistics
 import tempfile
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from trackd_server.store.tables import projects
 from trackd_server.store.tables.registry import registries as registry_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
     from sqlalchemy import Connection
 
@@ -191,8 +192,9 @@ def operations(server: RunningServer, last: int) -> dict[str, Callable[[], objec
     }
 
 
-async def measured(collections: int, long: int, versions: int) -> dict[str, float]:
-    """Return the median milliseconds of each operation on a fresh server of this size."""
+@asynccontextmanager
+async def seeded(collections: int, long: int, versions: int) -> AsyncGenerator[RunningServer]:
+    """Start a fresh server of this size."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "server").mkdir()
@@ -202,16 +204,26 @@ async def measured(collections: int, long: int, versions: int) -> dict[str, floa
             seed(connection, collections, long, versions)
         database.close()
         async with running_server(folder) as server:
-            found: dict[str, float] = {}
-            for title, call in operations(server, collections - 1).items():
-                call()
-                times_s: list[float] = []
-                for _ in range(REPEATS):
+            yield server
+
+
+async def compare(collections: int, long: int, versions: int) -> None:
+    """Print milliseconds of each operation on both servers, asked in turns: others work here."""
+    async with seeded(100, 1, 50) as small, seeded(collections, long, versions) as large:
+        print(f"{collections:,} collections, {long:,} of them with {versions:,} versions")
+        print(f"{'milliseconds (median)':40}{'100':>10}{collections:>10}")
+        pairs = zip(
+            operations(small, 99).items(), operations(large, collections - 1).items(), strict=True
+        )
+        for (title, call_small), (_, call_large) in pairs:
+            times_ms: tuple[list[float], list[float]] = ([], [])
+            for _ in range(REPEATS + 1):
+                for call, taken in zip((call_small, call_large), times_ms, strict=True):
                     started_s = time.perf_counter()
                     call()
-                    times_s.append(time.perf_counter() - started_s)
-                found[title] = statistics.median(times_s) * 1_000
-            return found
+                    taken.append((time.perf_counter() - started_s) * 1_000)
+            medians = [statistics.median(taken[1:]) for taken in times_ms]  # the first warms up
+            print(f"{title:40}{medians[0]:10.1f}{medians[1]:10.1f}")
 
 
 def main() -> None:
@@ -222,14 +234,7 @@ def main() -> None:
     options = parser.parse_args()
     room = options.rows - 10 * options.collections
     long = max(1, min(options.collections, room // max(1, options.versions - 10)))
-    small = anyio.run(measured, 100, 1, 50)
-    large = anyio.run(measured, options.collections, long, options.versions)
-    print(
-        f"{options.collections:,} collections, {long:,} of them with {options.versions:,} versions"
-    )
-    print(f"{'milliseconds (median)':40}{'100':>10}{options.collections:>10}")
-    for title, small_ms in small.items():
-        print(f"{title:40}{small_ms:10.1f}{large[title]:10.1f}")
+    anyio.run(compare, options.collections, long, options.versions)
 
 
 if __name__ == "__main__":
