@@ -76,11 +76,8 @@ async def test_a_file_that_changed_fails_its_artifact_and_stays(
     assert path.read_bytes() == b"b" * size
 
 
-@CHUNKS
 @pytest.mark.parametrize("how", ["gone", "shorter", "fifo", "folder"])
-async def test_a_file_that_is_no_file_any_more_fails_its_artifact(
-    tmp_path: Path, chunks: bool, how: str
-) -> None:
+async def test_a_file_that_is_no_file_any_more_fails_its_artifact(tmp_path: Path, how: str) -> None:
     path = tmp_path / "mine"
     given = in_place(path, b"a" * 100_000)
     path.unlink()
@@ -91,7 +88,8 @@ async def test_a_file_that_is_no_file_any_more_fails_its_artifact(
     elif how == "folder":
         path.mkdir()
     async with fake_server() as server:
-        (end,) = await save(tmp_path, chunked(server) if chunks else server, given)
+        is_chunked = how in ("shorter", "folder")
+        (end,) = await save(tmp_path, chunked(server) if is_chunked else server, given)
         assert end.state == "FAILED"
         assert end.error_code == ("FILE_CHANGED" if how == "shorter" else "FILE_UNREADABLE")
         assert not server.artifacts.committed("model")
@@ -148,47 +146,57 @@ async def test_what_passes_is_waited_for(
         assert len(server.artifacts.versions) == 1
 
 
-@pytest.mark.parametrize("code", [400, 403, 409])
-async def test_what_a_server_refuses_is_told_in_its_words(tmp_path: Path, code: int) -> None:
-    given = logged(run_dir_of(tmp_path), FILES)
+def answering(value: dict[str, Any], code: int = 200) -> Fault:
+    """Return a fault that answers with this."""
 
-    async def refuse(_request: Request, _answer: Callable[[], Awaitable[Response]]) -> Response:
-        return JSONResponse({"errors": [{"message": "type is model, not dataset"}]}, code)
+    async def fault(_request: Request, _answer: Callable[[], Awaitable[Response]]) -> Response:
+        return JSONResponse(value, code)
 
-    async with fake_server() as server:
-        server.faults["graphql"] = to_operation("CreateArtifact", refuse)
-        (end,) = await save(tmp_path, server, given)
-        assert end.state == "FAILED"
-        assert "type is model, not dataset" in end.error
-        assert "'model'" in end.error
+    return fault
 
 
-@pytest.mark.parametrize(
-    ("operation", "answer"),
-    [
-        ("CreateArtifact", {"createArtifact": None}),
-        ("CreateArtifact", {"createArtifact": {"artifact": None}}),
-        ("CreateArtifact", {"createArtifact": {"artifact": {"id": "x", "state": "ODD"}}}),
-        ("CreateArtifactFiles", {"createArtifactFiles": None}),
-        ("CreateArtifactFiles", {"createArtifactFiles": {"files": {"edges": []}}}),
-        ("CreateArtifactManifest", {"createArtifactManifest": None}),
-        ("CreateArtifactManifest", {"createArtifactManifest": {"artifactManifest": None}}),
-    ],
-)
-async def test_a_wrong_answer_ends_a_save_with_a_word(
-    tmp_path: Path, operation: str, answer: dict[str, Any]
-) -> None:
-    given = logged(run_dir_of(tmp_path), FILES)
+REFUSAL = {"errors": [{"message": "type is model, not dataset"}]}
+#: Fault of an operation, and what its save ends with.
+WRONG: list[tuple[str, Fault, str]] = [
+    ("CreateArtifact", answering(REFUSAL, 400), "REFUSED"),
+    ("CreateArtifact", answering(REFUSAL, 403), "REFUSED"),
+    ("CommitArtifact", answering(REFUSAL, 409), "REFUSED"),
+]
+#: What a server must not answer, by operation and member.
+NOTHING: list[tuple[str, str, Any]] = [
+    ("CreateArtifact", "createArtifact", None),
+    ("CreateArtifact", "createArtifact", {"artifact": None}),
+    ("CreateArtifactFiles", "createArtifactFiles", None),
+    ("CreateArtifactFiles", "createArtifactFiles", {"files": {"edges": []}}),
+    ("CreateArtifactManifest", "createArtifactManifest", None),
+    ("CreateArtifactManifest", "createArtifactManifest", {"artifactManifest": None}),
+]
+WRONG += [
+    (name, answering({"data": {member: value}}), "UNEXPECTED_ANSWER")
+    for name, member, value in NOTHING
+]
 
-    async def wrong(_request: Request, _answer: Callable[[], Awaitable[Response]]) -> Response:
-        return JSONResponse({"data": answer})
 
-    async with fake_server() as server:
-        server.faults["graphql"] = to_operation(operation, wrong)
-        (end,) = await save(tmp_path, server, given)
-        assert end.state == "FAILED"
-        assert end.error_code.startswith("UNEXPECTED_")
+async def test_refusals_and_wrong_answers_end_a_save_with_a_word(tmp_path: Path) -> None:
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        for number, (operation, fault, code) in enumerate(WRONG):
+            server.faults["graphql"] = to_operation(operation, fault)
+            given = logged(run_dir_of(tmp_path), {"n": b"%d" % number})
+            rank.add(given)
+            rank.send()
+            end = await end_of(registry, given.client_id)
+            assert (end.state, end.error_code) == ("FAILED", code), operation
+            assert "'model'" in end.error
+            assert (code != "REFUSED") or "type is model, not dataset" in end.error
         assert not server.artifacts.committed("model")
+        server.faults.clear()
+        await rank.finish()
+        await until(lambda: "r1" in server.complete)
+        assert rank.writer is not None
+        assert rank.writer.pumps.dropped["artifact_failed"] == len(WRONG)
+        assert sum("type is model" in notice.text for notice in rank.writer.notices) == 3
 
 
 async def test_a_save_is_cancelled_before_and_while_it_goes_on(tmp_path: Path) -> None:
