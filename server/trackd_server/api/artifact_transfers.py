@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+MAX_NUMBER = (1 << 63) - 1
 #: A million entries have about 250 MB.
 MAX_MANIFEST_BYTES = 2 * 1024 * 1024 * 1024
 #: Files up to this size are read at once: a stream of one costs three times as much.
@@ -42,7 +43,9 @@ async def put_file(request: Request) -> Response:
     uploads = services_of(request).artifacts.uploads
     await services_of(request).require_room(request)
     try:
-        await uploads.receive(params["version"], params["algorithm"], digest, request.stream())
+        await uploads.receive(
+            _number(request, "version"), params["algorithm"], digest, request.stream()
+        )
     except OSError as error:
         raise Unavailable(f"The file could not be stored: {error}") from error
     return Response(status_code=200)
@@ -54,7 +57,9 @@ async def put_part(request: Request) -> Response:
     services = services_of(request)
     params: dict[str, Any] = request.path_params
     await services.require_room(request)
-    part = await services.call(services.artifacts.uploads.part, params["upload"], params["number"])
+    part = await services.call(
+        services.artifacts.uploads.part, params["upload"], _number(request, "number")
+    )
     try:
         md5 = await services.artifacts.uploads.receive_part(part, request.stream())
     except OSError as error:
@@ -66,7 +71,7 @@ async def put_manifest(request: Request) -> Response:
     """Take in a manifest."""
     _require_signature(request)
     services = services_of(request)
-    number: int = request.path_params["manifest"]
+    number = _number(request, "manifest")
     try:
         with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as file:
             await _spool(request, file)
@@ -81,7 +86,7 @@ async def get_manifest(request: Request) -> Response:
     if not access.is_signed(request):
         access.require_key(request)
     services = services_of(request)
-    number: int = request.path_params["manifest"]
+    number = _number(request, "manifest")
     await services.call(reading.require_readable, services.database, number)
     body = manifests.json_pieces(services.database, number)
 
@@ -96,7 +101,7 @@ async def delete_manifest(request: Request) -> Response:
     """Refuse: a manifest goes with its version only."""
     access.require_key(request)
     services = services_of(request)
-    number: int = request.path_params["manifest"]
+    number = _number(request, "manifest")
     await services.call(reading.refuse_deletion, services.database, number)
     return Response(status_code=200)
 
@@ -156,6 +161,14 @@ def _asked_file(rest: str) -> tuple[int | None, bytes]:
             version = names.row_number("Artifact", parts[0]) if place == 2 else None
             return version, digest
     raise NotFound("There is no such file: the address has no digest.")
+
+
+def _number(request: Request, name: str) -> int:
+    """Return a number of an address; no row has one that a column cannot hold."""
+    number: int = request.path_params[name]
+    if number > MAX_NUMBER:
+        raise NotFound(f"There is no {name} {str(number)[:20]}.")
+    return number
 
 
 def _digest(text: str) -> bytes | None:

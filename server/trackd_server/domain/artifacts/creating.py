@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from trackd_server.domain import run_records
@@ -33,8 +33,14 @@ if TYPE_CHECKING:
 MAX_METADATA_KEYS = 100
 #: Internal artifacts of clients have digests of their own making; none is longer.
 MAX_DIGEST_CHARS = 128
-MAX_CLIENT_ID_CHARS = 512
+MAX_ALIASES = 100
 MAX_DESCRIPTION_CHARS = 1_000_000
+_MAX_CHARS = {
+    "client_id": 512,
+    "distributed_id": 512,
+    "storage_region": 128,
+    "description": MAX_DESCRIPTION_CHARS,
+}
 _DIGEST = re.compile(r"[!-~]+")
 
 
@@ -68,8 +74,13 @@ class NewVersion:
             raise InvalidRequest(
                 f"{self.project} is a registry: log the artifact to a project and link it here."
             )
-        if len(self.client_id or "") > MAX_CLIENT_ID_CHARS:
-            raise InvalidRequest(f"The clientID is longer than {MAX_CLIENT_ID_CHARS} characters.")
+        for field, limit in _MAX_CHARS.items():
+            if len(getattr(self, field) or "") > limit:
+                raise InvalidRequest(f"The {field} is longer than {limit} characters.")
+        if len(self.aliases) > MAX_ALIASES:
+            raise InvalidRequest(
+                f"{len(self.aliases)} aliases at once; the most are {MAX_ALIASES}."
+            )
         for alias in self.aliases:
             aliases.checked(alias)
         for tag in self.tags:
@@ -78,10 +89,6 @@ class NewVersion:
             check_metadata(self.metadata)
         if self.ttl_seconds is not None:
             lifetimes.checked(self.ttl_seconds)
-        if len(self.description or "") > MAX_DESCRIPTION_CHARS:
-            raise InvalidRequest(
-                f"The description is longer than {MAX_DESCRIPTION_CHARS} characters."
-            )
 
 
 def create(connection: Connection, new: NewVersion) -> int:
@@ -137,6 +144,12 @@ def tag(connection: Connection, version_id: int, tags: Sequence[str]) -> None:
     rows = [{"version_id": version_id, "tag": collections.checked_tag(name)} for name in tags]
     if rows:
         connection.execute(insert_or(version_tags).on_conflict_do_nothing(), rows)
+    of_this = version_tags.c.version_id == version_id
+    has = connection.execute(select(func.count()).where(of_this)).scalar_one() if rows else 0
+    if has > collections.MAX_TAGS:
+        raise InvalidRequest(
+            f"An artifact version can have {collections.MAX_TAGS} tags; remove some first."
+        )
 
 
 def untag(connection: Connection, version_id: int, tags: Sequence[str]) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: Segments read at once: about 4,000 entries.
 SEGMENTS_AT_ONCE = 64
 MAX_NAMES = 10_000
+#: Characters of a cursor; its numbers fit into columns.
+MAX_CURSOR = 18
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,6 @@ def births(connection: Connection, page: FilePage) -> dict[int, int]:
 
 def _read(cursor: str) -> tuple[int, int]:
     position, _, offset = cursor.partition(".")
-    if not (position.isdecimal() and offset.isdecimal()) or len(cursor) > 30:
+    if not (position.isdecimal() and offset.isdecimal()) or len(cursor) > MAX_CURSOR:
         raise InvalidRequest(f"Invalid cursor {cursor[:100]!r}: it was not made by this server.")
     return int(position), int(offset)

@@ -173,6 +173,9 @@ def test_an_upload_needs_the_signature_made_for_it(server: Serving) -> None:
         ("aliases", [{"alias": "v3"}], "means a version"),
         ("tags", [{"tagName": "a,b"}], "tag"),
         ("metadata", json.dumps({str(i): 0 for i in range(101)}), "101 keys"),
+        ("tags", [{"tagName": f"t{i}"} for i in range(101)], "100 tags"),
+        ("aliases", [{"alias": f"a{i}"} for i in range(101)], "101 aliases"),
+        ("distributedID", "x" * 513, "distributed_id"),
         ("metadata", "[1]", "object"),
         ("metadata", "{", "no JSON"),
         ("ttlDurationSeconds", 0, "ttlDurationSeconds"),
@@ -210,3 +213,22 @@ def test_another_type_under_the_name_is_a_conflict(server: Serving) -> None:
     }
     answer = server.post_graphql(query, {"i": given})
     assert answer.status_code == 409 and "'data'" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/artifact_manifests/{10**30}"),
+        ("PUT", f"/artifact_manifests/{10**30}"),
+        ("DELETE", f"/artifact_manifests/{10**30}"),
+        ("PUT", f"/artifact_files/{10**30}/MD5/{'0' * 32}"),
+        ("PUT", f"/artifact_files/1/SHA/{'0' * 32}"),
+        ("PUT", f"/artifact_files/1/MD5/{'0' * 32}"),
+        ("PUT", f"/artifact_parts/x/{10**30}"),
+        ("GET", f"/artifactsV2/default/e/p/c/QXJ0aWZhY3Q6OTk5/x/{'0' * 32}/f"),
+        ("GET", "/artifactsV2/default/e/p/c/x/y/z"),
+        ("GET", "/artifacts/e/zz"),
+    ],
+)
+def test_an_address_of_nothing_is_not_found(server: Serving, method: str, path: str) -> None:
+    assert server.http.request(method, path).status_code == 404
