@@ -107,6 +107,7 @@ def found(connection: Connection, wanted: Any) -> list[int]:
         ({"label": {"$in": ["x", "z z"]}}, [1, 3]),
         ({"label": {"$nin": ["x", "z z"]}}, [2, 4]),
         ({"label": {"$all": ["x", "y"]}}, [1]),
+        ({"label": {"$all": []}}, []),
         ({"label": {"$size": 1}}, [2, 3]),
         ({"label": {"$exists": False}}, [4]),
         ({"label": {"$regex": "z"}}, [3]),

@@ -161,7 +161,8 @@ class Many:
         if operator == "$exists":
             return self._any(true()) if operand else not_(self._any(true()))
         if operator == "$all":
-            return and_(*(self.condition("$eq", one) for one in listed(operator, operand)))
+            each = [self.condition("$eq", one) for one in listed(operator, operand)]
+            return and_(*each) if each else false()
         if operator == "$size":
             count = select(func.count()).select_from(self._table).where(self._owned)
             return count.scalar_subquery() == storable(operand)
