@@ -156,8 +156,8 @@ def answering(value: dict[str, Any], code: int = 200) -> Fault:
 
 
 REFUSAL = {"errors": [{"message": "type is model, not dataset"}]}
-#: Fault of an operation, and what its save ends with.
-WRONG: list[tuple[str, Fault, str]] = [
+#: An operation, its fault, and what the save ends with.
+REFUSED: list[tuple[str, Fault, str]] = [
     ("CreateArtifact", answering(REFUSAL, 400), "REFUSED"),
     ("CreateArtifact", answering(REFUSAL, 403), "REFUSED"),
     ("CommitArtifact", answering(REFUSAL, 409), "REFUSED"),
@@ -171,7 +171,7 @@ NOTHING: list[tuple[str, str, Any]] = [
     ("CreateArtifactManifest", "createArtifactManifest", None),
     ("CreateArtifactManifest", "createArtifactManifest", {"artifactManifest": None}),
 ]
-WRONG += [
+WRONG = REFUSED + [
     (name, answering({"data": {member: value}}), "UNEXPECTED_ANSWER")
     for name, member, value in NOTHING
 ]
