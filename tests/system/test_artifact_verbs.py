@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -116,14 +117,51 @@ def test_putting_the_same_again_makes_no_version(trackd: Shell) -> None:
     assert sorted(again["aliases"]) == ["latest", "more"]
 
 
-def test_lineage_names_the_run_that_made_it(trackd: Shell) -> None:
-    trackd.write("line.txt", "line")
-    trackd.text("artifact", "put", "line.txt", "-n", "line/data")
-    graph = trackd.json("artifact", "lineage", "line/data")
-    (run,) = graph["runs"]
-    assert graph["start"] == "local/line/data:v0"
-    assert graph["edges"] == [[run, "local/line/data:v0"]]
-    assert f"<- run {run}" in trackd.text("artifact", "lineage", "line/data")
+CHAIN = """
+import trackd
+from pathlib import Path
+quiet = {"silent": True, "console": "off"}
+Path("chain.txt").write_text("chain")
+for number in range(3):
+    with trackd.init(project="chain", id=f"run{number}", settings=quiet) as run:
+        if number:
+            run.use_artifact(f"step{number - 1}:latest")
+        made = trackd.Artifact(f"step{number}", "step")
+        made.add_file("chain.txt")
+        run.log_artifact(made).wait()
+api = trackd.Api()
+remote = api._remote
+for depth in (1, 2, 5):
+    for direction in ("upstream", "both"):
+        whole = api.lineage("chain/step1", direction, depth).as_json()
+        remote._features = remote.features - {"TRACKD_LINEAGE"}  # as of another server
+        assert api.lineage("chain/step1", direction, depth).as_json() == whole
+        remote._features = None
+"""
+
+
+def test_lineage_goes_from_version_to_run_to_version_on_any_server(trackd: Shell) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHAIN],
+        cwd=trackd.folder,
+        env=trackd.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    graph = trackd.json("artifact", "lineage", "chain/step2", "--depth", "4")
+    steps = ["run0", "step0:v0", "run1", "step1:v0", "run2", "step2:v0"]
+    chain = [f"local/chain/{step}" for step in steps]
+    assert sorted(graph["edges"]) == sorted([list(pair) for pair in itertools.pairwise(chain[1:])])
+    assert graph["is_truncated"]
+    shown = trackd.text("artifact", "lineage", "chain/step1", "--direction", "downstream")
+    assert shown.splitlines() == [
+        "local/chain/step1:v0",
+        "   -> run local/chain/run2",
+        "      -> artifact local/chain/step2:v0",
+    ]
 
 
 def test_a_registry_is_made_filled_changed_and_removed(trackd: Shell) -> None:

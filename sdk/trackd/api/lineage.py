@@ -133,7 +133,9 @@ def _step_by_step(remote: Remote, graph: Lineage, way: str, depth: int) -> None:
                 graph.is_truncated = True
                 return
         level = following
-    graph.is_truncated |= bool(level)
+    graph.is_truncated |= any(
+        not _knows(graph, id_) for node in level for id_ in _neighbours(remote, graph, node, way)
+    )
 
 
 def _knows(graph: Lineage, node: str) -> bool:
