@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,17 @@ artifact = trackd.Artifact("big", "data")
 artifact.add_file(sys.argv[1], policy="immutable")
 run.log_artifact(artifact)
 run.finish()
+"""
+
+#: Dies as soon as it has logged.
+KILLED = """
+import os, signal, trackd
+run = trackd.init(project="p", id="r1", settings=trackd.Settings(x_disable_stats=True))
+artifact = trackd.Artifact("last", "data")
+with artifact.new_file("words", "wb") as file:
+    file.write(os.urandom(3_000_000))
+run.log_artifact(artifact)
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 VERSIONS = """query Versions($name: String!) { project(name: "p", entityName: "local") {
@@ -127,3 +139,17 @@ async def test_an_upload_that_was_killed_half_way_sends_little_twice(tmp_path: P
             content = client.get(file["node"]["directUrl"]).content
         assert hashlib.md5(content).digest() == hashlib.md5(data).digest()
         assert is_in_order(server)
+
+
+async def test_what_a_rank_logged_before_it_was_killed_becomes_a_version(tmp_path: Path) -> None:
+    async with (
+        running_server(tmp_path) as server,
+        running_agent(tmp_path, **settings_for(server)) as agent,
+    ):
+        rank = begin(agent, tmp_path, KILLED)
+        assert await anyio.to_thread.run_sync(rank.wait) == -signal.SIGKILL
+        await until(lambda: bool(versions(server, "last")))
+        await until(lambda: not any((agent.data / "agent" / "journal").iterdir()))
+        (version,) = versions(server, "last")
+        assert version["state"] == "COMMITTED"
+        assert version["files"]["edges"][0]["node"]["sizeBytes"] == 3_000_000

@@ -21,7 +21,7 @@ class ArtifactsConfig(BaseModel):
     #: Pieces of files in memory at the same time, for all saves together.
     parallel_windows: int = Field(default=3, ge=1)
     #: Size of such a piece, in bytes.
-    window_bytes: int = Field(default=6 * 1024 * 1024, ge=1024 * 1024)
+    window_bytes: int = Field(default=4 * 1024 * 1024, ge=1024 * 1024)
     #: Threads that read, hash and cut.
     hashing_threads: int = Field(default=4, ge=1)
     #: A save is given up when its server was not reached, or refused the key, for so long.
