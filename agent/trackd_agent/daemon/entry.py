@@ -41,6 +41,7 @@ def run_agent(options: Mapping[str, str] | None = None) -> int:
         if not lock.acquire():
             return _yield_to(lock)
         lean.keep_out()
+        lean.give_back_memory()
         return _serve(data, lock, options or {})
     except CannotStart as error:
         _say(f"cannot start: {error}")
