@@ -46,9 +46,6 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX contents_arriving ON contents (id) WHERE algorithm = 'arriving'
-    """,
-    """
     CREATE TABLE packs (
         id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         blob_key TEXT NOT NULL,
@@ -59,12 +56,6 @@ STATEMENTS = (
         CONSTRAINT packs_hold_what_lives CHECK (live_bytes BETWEEN 0 AND bytes),
         UNIQUE (blob_key)
     )
-    """,
-    """
-    CREATE INDEX packs_with_waste ON packs (id) WHERE live_bytes < bytes
-    """,
-    """
-    CREATE INDEX packs_by_upload ON packs (upload_version_id) WHERE upload_version_id IS NOT NULL
     """,
     """
     CREATE TABLE artifact_types (
@@ -88,9 +79,6 @@ STATEMENTS = (
         FOREIGN KEY(content_id) REFERENCES contents (id)
     )
      WITHOUT ROWID
-    """,
-    """
-    CREATE INDEX segments_by_content ON segment_contents (content_id)
     """,
     """
     CREATE TABLE births (
@@ -126,9 +114,6 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX chunks_by_pack ON cdc_chunks (pack_id, "offset")
-    """,
-    """
     CREATE TABLE content_chunks (
         content_id INTEGER NOT NULL,
         start INTEGER NOT NULL,
@@ -154,9 +139,6 @@ STATEMENTS = (
         FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
         FOREIGN KEY(type_id) REFERENCES artifact_types (id)
     )
-    """,
-    """
-    CREATE INDEX collections_by_type ON collections (type_id)
     """,
     """
     CREATE TABLE registry_members (
@@ -208,21 +190,6 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX versions_by_base ON versions (base_version_id)
-    """,
-    """
-    CREATE INDEX versions_by_run ON versions (run_id)
-    """,
-    """
-    CREATE INDEX versions_by_state ON versions (state, updated_at)
-    """,
-    """
-    CREATE INDEX versions_by_collection ON versions (collection_id, state)
-    """,
-    """
-    CREATE INDEX versions_by_end ON versions (expires_at)
-    """,
-    """
     CREATE TABLE client_ids (
         digest BLOB NOT NULL,
         version_id INTEGER NOT NULL,
@@ -230,9 +197,6 @@ STATEMENTS = (
         FOREIGN KEY(version_id) REFERENCES versions (id) ON DELETE CASCADE
     )
      WITHOUT ROWID
-    """,
-    """
-    CREATE INDEX client_ids_by_version ON client_ids (version_id)
     """,
     """
     CREATE TABLE memberships (
@@ -258,9 +222,6 @@ STATEMENTS = (
      WITHOUT ROWID
     """,
     """
-    CREATE INDEX tags_of_versions ON version_tags (tag)
-    """,
-    """
     CREATE TABLE uses (
         run_id INTEGER NOT NULL,
         version_id INTEGER NOT NULL,
@@ -273,12 +234,6 @@ STATEMENTS = (
         FOREIGN KEY(via_collection_id) REFERENCES collections (id) ON DELETE SET NULL
     )
      WITHOUT ROWID
-    """,
-    """
-    CREATE INDEX uses_by_version ON uses (version_id)
-    """,
-    """
-    CREATE INDEX uses_by_collection ON uses (via_collection_id)
     """,
     """
     CREATE TABLE manifests (
@@ -298,12 +253,6 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX manifests_by_base ON manifests (base_version_id)
-    """,
-    """
-    CREATE INDEX manifests_by_version ON manifests (version_id)
-    """,
-    """
     CREATE TABLE held_contents (
         version_id INTEGER NOT NULL,
         content_id INTEGER NOT NULL,
@@ -312,9 +261,6 @@ STATEMENTS = (
         FOREIGN KEY(content_id) REFERENCES contents (id)
     )
      WITHOUT ROWID
-    """,
-    """
-    CREATE INDEX held_by_content ON held_contents (content_id)
     """,
     """
     CREATE TABLE multipart_uploads (
@@ -326,9 +272,6 @@ STATEMENTS = (
         PRIMARY KEY (id),
         FOREIGN KEY(version_id) REFERENCES versions (id)
     )
-    """,
-    """
-    CREATE INDEX multipart_by_version ON multipart_uploads (version_id)
     """,
     """
     CREATE TABLE aliases (
@@ -343,9 +286,6 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX aliases_by_membership ON aliases (membership_id)
-    """,
-    """
     CREATE TABLE manifest_segments (
         manifest_id INTEGER NOT NULL,
         position INTEGER NOT NULL,
@@ -355,9 +295,6 @@ STATEMENTS = (
         FOREIGN KEY(segment_id) REFERENCES segments (id)
     )
      WITHOUT ROWID
-    """,
-    """
-    CREATE INDEX manifests_by_segment ON manifest_segments (segment_id)
     """,
     """
     CREATE TABLE multipart_parts (
@@ -372,7 +309,70 @@ STATEMENTS = (
      WITHOUT ROWID
     """,
     """
+    CREATE INDEX aliases_by_membership ON aliases (membership_id)
+    """,
+    """
+    CREATE INDEX chunks_by_pack ON cdc_chunks (pack_id, "offset")
+    """,
+    """
+    CREATE INDEX client_ids_by_version ON client_ids (version_id)
+    """,
+    """
+    CREATE INDEX collections_by_type ON collections (type_id)
+    """,
+    """
+    CREATE INDEX contents_arriving ON contents (id) WHERE algorithm = 'arriving'
+    """,
+    """
+    CREATE INDEX held_by_content ON held_contents (content_id)
+    """,
+    """
+    CREATE INDEX manifests_by_base ON manifests (base_version_id)
+    """,
+    """
+    CREATE INDEX manifests_by_segment ON manifest_segments (segment_id)
+    """,
+    """
+    CREATE INDEX manifests_by_version ON manifests (version_id)
+    """,
+    """
+    CREATE INDEX multipart_by_version ON multipart_uploads (version_id)
+    """,
+    """
+    CREATE INDEX packs_by_upload ON packs (upload_version_id) WHERE upload_version_id IS NOT NULL
+    """,
+    """
+    CREATE INDEX packs_with_waste ON packs (id) WHERE live_bytes < bytes
+    """,
+    """
     CREATE INDEX parts_by_content ON multipart_parts (content_id)
+    """,
+    """
+    CREATE INDEX segments_by_content ON segment_contents (content_id)
+    """,
+    """
+    CREATE INDEX tags_of_versions ON version_tags (tag)
+    """,
+    """
+    CREATE INDEX uses_by_collection ON uses (via_collection_id)
+    """,
+    """
+    CREATE INDEX uses_by_version ON uses (version_id)
+    """,
+    """
+    CREATE INDEX versions_by_base ON versions (base_version_id)
+    """,
+    """
+    CREATE INDEX versions_by_collection ON versions (collection_id, state)
+    """,
+    """
+    CREATE INDEX versions_by_end ON versions (expires_at)
+    """,
+    """
+    CREATE INDEX versions_by_run ON versions (run_id)
+    """,
+    """
+    CREATE INDEX versions_by_state ON versions (state, updated_at)
     """,
 )
 
