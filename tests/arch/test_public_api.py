@@ -28,7 +28,11 @@ RUN = """
     write_logs
 """
 #: Public for other modules of the SDK only.
-RUN_INTERNAL = "backend before_finish begin close identity is_finished label require_open use"
+RUN_INTERNAL = """
+backend before_finish begin close identity is_finished label remote require_open use
+"""
+    "backend before_finish begin close identity is_finished label require_open use remote"
+)
 
 
 def test_the_export_list_is_this_one() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trackd.artifacts.errors import ArtifactFinalizedError, ArtifactNotLoggedError
     from trackd.artifacts.manifest import Manifest, ManifestEntry
     from trackd.artifacts.member import ArtifactMember
+    from trackd.artifacts.online.values import Source
     from trackd.artifacts.rules import ArtifactTTL
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ArtifactTTL",
     "Manifest",
     "ManifestEntry",
+    "Source",
 ]
 _HOMES = {
     "Artifact": "artifact",
@@ -34,6 +36,7 @@ _HOMES = {
     "ArtifactTTL": "rules",
     "Manifest": "manifest",
     "ManifestEntry": "manifest",
+    "Source": "online.values",
 }
 
 

@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Any
 from trackd.artifacts import server_facts
 from trackd.artifacts.errors import ArtifactNotLoggedError, ArtifactRequestError
 from trackd.artifacts.notices import warn
-from trackd.artifacts.online.logged import logged_of
 from trackd.artifacts.stored import StoredArtifact
 from trackd.errors import CommError
-from trackd.remote.answers import part
-from trackd.remote.operations import ARTIFACT_BY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,11 +55,7 @@ class PublishedArtifact(StoredArtifact):
             return self
         if self._save is None:
             raise ArtifactNotLoggedError("wait", self)
-        artifact_id, remote = self._save.wait(timeout), self._save.remote
-        node = part(remote.execute(ARTIFACT_BY_ID, {"id": artifact_id}), "artifact")
-        if node is None:
-            raise ValueError(f"artifact {self.name!r} is saved, and gone again: it was deleted")
-        self._take(remote, logged_of(node, is_source=True))
+        self._take(self._save.remote, self._save.result(timeout))
         return self
 
     def cancel(self) -> bool:

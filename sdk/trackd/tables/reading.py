@@ -142,6 +142,24 @@ _READERS: dict[str, Callable[[dict[str, Any], Source], types.ColumnType]] = {
 # --- rows ----------------------------------------------------------------------------------------
 
 
+def content_of(
+    form: dict[str, Any], source: Source
+) -> tuple[list[Any], dict[Any, types.ColumnType], list[list[Any]]]:
+    """Return the columns of a table, the types of those that have one, and the rows.
+
+    Raises:
+        ValueError: a type, a cell or a file is damaged.
+    """
+    columns: list[Any] = form["columns"]
+    forms: dict[str, Any] = part(form, "column_types", "params", "type_map") or {}
+    by_column = {
+        column: type_of_json(forms[str(column)], source)
+        for column in columns
+        if str(column) in forms
+    }
+    return columns, by_column, rows_of(form, by_column, source)
+
+
 def rows_of(
     form: dict[str, Any], by_column: dict[Any, types.ColumnType], source: Source
 ) -> list[list[Any]]:

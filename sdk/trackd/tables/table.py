@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Self
 
-    from trackd.artifacts.online.values import Source
+    from trackd.artifacts import Source
     from trackd.recording.recordable import RunPlace, Slot
 
 LogMode = Literal["IMMUTABLE", "MUTABLE", "INCREMENTAL"]
@@ -201,17 +201,9 @@ class Table(TableRows, Media, ArtifactMember):
     @classmethod
     def from_artifact(cls, form: dict[str, Any], source: Source) -> Self:
         """Return a table from its JSON in an artifact; see `ArtifactMember`."""
-        from trackd.remote.answers import part
         from trackd.tables import reading  # only where tables are read back
 
-        columns = form["columns"]
-        forms: dict[str, Any] = part(form, "column_types", "params", "type_map") or {}
-        by_column = {
-            column: reading.type_of_json(forms[str(column)], source)
-            for column in columns
-            if str(column) in forms
-        }
-        rows = reading.rows_of(form, by_column, source)
+        columns, by_column, rows = reading.content_of(form, source)
         log_mode = form.get("log_mode", "IMMUTABLE")
         if not by_column:
             return cls(columns, rows, log_mode=log_mode)

@@ -6,14 +6,18 @@ import time
 from typing import TYPE_CHECKING
 
 from trackd.artifacts.errors import WaitTimeoutError
+from trackd.artifacts.online.logged import logged_of
 from trackd.artifacts.online.progress import Progress
 from trackd.errors import CommError
 from trackd.logs import LOGGER
+from trackd.remote.answers import part
+from trackd.remote.operations import ARTIFACT_BY_ID
 from trackd.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trackd.artifacts.online.logged import Logged
     from trackd.remote.connection import Remote
     from trackd.sending.artifact_link import ArtifactLink
     from trackd_proto.v1 import artifact_pb2
@@ -68,6 +72,14 @@ class Save:
         if last.state != artifact_pb2.SAVE_STATE_COMMITTED:
             raise ValueError(f"artifact {self._name!r} was not saved: {last.error or 'given up'}")
         return last.artifact_id
+
+    def result(self, timeout_s: float | None) -> Logged:
+        """Wait until the server has the version; return what it says about it; see `wait`."""
+        found = self.remote.execute(ARTIFACT_BY_ID, {"id": self.wait(timeout_s)})
+        node = part(found, "artifact")
+        if node is None:
+            raise ValueError(f"artifact {self._name!r} is saved, and gone again: it was deleted")
+        return logged_of(node, is_source=True)
 
     def cancel(self) -> bool:
         """Give the save up; return False where it had ended.
