@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import stat
+import time
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from trackd import libraries
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 DigestAlgorithm = Literal["MD5", "XXH128"]
 DIGEST_ALGORITHMS: tuple[DigestAlgorithm, ...] = ("MD5", "XXH128")
 _CHUNK_BYTES = 1024 * 1024
+#: Within what time file systems give two changes the same time, with room: those that tell whole
+#: seconds or two, and all others, whose clock ticks each 10 ms at least.
+_COARSE_S, _FINE_S = 2.0, 0.05
+_SECOND_NS = 1_000_000_000
 
 
 class Hasher(Protocol):
@@ -42,7 +47,7 @@ class FileDigest(NamedTuple):
     #: In base64.
     digest: str
     size: int
-    #: What the file system said while it was read; None: it changed meanwhile, or was not read.
+    #: What the file system said of it; None: it was not read, or that does not tell a later change.
     facts: os.stat_result | None = None
 
 
@@ -96,7 +101,7 @@ def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileD
     view = memoryview(bytearray(_CHUNK_BYTES))
     size = 0
     with open_regular(source) as file:
-        before = os.fstat(file.fileno())
+        before, began_s = os.fstat(file.fileno()), time.time()
         output = target.open("xb", buffering=0) if target is not None else None
         try:
             while count := file.readinto(view):
@@ -109,8 +114,15 @@ def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileD
             if output is not None:
                 output.close()
     is_still = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, size)
+    is_told = is_still and began_s - before.st_mtime > _granularity_s(before)
     digest = base64.b64encode(hasher.digest()).decode()
-    return FileDigest(digest, size, after if is_still else None)
+    return FileDigest(digest, size, after if is_told else None)
+
+
+def _granularity_s(facts: os.stat_result) -> float:
+    """Return within which time two changes may leave a file with one time."""
+    is_coarse = facts.st_mtime_ns % _SECOND_NS == facts.st_ctime_ns % _SECOND_NS == 0
+    return _COARSE_S if is_coarse else _FINE_S
 
 
 def open_regular(path: Path) -> io.FileIO:

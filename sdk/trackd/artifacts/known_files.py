@@ -3,8 +3,7 @@
 A note for each folder (or large file) that was added tells the digest of every file in it, with
 what the file system said of the file at that time: device, inode, size, and when its bytes and its
 facts last changed. Where all of that is still so, the file is the same and is not hashed. A file
-whose bytes changed in the last two seconds before it was read is not noted: a change after that
-could have the same time.
+whose bytes changed just before it was read is not noted (see `hashing`).
 
 If moreover the save of that version has ended well at the server to which the open run writes,
 that server has the bytes, and a `mutable` file needs no copy: the agent asks the server, which
@@ -19,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 _MAX_NOTES = 256
 #: A folder of more files is not noted: that takes memory of the training process.
 _MAX_FILES = 200_000
-#: Times of files that are younger than this when they are read do not tell later changes.
-_FRESH_S = 2.0
 #: How long an agent may take to say where a save stands.
 _ANSWER_S = 2.0
 
@@ -94,9 +90,8 @@ class KnownFiles:
 
     def learn(self, path: str, found: FileDigest) -> None:
         """Note the digest of a file that was read."""
-        facts = found.facts
-        if facts is not None and time.time() - facts.st_mtime > _FRESH_S:
-            self._now[path] = (identity_of(facts), found.digest)
+        if found.facts is not None:
+            self._now[path] = (identity_of(found.facts), found.digest)
 
     def write(self, client_id: str) -> None:
         """Keep what is known, since the files were logged to the server of the run."""
