@@ -31,8 +31,6 @@ RUN = """
 RUN_INTERNAL = """
 backend before_finish begin close identity is_finished label remote require_open use
 """
-    "backend before_finish begin close identity is_finished label require_open use remote"
-)
 
 
 def test_the_export_list_is_this_one() -> None:
