@@ -41,6 +41,28 @@ artifact = trackd.Api().artifact("p/set:latest")
 artifact.download(root="got")
 artifact.verify(root="got")
 """
+#: Adds `data` while an online run is open, changes what it is told to, and logs it offline.
+ELSEWHERE = """
+import json, os, sys
+import trackd
+run = trackd.init(project="p")
+artifact = trackd.Artifact("set", "dataset")
+artifact.add_dir("data")
+in_place = [os.getcwd() in entry.local_path for entry in artifact.manifest.entries.values()]
+run.finish()
+if sys.argv[1] == "changed":
+    open("data/sub/f0", "w").write("changed")
+offline = trackd.init(project="p", mode="offline")
+try:
+    offline.log_artifact(artifact)
+    error = ""
+except ValueError as problem:
+    error = str(problem)
+sources = [entry.local_path for entry in artifact.manifest.entries.values()]
+copied = [not path.startswith(os.getcwd() + "/data") for path in sources]
+offline.finish()
+print("SAID", json.dumps({"in_place": in_place, "copied": copied, "error": error}))
+"""
 
 
 def say(folder: Path, environment: dict[str, str], *words: str, source: str = SCRIPT) -> Any:
@@ -67,7 +89,7 @@ async def test_only_what_changed_is_read_again(tmp_path: Path) -> None:
     (work / "data" / "sub").mkdir(parents=True)
     for number in range(4):
         (work / "data" / "sub" / f"f{number}").write_text(f"file {number}")
-    (work / "large").write_bytes(b"x" * 2_000_000)
+    (work / "large").write_bytes(b"x" * 9_000_000)
     every = [*(work / "data" / "sub").iterdir(), work / "large"]
     _age(*every)
     async with running_agent(tmp_path) as agent:
@@ -106,6 +128,21 @@ async def test_only_what_changed_is_read_again(tmp_path: Path) -> None:
         damaged = say(work, environment, "online", "mutable", "yes")
         assert set(origins(damaged).values()) == {"copy"}
         assert damaged["digest"] == lost["digest"]
+
+
+async def test_what_was_left_in_place_for_one_server_is_copied_for_another(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "data" / "sub").mkdir(parents=True)
+    for number in range(3):
+        (work / "data" / "sub" / f"f{number}").write_text(f"file {number}")
+    (work / "large").write_bytes(b"x")
+    _age(*(work / "data" / "sub").iterdir())
+    async with running_agent(tmp_path) as agent:
+        say(work, agent.environment, "online", "mutable", "yes")
+        found = say(work, agent.environment, "same", source=ELSEWHERE)
+        assert found == {"in_place": [True] * 3, "copied": [True] * 3, "error": ""}
+        found = say(work, agent.environment, "changed", source=ELSEWHERE)
+        assert "f0' was changed since it was added" in found["error"]
 
 
 def _age(*paths: Path) -> None:

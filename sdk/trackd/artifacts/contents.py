@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from trackd.artifacts.hashing import DigestAlgorithm
+    from trackd.remote.connection import Remote
 
 POLICIES = ("mutable", "immutable")
 _COPY_THREADS = 8
 _FILES_AT_ONCE = 64
 #: A single file of this size is noted, so that it need not be read again.
-_NOTED_BYTES = 1024 * 1024
+_NOTED_BYTES = 8 * 1024 * 1024
 _HASH_CHARACTERS = 20
 _READ_ONLY = 0o400
 
@@ -305,6 +306,33 @@ class ArtifactContents(ServerFacts):
         """Keep what is known of the files that were added: they are logged to the open run."""
         for known in self._known:
             known.write(self.client_id)
+        self._known.clear()
+
+    def copy_left_files(self, remote: Remote | None) -> None:
+        """Copy what was left in place because another server than this one has its bytes.
+
+        Raises:
+            ValueError: a file was changed since it was added.
+            OSError: a file cannot be copied.
+        """
+        for known in self._known:
+            if known.is_of(remote):
+                continue
+            for entry in known.left:
+                if self.manifest.get_entry_by_path(entry.path) is entry:
+                    self._copy_left(entry)
+            known.left.clear()
+
+    def _copy_left(self, entry: ManifestEntry) -> None:
+        staged = self._staging.new_path()
+        found = copy_and_digest(Path(entry.local_path or ""), staged, self._algorithm)
+        if found.digest != entry.digest:
+            raise ValueError(
+                f"file {entry.local_path!r} of entry {entry.path!r} was changed since it was added "
+                "for another run: add it again"
+            )
+        staged.chmod(_READ_ONLY)
+        entry.local_path = str(staged.absolute())
 
     def _known_files(self, source: str) -> KnownFiles:
         from trackd.session import session  # the session knows runs, which know artifacts
@@ -323,7 +351,12 @@ class ArtifactContents(ServerFacts):
         if not known or not (known.is_held or taking.policy == "immutable"):
             return None
         found = known.find(relative, os.stat(source))  # noqa: PTH116 - for each of many files
-        return found and self._entry_of(Path(source), path, found, taking.skip_cache)
+        if found is None:
+            return None
+        entry = self._entry_of(Path(source), path, found, taking.skip_cache)
+        if taking.policy == "mutable":
+            known.left.append(entry)
+        return entry
 
     def _entry(self, source: Path, relative: str, path: str, taking: Taking) -> ManifestEntry:
         if taking.policy == "immutable":

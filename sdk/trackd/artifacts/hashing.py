@@ -60,7 +60,7 @@ def new_hasher(algorithm: DigestAlgorithm) -> Hasher:
     if algorithm == "MD5":
         return hashlib.md5(usedforsecurity=False)
     what = 'Artifact(digest_algorithm="XXH128")'
-    return libraries.load("xxhash", what, "trackd[artifacts]").xxh3_128()
+    return libraries.load("xxhash", what, "xxhash").xxh3_128()
 
 
 def digest_file(path: Path, algorithm: DigestAlgorithm = "MD5") -> FileDigest:
@@ -113,10 +113,15 @@ def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileD
         finally:
             if output is not None:
                 output.close()
-    is_still = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, size)
-    is_told = is_still and began_s - before.st_mtime > _granularity_s(before)
+    is_still = (_times(before), before.st_size) == (_times(after), size)
+    # The time of the facts moves with each change, also where the other one was set back.
+    is_told = is_still and began_s - max(before.st_mtime, before.st_ctime) > _granularity_s(before)
     digest = base64.b64encode(hasher.digest()).decode()
     return FileDigest(digest, size, after if is_told else None)
+
+
+def _times(facts: os.stat_result) -> tuple[int, int]:
+    return facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def _granularity_s(facts: os.stat_result) -> float:

@@ -94,6 +94,7 @@ def record(run: RunArtifacts, artifact: Artifact, version: Version | None = None
     folder = Path(run.sync_dir).absolute()
     version = version or Version()
     try:
+        artifact.copy_left_files(None if run.offline else run.remote)
         made = artifact.to_record(
             folder,
             aliases=version.aliases,

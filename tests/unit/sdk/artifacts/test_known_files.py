@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import time
 from typing import TYPE_CHECKING
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trackd.artifacts.hashing import digest_file
-from trackd.artifacts.known_files import identity_of
+from trackd.artifacts.known_files import KnownFiles, Source, identity_of, mapped_files
+from trackd.remote.connection import Remote
+from trackd.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,11 +28,45 @@ def test_a_file_that_was_just_written_is_not_noted(tmp_path: Path) -> None:
     assert digest_file(file).facts is not None
 
 
+def test_a_time_that_was_set_back_does_not_hide_that_a_file_is_new(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_text("first")
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    assert digest_file(file).facts is None
+
+
+def test_a_file_that_is_mapped_for_writing_is_not_noted(tmp_path: Path) -> None:
+    """Its bytes change without a change of its times, as the first lines prove."""
+    for name in ("mapped", "read", "plain"):
+        (tmp_path / name).write_bytes(b"a" * 8192)
+    with (tmp_path / "mapped").open("r+b") as file, (tmp_path / "read").open("rb") as other:
+        written = mmap.mmap(file.fileno(), 8192)
+        only_read = mmap.mmap(other.fileno(), 8192, access=mmap.ACCESS_READ)
+        written[0:1] = b"b"
+        time.sleep(0.06)
+        before = identity_of((tmp_path / "mapped").stat())
+        written[0:1] = b"c"
+        assert identity_of((tmp_path / "mapped").stat()) == before
+        assert mapped_files() == {before[:2]} | (mapped_files() or set())
+
+        source = Source(str(tmp_path), "MD5")
+        known = KnownFiles(source, Remote(Settings()))
+        for name in ("mapped", "read", "plain"):
+            known.learn(name, digest_file(tmp_path / name))
+        known.write("client")
+        written.close()
+        only_read.close()
+    later = KnownFiles(source, None)
+    facts = {name: (tmp_path / name).stat() for name in ("mapped", "read", "plain")}
+    assert [name for name, each in facts.items() if later.find(name, each)] == ["read", "plain"]
+
+
 def test_a_time_in_whole_seconds_tells_less(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_text("first")
     at = int(time.time()) - 1
     os.utime(file, (at, at))
+    time.sleep(0.06)
     facts = file.stat()
     is_whole = facts.st_ctime_ns % 1_000_000_000 == 0  # as on file systems that tell no more
     assert (digest_file(file).facts is None) == is_whole
