@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trackd.remote.connection import Remote
 
 #: Longest chain of references from artifact to artifact that is followed.
-_MAX_HOPS = 32
+MAX_HOPS = 32
 
 
 def parts_of(uri: str) -> tuple[str, str]:
@@ -60,7 +60,7 @@ def entry_of_uri(remote: Remote, uri: str) -> ManifestEntry:
         CommError: the server cannot be asked.
     """
     target = uri
-    for _ in range(_MAX_HOPS):
+    for _ in range(MAX_HOPS):
         artifact_id, path = parts_of(target)
         artifact = artifact_of(remote, artifact_id)
         entries = artifact.manifest
@@ -71,7 +71,7 @@ def entry_of_uri(remote: Remote, uri: str) -> ManifestEntry:
         if entry.ref is None or urlsplit(entry.ref).scheme != urlsplit(ARTIFACT_SCHEME).scheme:
             return entry
         target = entry.ref
-    raise ValueError(f"reference {uri!r} leads through more than {_MAX_HOPS} artifacts")
+    raise ValueError(f"reference {uri!r} leads through more than {MAX_HOPS} artifacts")
 
 
 def by_artifact(

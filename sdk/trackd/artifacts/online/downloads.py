@@ -7,6 +7,7 @@ artifact is downloaded like a file of that one.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +65,7 @@ class Options(NamedTuple):
         skip_cache: neither read nor fill the cache of this machine.
         multipart: whether files travel in ranges; None: large ones do.
         allow_missing: leave references out that lead to nothing.
+        hops: artifacts that led to this one, by references.
     """
 
     paths: Sequence[str] | None = None
@@ -71,6 +73,7 @@ class Options(NamedTuple):
     skip_cache: bool = False
     multipart: bool | None = None
     allow_missing: bool = False
+    hops: int = 0
 
 
 def default_root(artifact: Artifact, *, with_version: bool = True) -> Path:
@@ -227,13 +230,21 @@ def _download_references(
 def _download_crossings(
     artifact: Artifact, root: Path, entries: Iterable[ManifestEntry], options: Options
 ) -> None:
-    """Download entries of other artifacts, those of one artifact at once."""
+    """Download entries of other artifacts, those of one artifact at once.
+
+    Raises:
+        ValueError: a reference leads out of an artifact, or through too many of them.
+    """
+    hops = options.hops + 1
+    if hops > crossing.MAX_HOPS:
+        raise ValueError(f"references of {artifact.name} lead through more than {hops} artifacts")
     for other, pairs in crossing.by_artifact(artifact.remote, entries):
-        wanted = options._replace(paths=list(dict.fromkeys(path for _, path in pairs)), prefix="")
+        paths = list(dict.fromkeys(logical_path(path) for _, path in pairs))
+        wanted = options._replace(paths=paths, prefix="", hops=hops)
         with tempfile.TemporaryDirectory(dir=root, prefix=".trackd-") as folder:
             download(other, Path(folder), wanted)
             for entry, path in pairs:
-                source = Path(folder, path)
+                source = Path(folder, logical_path(path))
                 if source.is_file():
                     _put(source, safe_target(root, entry.path))
                 elif not options.allow_missing:
@@ -244,7 +255,10 @@ def _put(source: Path, target: Path) -> None:
     """Give a file another name; several entries may be the same file."""
     unfinished = target.with_name(f".{target.name}.trackd")
     unfinished.unlink(missing_ok=True)
-    unfinished.hardlink_to(source)
+    try:
+        unfinished.hardlink_to(source)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, unfinished)
     unfinished.replace(target)
 
 
