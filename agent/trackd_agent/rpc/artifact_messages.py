@@ -43,6 +43,7 @@ def save_status(save: SaveProgress) -> artifact_pb2.SaveStatus:
         artifact_id=save.artifact_id,
         error_code=save.error_code,
         error=save.error,
+        is_unchanged=save.is_unchanged,
     )
 
 

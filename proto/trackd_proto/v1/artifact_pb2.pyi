@@ -71,7 +71,9 @@ class ServerRef(_message.Message):
     base_url: _builtins.str
     """Address of the server. Empty: the agent's own default server, started if need be."""
     api_key: _builtins.str
-    """API key for `base_url`. Kept by the agent in a 0600 file, never logged. Empty: the agent's own."""
+    """API key for `base_url`, for this call alone: neither kept nor logged. Empty: the one that runs
+    brought.
+    """
     settings_json: _builtins.bytes
     """Settings as in `ContinueRunRequest`: proxies, headers, timeouts. A JSON object. May hold
     secrets; kept in memory only.
@@ -221,6 +223,7 @@ class SaveStatus(_message.Message):
     ARTIFACT_ID_FIELD_NUMBER: _builtins.int
     ERROR_CODE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    IS_UNCHANGED_FIELD_NUMBER: _builtins.int
     client_id: _builtins.str
     """Client id of the artifact."""
     name: _builtins.str
@@ -234,7 +237,7 @@ class SaveStatus(_message.Message):
     files_total: _builtins.int
     """All files."""
     bytes_done: _builtins.int
-    """Bytes of the files that are at the server."""
+    """Bytes that are at the server, also of files that are there in part."""
     bytes_total: _builtins.int
     """Bytes of all files."""
     bytes_sent: _builtins.int
@@ -245,6 +248,8 @@ class SaveStatus(_message.Message):
     """Stable upper-case name of the failure; empty: none."""
     error: _builtins.str
     """The failure for people; with an unfinished save, what keeps it from moving."""
+    is_unchanged: _builtins.bool
+    """The server had a version with these contents already, so that none was made."""
     def __init__(
         self,
         *,
@@ -260,10 +265,11 @@ class SaveStatus(_message.Message):
         artifact_id: _builtins.str = ...,
         error_code: _builtins.str = ...,
         error: _builtins.str = ...,
+        is_unchanged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "bytes_done", b"bytes_done", "bytes_sent", b"bytes_sent", "bytes_total", b"bytes_total", "client_id", b"client_id", "error", b"error", "error_code", b"error_code", "files_done", b"files_done", "files_total", b"files_total", "name", b"name", "state", b"state", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_id", b"artifact_id", "bytes_done", b"bytes_done", "bytes_sent", b"bytes_sent", "bytes_total", b"bytes_total", "client_id", b"client_id", "error", b"error", "error_code", b"error_code", "files_done", b"files_done", "files_total", b"files_total", "is_unchanged", b"is_unchanged", "name", b"name", "state", b"state", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -120,7 +120,7 @@ class ChunkSender:
             answer = await self._call("POST", "known", {"files": files}, _Stored)
             for entry, is_stored in zip(batch, answer.stored, strict=False):
                 if is_stored:
-                    self._save.tally.note_files(1, entry.size or 0)
+                    self._save.tally.note_file(entry.path, entry.size or 0)
                 else:
                     unknown.append(entry)
         return unknown
@@ -184,6 +184,7 @@ class ChunkSender:
     async def _send_windows(self, entry: ArtifactEntry) -> list[bytes]:
         """Read, cut and send a file; return the names of its chunks."""
         names: list[bytes] = []
+        self._save.tally.forget_parts(entry.path)
         file = WindowedFile(
             self._order,
             entry,
@@ -206,20 +207,21 @@ class ChunkSender:
                 yield window.chunks
 
         try:
-            await self._send_while_reading(windows())
+            await self._send_while_reading(windows(), entry.path)
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(file.close)
         return names
 
-    async def _send_while_reading(self, windows: AsyncGenerator[list[Chunk]]) -> None:
-        """Send pieces while the next ones are read."""
+    async def _send_while_reading(self, windows: AsyncGenerator[list[Chunk]], path: str) -> None:
+        """Send pieces of a file while the next ones are read."""
         failure: Exception | None = None
 
         async def send(chunks: list[Chunk], tasks: anyio.abc.TaskGroup) -> None:
             nonlocal failure
             try:
                 await self._send_missing(chunks)
+                self._save.tally.note_part(path, sum(len(chunk.data) for chunk in chunks))
             except Exception as error:  # noqa: BLE001 - raised below, without a group around it
                 failure = failure or error
                 tasks.cancel_scope.cancel()
@@ -270,7 +272,7 @@ class ChunkSender:
             if answer.missing:
                 return True
         for entry, _ in files:
-            self._save.tally.note_files(1, entry.size or 0)
+            self._save.tally.note_file(entry.path, entry.size or 0)
         return False
 
     async def _call(self, method: str, what: str, body: dict[str, Any], shape: type[T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -120,7 +121,7 @@ class FileSender:
                 lambda: self._renewed(entry),
                 lambda current: self._put(entry, current),
             )
-        self._save.tally.note_files(1, entry.size or 0)
+        self._save.tally.note_file(entry.path, entry.size or 0)
 
     async def _renewed(self, entry: ArtifactEntry) -> FileAddress:
         return (await self._addresses([entry]))[0]
@@ -131,6 +132,8 @@ class FileSender:
         size_bytes = entry.size or 0
         upstream, manner = self._calls.courier.upstream, self._calls.courier.manner
         headers = headers_of(address.upload_headers)
+        tally = self._save.tally
+        tally.forget_parts(entry.path)
         async with self._saves.transfers:
             if size_bytes <= _WHOLE_BYTES:
                 data = await anyio.to_thread.run_sync(
@@ -139,9 +142,10 @@ class FileSender:
                 await upstream.put(address.upload_url, headers, size_bytes, data, manner)
             else:
                 part = FilePart(self._order, entry, 0, size_bytes)
-                pieces = stream(part, self._saves.threads)
+                note = partial(tally.note_part, entry.path)
+                pieces = stream(part, self._saves.threads, note)
                 await upstream.put(address.upload_url, headers, size_bytes, pieces, manner)
-        self._save.tally.bytes_sent += size_bytes
+        tally.bytes_sent += size_bytes
 
     # -- parts -----------------------------------------------------------------------------
 
@@ -157,11 +161,12 @@ class FileSender:
             if not address.upload_multipart_urls or not address.upload_url:
                 await self._send_plain((entry, address))
                 return address.artifact.id
+            self._save.tally.forget_parts(entry.path)
             try:
                 await self._send_parts(entry, address, digests, part_bytes)
             except _AddressExpired:
                 continue
-            self._save.tally.note_files(1, entry.size or 0)
+            self._save.tally.note_file(entry.path, entry.size or 0)
             return address.artifact.id
         raise self._calls.failed(
             "REFUSED", f"entry {entry.path!r}: the server refused its own addresses"
@@ -207,6 +212,7 @@ class FileSender:
                 raise _AddressExpired from failure
             raise
         self._save.tally.bytes_sent += part.size_bytes
+        self._save.tally.note_part(part.entry.path, part.size_bytes)
         return tag.strip('"')
 
 

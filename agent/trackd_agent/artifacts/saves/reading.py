@@ -173,8 +173,15 @@ class FilePart(NamedTuple):
         return self.size_bytes == (self.entry.size or 0)
 
 
-async def stream(part: FilePart, threads: anyio.CapacityLimiter) -> AsyncGenerator[bytes]:
+async def stream(
+    part: FilePart, threads: anyio.CapacityLimiter, note: Callable[[int], None] = lambda _: None
+) -> AsyncGenerator[bytes]:
     """Yield a part of a file; a whole file that is not a copy of ours is checked on the way.
+
+    Args:
+        part: which.
+        threads: which read it.
+        note: is told how many bytes more were taken.
 
     Raises:
         SaveFailed: it is gone, or not the one that was added.
@@ -204,6 +211,7 @@ async def stream(part: FilePart, threads: anyio.CapacityLimiter) -> AsyncGenerat
                 if not piece:
                     raise changed(part.order, part.entry, f"it had {part.entry.size} bytes")
                 yield piece
+                note(len(piece))
         finally:
             file.close()  # at once: the reader may have been cancelled
     except OSError as error:

@@ -55,7 +55,8 @@ class Saver:
         save.state = SaveState.SENDING
         created = await calls.create(order.record)
         save.artifact_id = created.id
-        if created.state != "COMMITTED":
+        save.is_unchanged = created.state == "COMMITTED"
+        if not save.is_unchanged:
             await self._fill(order, created.base_id)
         if order.record.use_after_commit:
             await calls.use(created.id)

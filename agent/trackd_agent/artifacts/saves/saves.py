@@ -47,6 +47,7 @@ class Save:
     artifact_id: str = ""
     error_code: str = ""
     error: str = ""
+    is_unchanged: bool = False
     #: Place among all saves of this process.
     number: int = 0
     #: Ends the work on it; made when the work begins.
@@ -71,6 +72,7 @@ class Save:
             self.artifact_id,
             self.error_code,
             self.error,
+            self.is_unchanged,
         )
 
     def end(self, state: SaveState, error_code: str = "", error: str = "") -> None:

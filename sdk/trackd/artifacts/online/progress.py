@@ -33,6 +33,7 @@ class Progress:
         self._what = what
         self._next_s = time.monotonic() + _QUIET_S
         self._is_drawn = False
+        self._most_bytes = 0
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +48,7 @@ class Progress:
             self._terminal.redraw("")
 
     def show(self, files: tuple[int, int], size: tuple[int, int], state: str = "") -> None:
-        """Show how many files and bytes are done of how many.
+        """Show how many files and bytes are done of how many; a bar never goes back.
 
         Args:
             files: done, and all.
@@ -58,9 +59,17 @@ class Progress:
         if now_s < self._next_s:
             return
         self._next_s = now_s + _REDRAW_S
-        done, total = size if size[1] else files
-        filled = _BAR_CELLS if not total else min(_BAR_CELLS, done * _BAR_CELLS // total)
-        bar = "#" * filled + "." * (_BAR_CELLS - filled)
-        counts = f"{files[0]}/{files[1]} files, {size[0] / _MIB:.1f}/{size[1] / _MIB:.1f} MiB"
-        if self._terminal.redraw(f"{self._what} [{bar}] {counts} {state}".rstrip()):
+        self._most_bytes = max(self._most_bytes, size[0])
+        line = f"{self._what} {_bar(files, (self._most_bytes, size[1]))} {state}"
+        if self._terminal.redraw(line.rstrip()):
             self._is_drawn = True
+
+
+def _bar(files: tuple[int, int], size: tuple[int, int]) -> str:
+    """Return a bar with its figures; nothing where it is not known yet how much there is."""
+    done, total = size if size[1] else files
+    if not total:
+        return "..."
+    filled = min(_BAR_CELLS, done * _BAR_CELLS // total)
+    bar = "#" * filled + "." * (_BAR_CELLS - filled)
+    return f"[{bar}] {files[0]}/{files[1]} files, {size[0] / _MIB:.1f}/{size[1] / _MIB:.1f} MiB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from trackd.artifacts.errors import WaitTimeoutError
@@ -28,6 +29,8 @@ _STALLED_S = 10.0
 _ARRIVAL_S, _POLL_S = 5.0, 0.05
 #: Words for the states of saves that have not ended.
 _STATES = {1: "waiting", 2: "", 3: "committing"}
+#: Client ids of the last saves of which it was told that they made no version.
+_TOLD: deque[str] = deque(maxlen=1000)
 
 
 class Save:
@@ -71,6 +74,7 @@ class Save:
             raise CommError(f"wait() for artifact {self._name!r}: {error.message}") from error
         if last.state != artifact_pb2.SAVE_STATE_COMMITTED:
             raise ValueError(f"artifact {self._name!r} was not saved: {last.error or 'given up'}")
+        _tell_if_unchanged(last, self._name, Terminal(self.remote.settings))
         return last.artifact_id
 
     def result(self, timeout_s: float | None) -> Logged:
@@ -134,7 +138,15 @@ def wait_for_all(remote: Remote, artifacts: Sequence[tuple[str, str]]) -> bool:
             return False
         if last.state == artifact_pb2.SAVE_STATE_FAILED:
             terminal.error(f"artifact {name!r} was not saved: {last.error}")
+        _tell_if_unchanged(last, name, terminal)
     return True
+
+
+def _tell_if_unchanged(status: artifact_pb2.SaveStatus, name: str, terminal: Terminal) -> None:
+    """Say once that a save made no version, since the server has one with these contents."""
+    if status.is_unchanged and status.client_id not in _TOLD:
+        _TOLD.append(status.client_id)
+        terminal.info(f"artifact {name!r} has the contents of an earlier version: no new one is made")
 
 
 def _watch_while_moving(

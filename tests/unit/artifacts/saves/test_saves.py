@@ -106,12 +106,13 @@ async def test_a_server_of_ours_gets_chunks_and_only_new_ones(tmp_path: Path) ->
         assert ends[1].bytes_sent < 1_000_000 < 12_000_000 < ends[0].bytes_sent
 
 
-async def test_equal_contents_make_no_second_version(tmp_path: Path) -> None:
+async def test_equal_contents_make_no_second_version_and_that_is_told(tmp_path: Path) -> None:
     run_dir = run_dir_of(tmp_path)
     async with fake_server() as server:
         ends = await save(tmp_path, server, logged(run_dir, FILES), logged(run_dir, FILES))
         assert {end.artifact_id for end in ends} == {server.artifacts.versions[0].id}
         assert len(server.artifacts.versions) == 1
+        assert [end.is_unchanged for end in ends] == [False, True]
 
 
 async def test_versions_of_a_name_are_committed_in_the_order_of_logging(tmp_path: Path) -> None:
