@@ -9,8 +9,9 @@ answers are MessagePack, a pack is as `trackd_proto.chunks` says::
     POST contents  {"files": [[path, algorithm, digest, size, names], ...]} -> {"missing": [name]}
 
 Every call may be repeated. What `known` finds and what `contents` makes is kept for the artifact
-until its commit. `GET /api/v1/contents/{algorithm}/{hex digest}?size=&start=` tells a caller on
-the same machine where the chunks of a content lie in the server's folder.
+until its commit. `known` tells more to callers on the same machine (see `adoption`), and
+`GET /api/v1/contents/{algorithm}/{hex digest}?size=&start=` where the chunks of a content lie in
+the server's folder.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import msgspec
 from starlette.responses import Response
 
 from trackd_proto import chunks as protocol
-from trackd_server.api import access
+from trackd_server.api import access, adoption
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import services_of
 from trackd_server.domain import names
@@ -41,6 +42,8 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 64 * 1024 * 1024
 #: Extents of one answer; a larger content is asked for in several steps.
 MAX_EXTENTS = 65_536
+#: Digits of a number that a column holds.
+MAX_DIGITS = 18
 
 
 class _Files(msgspec.Struct):
@@ -73,15 +76,17 @@ async def known(request: Request) -> Response:
     _require_few(len(wanted), protocol.MAX_FILES_AT_ONCE, "files")
     services = services_of(request)
     checked = [packing.checked_name(*file[1:]) for file in wanted]
-    return _packed({"stored": await services.call(_packs(services).known, version_id, checked)})
+    stored = await services.call(_packs(services).known, version_id, checked)
+    return _packed({"stored": stored, "inbox": adoption.inbox(request)})
 
 
 async def missing(request: Request) -> Response:
-    """Say which chunks are not stored."""
-    _version(request)
+    """Say which chunks are not stored; what the versions before brought is cut first."""
+    version_id = _version(request)
     wanted = _split((await _decoded(request, _names)).chunks)
     _require_few(len(wanted), protocol.MAX_NAMES_AT_ONCE, "chunks")
     services = services_of(request)
+    await services.storage.indexer.catch_up(version_id)
     return _packed({"missing": await services.call(_packs(services).missing, wanted)})
 
 
@@ -114,9 +119,7 @@ async def extents(request: Request) -> Response:
     if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
         raise NotAllowed("Places on the server's disk are told only on the server's machine.")
     query = request.query_params
-    size, start = (
-        int(query[key]) if query.get(key, "").isdecimal() else None for key in ("size", "start")
-    )
+    size, start = (_bytes(query.get(key, "")) for key in ("size", "start"))
     services = services_of(request)
     params = request.path_params
     try:
@@ -126,6 +129,14 @@ async def extents(request: Request) -> Response:
     return _packed(
         await services.call(_extents, services, (params["algorithm"], digest, size), start or 0)
     )
+
+
+def _bytes(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or len(text) > MAX_DIGITS:
+        raise InvalidRequest(f"Invalid number of bytes {text[:50]!r}.")
+    return int(text)
 
 
 def _extents(services: Services, name: tuple[str, bytes, int | None], start: int) -> dict[str, Any]:
@@ -156,7 +167,7 @@ async def _decoded(request: Request, decoder: msgspec.msgpack.Decoder[T]) -> T:
     body = await read_body(request, MAX_BODY_BYTES)
     try:
         return decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is not what this call takes: {error}") from error
 
 

@@ -26,7 +26,7 @@ from trackd_server.api import access
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import services_of
 from trackd_server.domain.errors import InvalidRequest, NotAllowed
-from trackd_server.domain.storage import contents, reading
+from trackd_server.domain.storage import chunk_rows, contents, reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 MAX_READ_BYTES = 1024 * 1024
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _AT_ONCE = 32
-_RAW = "raw"
+_PLAIN = (chunk_rows.RAW, chunk_rows.UNCUT)
 _LENGTH = struct.Struct("<Q")
 _LEFT_OUT = _LENGTH.pack(2**64 - 1)
 #: Key of a file in the server's folder, place in it, length.
@@ -85,7 +85,7 @@ async def _wanted(request: Request) -> list[ContentName]:
     body = await read_body(request, _MAX_BODY_BYTES)
     try:
         files: Any = _decoder.decode(body).files
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is not what this call takes: {error}") from error
     if len(files) > protocol.MAX_FILES_AT_ONCE:
         raise InvalidRequest(
@@ -105,7 +105,7 @@ def _merged(found: Sequence[Extent]) -> list[Range] | None:
     """Return where a content lies, neighbours merged; None: not as plain bytes."""
     merged: list[Range] = []
     for extent in found:
-        if extent.encoding != _RAW:
+        if extent.encoding not in _PLAIN:
             return None
         if merged and merged[-1][0] == extent.blob_key:
             key, offset, length = merged[-1]

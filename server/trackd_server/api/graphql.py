@@ -32,7 +32,7 @@ from trackd_server.api.context import Services, services_of
 from trackd_server.api.resolvers import RequestContext, bindables
 from trackd_server.domain.errors import DomainError, InvalidRequest, Unavailable
 from trackd_server.domain.run_records import Client
-from trackd_server.store import DatabaseBusy, DatabaseFull
+from trackd_server.store import DatabaseBusy, DatabaseFull, SearchTooSlow
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -155,11 +155,15 @@ def _shown(error: GraphQLError) -> tuple[int, dict[str, Any]]:
     """Return an error's HTTP status and form; what is not meant for clients goes to the log."""
     shown: dict[str, Any] = dict(error.formatted)
     original = error.original_error
-    if original is None:
+    if original is None or isinstance(original, GraphQLError):
         return 400, shown
     if isinstance(original, DomainError):
         shown["extensions"] = {"code": original.code}
         return original.status, shown
+    if isinstance(original, SearchTooSlow):
+        shown["message"] = str(original)
+        shown["extensions"] = {"code": InvalidRequest.code}
+        return InvalidRequest.status, shown
     if isinstance(original, DatabaseBusy | DatabaseFull):
         log.warning("database_unavailable", extra={"facts": {"error": str(original)}})
         shown["message"] = f"The database cannot take this now: {original}"

@@ -168,7 +168,7 @@ async def _decoded(request: Request, kind: Any) -> Any:
     body = await read_body(request, MAX_BODY_BYTES)
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is not what this call takes: {error}") from error
 
 

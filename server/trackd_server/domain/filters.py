@@ -6,12 +6,12 @@ Evaluated over run views in memory: right for the thousands of runs of a project
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from trackd_server.domain import merge
 from trackd_server.domain.errors import InvalidRequest
+from trackd_server.store import patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -116,7 +116,7 @@ def _operator(value: Any, name: str, operand: Any) -> bool:
     if name == "$not":
         return not _compare(value, operand)
     if name == "$regex":
-        return any(isinstance(one, str) and _pattern(operand).search(one) for one in many)
+        return _is_found(str(operand), many)
     if name == "$options":
         return True
     if name in _ORDERS:
@@ -177,11 +177,12 @@ def _same(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def _pattern(operand: Any) -> re.Pattern[str]:
+def _is_found(pattern: str, many: list[Any]) -> bool:
     try:
-        return re.compile(str(operand)[:500])
-    except re.error as error:
-        raise InvalidRequest(f"Invalid regular expression {operand!r}: {error}") from error
+        patterns.require_valid(pattern)
+        return any(patterns.is_found(pattern, one) for one in many)
+    except patterns.InvalidPattern as error:
+        raise InvalidRequest(str(error)) from error
 
 
 def _moment(text: str) -> float | None:

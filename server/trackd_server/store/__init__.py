@@ -9,6 +9,14 @@ from trackd_server.store.database import (
     DatabaseDamaged,
     DatabaseFull,
     SchemaTooNew,
+    SearchTooSlow,
 )
 
-__all__ = ["Database", "DatabaseBusy", "DatabaseDamaged", "DatabaseFull", "SchemaTooNew"]
+__all__ = [
+    "Database",
+    "DatabaseBusy",
+    "DatabaseDamaged",
+    "DatabaseFull",
+    "SchemaTooNew",
+    "SearchTooSlow",
+]

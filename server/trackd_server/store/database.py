@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from trackd_server.store import tables
+from trackd_server.store import patterns, tables
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,6 +40,10 @@ class DatabaseFull(Exception):
 
 class DatabaseDamaged(Exception):
     """The file is no database, or parts of it cannot be read."""
+
+
+class SearchTooSlow(Exception):
+    """A regular expression takes longer than `patterns.SEARCH_TIMEOUT_S`."""
 
 
 class SchemaTooNew(Exception):
@@ -165,6 +169,7 @@ def _prepare(connection: Any, record: object) -> None:
         "journal_size_limit = 16777216",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    connection.create_function("regexp", 2, patterns.is_found, deterministic=True)
 
 
 def _current_revision(connection: Connection) -> str | None:
@@ -186,6 +191,10 @@ def _typed_errors() -> Generator[None]:
             raise DatabaseFull(words) from error
         if "locked" in words or "busy" in words:
             raise DatabaseBusy(words) from error
+        if "user-defined function" in words:
+            raise SearchTooSlow(
+                "The regular expression takes too long: make it simpler."
+            ) from error
         raise
     except DatabaseError as error:
         if "not a database" in str(error.orig) or "malformed" in str(error.orig):

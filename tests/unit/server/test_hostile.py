@@ -80,6 +80,7 @@ def test_an_operation_may_not_read_for_ever(
     [
         ('history(minStep: "abc")', "no whole number"),
         ("history(minStep: 1e300)", "no whole number"),
+        ("history(samples: 1099511627776)", "32-bit"),
         ('sampledHistory(specs: ["{\\"minStep\\": \\"x\\"}"])', "Invalid history spec"),
         ('sampledHistory(specs: ["[]"])', "Invalid history spec"),
         ('sampledHistory(specs: ["{\\"keys\\": 5}"])', "Invalid history spec"),
@@ -93,6 +94,10 @@ def test_wrong_arguments_are_named(server: Serving, field: str, said: str) -> No
     assert answer.status_code == 400 and said in answer.text
 
 
+#: Python's own `re` would search 60 letters for it until the sun is cold.
+ENDLESS = "((((((((((a{1,99}){1,99}){1,99}){1,99}))))))){1,99}b"
+
+
 @pytest.mark.parametrize(
     "filters", ['{"$and": 5}', '{"state": {"$in": "x"}}', '{"state": {"$x": 1}}', "[" * 100_000]
 )
@@ -101,6 +106,16 @@ def test_wrong_filters_are_named(server: Serving, filters: str) -> None:
     text = 'query($f: JSONString) { project(name: "p") { runCount(filters: $f) } }'
     answer = server.post_graphql(text, {"f": filters})
     assert answer.status_code == 400 and "filters" in answer.text
+
+
+def test_a_regular_expression_may_not_search_for_ever(server: Serving) -> None:
+    server.upsert(displayName="a" * 60)
+    text = 'query($f: JSONString) { project(name: "p") { runCount(filters: $f) } }'
+    for pattern, status in ((ENDLESS, 400), ("(a|a)*$x", 200), ("^a+$", 200)):
+        wanted = json.dumps({"display_name": {"$regex": pattern}})
+        answer = server.post_graphql(text, {"f": wanted})
+        assert answer.status_code == status, answer.text
+    assert answer.json()["data"]["project"]["runCount"] == 1
 
 
 @pytest.mark.parametrize("cursor", ["²", "9" * 5000, "1:²", "-1", "\x00"])

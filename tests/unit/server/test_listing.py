@@ -8,15 +8,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, Float, Integer, MetaData, Table, Text, create_engine, insert, select
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    insert,
+    literal,
+    select,
+)
 
 from trackd_server.domain.errors import InvalidRequest
 from trackd_server.domain.listing import filters, pages
 from trackd_server.domain.listing.fields import Document, Many, Moment, Number, Scalar, Version
 from trackd_server.domain.listing.pages import Order, Range
+from trackd_server.store import Database, SearchTooSlow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -152,6 +165,20 @@ def test_a_filter_finds_what_mongo_would(
 def test_what_makes_no_sense_is_refused(wanted: str) -> None:
     with pytest.raises(InvalidRequest, match="Invalid"):
         filters.condition(wanted, FIELDS)
+
+
+def test_a_regular_expression_may_not_search_for_ever(tmp_path: Path) -> None:
+    database = Database(tmp_path / "trackd.sqlite")
+    database.migrate()
+    name = Scalar(literal("a" * 60, Text))
+    endless = "((((((((((a{1,99}){1,99}){1,99}){1,99}))))))){1,99}b"
+    with pytest.raises(SearchTooSlow, match="too long"), database.read() as connection:
+        repeats = filters.condition(json.dumps({"name": {"$regex": endless}}), {"name": name})
+        connection.execute(select(1).where(repeats)).all()
+    with database.read() as connection:  # honest ones find what they always did
+        wanted = filters.condition('{"name": {"$regex": "^(?!b)a+$"}}', {"name": name})
+        assert connection.execute(select(1).where(wanted)).all()
+    database.close()
 
 
 @pytest.mark.parametrize("descending", [True, False])

@@ -67,7 +67,15 @@ class Totals:
             self.reference_bytes += entry.size or 0
 
     def columns(self) -> dict[str, Any]:
-        """Return the columns of the manifest's row."""
+        """Return the columns of the manifest's row.
+
+        Raises:
+            InvalidRequest: The sizes sum up to more than a column holds.
+        """
+        if max(self.bytes, self.reference_bytes) > entries.MAX_SIZE:
+            raise InvalidRequest(
+                f"The sizes of the manifest's entries sum up to more than {entries.MAX_SIZE} bytes."
+            )
         return {
             "entries": self.entries,
             "bytes": self.bytes,
@@ -187,11 +195,16 @@ class Manifests:
             )
 
     def _clear(self, slot: Row[Any]) -> None:
-        with self._database.write() as connection:
-            manifests.require_pending(connection, slot.version_id)
-            connection.execute(update(table).where(table.c.id == slot.id).values(arrived=None))
-            freed = segments.remove(connection, [slot.id])
-        self._storage.finish(freed)
+        """Take out what came before, a few segments at a time."""
+        is_empty = False
+        while not is_empty:
+            with self._database.write() as connection:
+                manifests.require_pending(connection, slot.version_id)
+                connection.execute(update(table).where(table.c.id == slot.id).values(arrived=None))
+                places = segments.places(connection, slot.id, SEGMENTS_AT_ONCE)
+                freed = segments.let_go(connection, places)
+            self._storage.finish(freed)
+            is_empty = len(places) < SEGMENTS_AT_ONCE
 
 
 def _read(file: IO[bytes]) -> Iterator[Entry]:

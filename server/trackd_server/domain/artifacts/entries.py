@@ -12,6 +12,7 @@ import binascii
 import codecs
 import hashlib
 import json
+import re
 from json.decoder import JSONDecodeError
 from pathlib import PureWindowsPath
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -35,7 +36,7 @@ MAX_ENTRY_CHARS = 1024 * 1024
 MAX_SIZE = 1 << 62
 _PIECE_BYTES = 256 * 1024
 _DIGEST_HEADER = b"wandb-artifact-manifest-v1\n"
-_WHITE = " \t\r\n"
+_WHITE = re.compile(r"[ \t\r\n]*")
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
@@ -164,6 +165,7 @@ def read_manifest(file: IO[bytes]) -> Iterator[Entry]:
         else:
             value = scanner.value()
             version = value if key == "version" else version
+    scanner.end()
     if type(version) is not int or version != 1 or not seen:
         raise InvalidRequest(
             f"The manifest must have version 1 and contents; its version is {str(version)[:50]!r}."
@@ -233,15 +235,26 @@ class _Scanner:
             self._at = end
             return value
 
+    def end(self) -> None:
+        """Refuse whatever follows but white space."""
+        if found := self._peek():
+            raise InvalidRequest(f"The manifest is no JSON: {found!r} after its end.")
+
     def _next(self) -> str:
+        found = self._peek()
+        if not found:
+            raise InvalidRequest("The manifest is no JSON: it ends too early.")
+        return found
+
+    def _peek(self) -> str:
+        """Return the next character that is no white space, "" at the end."""
         while True:
-            while self._at < len(self._text):
-                char = self._text[self._at]
-                if char not in _WHITE:
-                    return char
-                self._at += 1
+            white = _WHITE.match(self._text, self._at)
+            self._at = white.end() if white else self._at
+            if self._at < len(self._text):
+                return self._text[self._at]
             if not self._fill():
-                raise InvalidRequest("The manifest is no JSON: it ends too early.")
+                return ""
 
     def _take(self, wanted: str) -> None:
         found = self._next()

@@ -5,7 +5,6 @@ A field turns an operator of the MongoDB-like language of W&B's Public API into 
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -13,6 +12,7 @@ from sqlalchemy import Text, and_, case, exists, false, func, not_, or_, select,
 
 from trackd_server.domain import names
 from trackd_server.domain.errors import InvalidRequest
+from trackd_server.store import patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 #: Values of one `$in`, and characters of one regular expression.
 MAX_VALUES = 1_000
-MAX_PATTERN_CHARS = 500
 
 
 class Field(Protocol):
@@ -201,15 +200,10 @@ def storable(value: Any) -> Any:
 
 def _matches(text: ColumnElement[Any], operand: Any) -> Condition:
     pattern = str(operand)
-    if len(pattern) > MAX_PATTERN_CHARS:
-        raise InvalidRequest(
-            f"Invalid filters: the regular expression has {len(pattern)} characters, "
-            f"the most are {MAX_PATTERN_CHARS}."
-        )
     try:
-        re.compile(storable(pattern))
-    except re.error as error:
-        raise InvalidRequest(f"Invalid regular expression {pattern!r}: {error}.") from error
+        patterns.require_valid(storable(pattern))
+    except patterns.InvalidPattern as error:
+        raise InvalidRequest(str(error)) from error
     return text.regexp_match(pattern)
 
 

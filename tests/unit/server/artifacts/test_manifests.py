@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.unit.server.artifact_client import Logger, entry
 from tests.unit.server.serving import Serving, serving
 
-from trackd_server.domain.artifacts.entries import Entry, read_manifest
+from trackd_server.domain.artifacts.arrival import Totals
+from trackd_server.domain.artifacts.entries import MAX_SIZE, MD5, Entry, read_manifest
 from trackd_server.domain.artifacts.segments import MAX_ENTRIES, cut
 from trackd_server.domain.errors import InvalidRequest
 
@@ -57,6 +58,7 @@ def _kept(server: Serving) -> int:
         b'{"version": true, "contents": {}}',
         b'{"version": "1", "contents": {}}',
         b'{"version": 1, "contents": []}',
+        b'{"version": 1, "contents": {}} and more',
         b'{"version": 1, "contents": {"a": 1}}',
         b'{"version": 1, "contents": {"a": {"size": 1}}}',
         b'{"version": 1, "contents": {"a": {"digest": "abc", "size": 1}}}',
@@ -227,3 +229,11 @@ def test_cuts_keep_all_entries_and_move_only_where_entries_changed(paths: list[s
     if len(whole) > 1:
         without_first = list(cut(whole[0].entries[1:] + given_[len(whole[0].entries) :]))
         assert {s.hash for s in whole[1:]} <= {s.hash for s in without_first}
+
+
+def test_sizes_that_no_column_holds_are_refused() -> None:
+    totals = Totals(MD5)
+    for path in "ab":
+        totals.add(Entry(path, b"x", MAX_SIZE, 0, "s3://a"))
+    with pytest.raises(InvalidRequest, match="sum up"):
+        totals.columns()

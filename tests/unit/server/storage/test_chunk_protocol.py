@@ -127,7 +127,10 @@ async def test_wrong_requests_are_refused_and_leave_nothing(tmp_path: Path) -> N
             assert caller.status("packs", bad)[0] == 400
             for body in (b"", b"TPK1", good[:-5], good + b"x", b"TPK9" + good[4:]):
                 assert caller.status("packs", body)[0] == 400, body[:20]
-            assert caller.status("known", b"nonsense")[0] == 400
+            for body in (b"nonsense", b"\x81\xa5files\x91\x94\xa2\xff\xfe\xa3MD5\xc4\x01x\x05"):
+                assert caller.status("known", body)[0] == 400
+            for query in ("size=" + "9" * 19, "size=1&start=" + "9" * 5_000, "size=-1"):
+                assert client.get(f"/api/v1/contents/MD5/00?{query}").status_code == 400
             encode = msgspec.msgpack.encode
             for file in (["a", "SHA", b"x" * 16, 1], ["a", "MD5", b"x", 1], ["a", "MD5", "t", 1]):
                 assert caller.status("known", encode({"files": [file]}))[0] == 400
