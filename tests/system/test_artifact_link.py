@@ -94,6 +94,42 @@ print(json.dumps(time.monotonic() - began))
     assert took_s < 5
 
 
+def test_a_key_that_a_call_brings_counts_for_it_alone(tmp_path: Path) -> None:
+    """Or the uploads of runs would go on with a key that somebody just tried."""
+    script = """
+import base64, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Server(BaseHTTPRequestHandler):
+    seen = []
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+        key = base64.b64decode(token).decode().removeprefix("api:")
+        self.seen.append(key[:1])
+        self.send_response(401 if key.startswith("w") else 200)
+        self.end_headers()
+        self.wfile.write(b'{"data": {}}')
+    def log_message(self, *_):
+        pass
+
+server = HTTPServer(("127.0.0.1", 0), Server)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+base_url = f"http://127.0.0.1:{server.server_port}"
+kept = Path(os.environ["TRACKD_DIR"], "agent", "credentials.json")
+kept.parent.mkdir(parents=True)
+kept.write_text(json.dumps({base_url: "k" * 40}))
+answers = [
+    ask(server=artifact_pb2.ServerRef(base_url=base_url, api_key=key))
+    for key in ("", "w" * 40, "o" * 40, "")
+]
+print(json.dumps([answers[1][0], answers[2], Server.seen, "w" * 40 in kept.read_text()]))
+"""
+    ((refused, taken, keys, is_kept),) = run(tmp_path, script)
+    assert refused == "NOT_AUTHENTICATED"
+    assert (taken, keys, is_kept) == ({}, ["k", "w", "o", "k"], False)
+
+
 def test_a_forked_process_is_told_that_it_cannot_ask(tmp_path: Path) -> None:
     script = """
 ask()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -44,7 +45,7 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
     ) -> artifact_pb2.QueryResponse:
         """Run one GraphQL operation."""
         del context
-        upstream, manner = await self._server(request.server)
+        upstream, manner = self._server(request.server)
         operation = Operation(request.operation_name, request.query)
         variables = _object("variables_json", request.variables_json)
         timeout_s = _seconds("timeout_s", request.timeout_s, _MAX_QUERY_S) or _DEFAULT_QUERY_S
@@ -96,7 +97,7 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
     ) -> None:
         """Send the entries of a manifest."""
         _require("artifact_id", request.artifact_id)
-        upstream, manner = await self._server(request.server)
+        upstream, manner = self._server(request.server)
         version = Version(upstream, manner, request.artifact_id)
         wanted = artifact_messages.entry_filter(request.filter)
         found = await self._downloads.manifest(version, wanted)
@@ -116,7 +117,7 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         """Download, and tell how that goes."""
         _require("artifact_id", request.artifact_id)
         require_own_user(context, "downloads below a folder")
-        upstream, manner = await self._server(request.server)
+        upstream, manner = self._server(request.server)
         options = artifact_messages.download_options(request, upstream, manner)
         download = self._downloads.begin(options)
         try:
@@ -169,8 +170,12 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         )
         return artifact_messages.cleaned(done)
 
-    async def _server(self, ref: artifact_pb2.ServerRef) -> tuple[Upstream, Manner]:
-        """Return the server that is meant and how to talk to it; a key it brings is kept."""
+    def _server(self, ref: artifact_pb2.ServerRef) -> tuple[Upstream, Manner]:
+        """Return the server that is meant and how to talk to it.
+
+        A key that the caller brings counts for this call alone: the uploads of runs go on with
+        the one that is kept.
+        """
         base_url = ref.base_url
         if base_url and not base_url.startswith(("http://", "https://")):
             raise InvalidRequest(
@@ -178,9 +183,9 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
                 f"base_url={base_url[:200]!r} must begin with http:// or https://",
                 details={"field": "server.base_url", "value": base_url[:200]},
             )
-        if ref.api_key and base_url:
-            await self._upstreams.credentials.put(base_url, ref.api_key)
         manner = manners_of(_object("server.settings_json", ref.settings_json)).calls
+        if ref.api_key and base_url:
+            manner = replace(manner, api_key=ref.api_key)
         return self._upstreams.get(base_url), manner
 
 

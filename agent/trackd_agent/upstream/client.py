@@ -245,17 +245,14 @@ class Upstream:
         timeout = self._timeout(manner.timeout_s or self.config.transfer_timeout_s)
         url = self.base_url + path
         try:
-            response = await self._client(url, manner).request(
+            response = await self._client(url, manner, for_files=True).request(
                 method, url, headers=sent, content=body, timeout=timeout
             )
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._unreachable(what, error) from error
         self.counters.bytes_sent += size_bytes
         if not response.is_success:
-            failure = self._refused(what, response)
-            if failure.retry_class is RetryClass.CREDENTIALS:
-                await self._reload_credentials()
-            raise failure
+            raise await self._rejected(what, response, manner)
         self._note_success()
         return response.content
 
@@ -264,7 +261,7 @@ class Upstream:
         base_url, api_key = await self._endpoint.resolve()
         self.base_url = base_url.rstrip("/")
         sent = {"User-Agent": USER_AGENT, **manner.headers}
-        if api_key:
+        if api_key := manner.api_key or api_key:
             token = base64.b64encode(f"api:{api_key}".encode()).decode()
             sent["Authorization"] = f"Basic {token}"
         return sent
@@ -286,10 +283,8 @@ class Upstream:
         """
         sent = {**headers, "User-Agent": USER_AGENT}
         if url.startswith("/"):
-            base_url, api_key = await self._endpoint.resolve()
-            self.base_url = base_url.rstrip("/")
+            sent |= await self._own_headers(manner)
             url = self.base_url + url
-            sent |= {**manner.headers, **_authorization(api_key)}
         timeout = self._timeout(manner.timeout_s or self.config.transfer_timeout_s)
         try:
             client = self._client(url, manner, for_files=True)
@@ -311,12 +306,9 @@ class Upstream:
         timeout_s: float,
         manner: Manner,
     ) -> dict[str, Any]:
-        base_url, api_key = await self._endpoint.resolve()
-        self.base_url = base_url.rstrip("/")
+        own = await self._own_headers(manner)
         url = self.base_url + path
-        own = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
-        sent = {**own, **manner.headers, **headers}
-        sent |= _authorization(api_key)
+        sent = {"Content-Type": "application/json", **own, **headers}
         what = path.rsplit("/", 1)[-1]
         try:
             response = await self._client(url, manner).post(
@@ -327,10 +319,7 @@ class Upstream:
             raise self._unreachable(what, error) from error
         self.counters.bytes_sent += len(body)
         if not response.is_success:
-            failure = self._refused(what, response)
-            if failure.retry_class is RetryClass.CREDENTIALS:
-                await self._reload_credentials()
-            raise failure
+            raise await self._rejected(what, response, manner)
         answer = _acknowledgement(response)
         if answer is None:
             problem = f"{what}: HTTP {response.status_code} whose body is not a JSON object"
@@ -357,6 +346,17 @@ class Upstream:
             retry_after_s=parse_retry_after(response.headers.get("Retry-After")),
             said=text,
         )
+
+    async def _rejected(self, what: str, response: httpx.Response, manner: Manner) -> RequestFailed:
+        """A refusal by the server itself: perhaps the key that is kept was changed meanwhile."""
+        before = self.unauthorized
+        failure = self._refused(what, response)
+        if failure.retry_class is RetryClass.CREDENTIALS:
+            if manner.api_key:  # which says nothing about the kept one
+                self.unauthorized = before
+            else:
+                await self._reload_credentials()
+        return failure
 
     async def _denied(self, what: str, text: str) -> RequestFailed:
         """An answer with status 200 that holds errors is no acknowledgement."""
@@ -430,13 +430,6 @@ def expect(data: Mapping[str, object], field: str, shape: type[S]) -> S:
         return msgspec.convert(data.get(field), shape)
     except msgspec.ValidationError as error:
         raise RequestFailed(RetryClass.TRANSIENT, f"unexpected answer: {field}: {error}") from error
-
-
-def _authorization(api_key: str) -> dict[str, str]:
-    if not api_key:
-        return {}
-    token = base64.b64encode(f"api:{api_key}".encode()).decode()
-    return {"Authorization": f"Basic {token}"}
 
 
 def _is_loopback(url: str) -> bool:

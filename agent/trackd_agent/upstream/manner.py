@@ -30,6 +30,8 @@ class Manner:
     proxies: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     #: Whether the server's certificate is checked.
     verify: bool = True
+    #: Key for these requests alone; empty: the one that is kept for the server. Never shown.
+    api_key: str = field(default="", repr=False)
     gzip: bool | None = None
 
     def proxy_for(self, url: str) -> str:
