@@ -106,15 +106,37 @@ def test_what_is_put_is_listed_described_compared_and_got_back(trackd: Shell) ->
     assert trackd.text("artifact", "get", "round/data:first", "--root", "back").strip() == "back"
     assert (trackd.folder / "back/sub/b.txt").read_text() == "round b"
     assert "equal" in trackd.text("artifact", "verify", "round/data:first", "back")
-    assert "new.txt" in trackd.refused(REFUSED, "artifact", "verify", "round/data", "back")
+    assert "new.txt is missing" in trackd.refused(
+        REFUSED, "artifact", "verify", "round/data", "back"
+    )
+    trackd.refused(NO_SUCH_THING, "artifact", "verify", "round/data", "no-folder")
 
 
 def test_putting_the_same_again_makes_no_version(trackd: Shell) -> None:
     trackd.write("same.txt", "same")
     first = trackd.json("artifact", "put", "same.txt", "-n", "same/data")
-    again = trackd.json("artifact", "put", "same.txt", "-n", "same/data", "-a", "more")
+    done = trackd("artifact", "put", "same.txt", "-n", "same/data", "-a", "more", "--json")
+    again = json.loads(done.stdout)
     assert (first["version"], again["version"]) == ("v0", "v0")
     assert sorted(again["aliases"]) == ["latest", "more"]
+    assert "no new one is made" in done.stderr
+
+
+def test_whoever_names_no_project_is_shown_what_there_is(trackd: Shell) -> None:
+    trackd.write("lost.txt", "lost")
+    trackd.text("artifact", "put", "lost.txt", "-n", "lost/data")
+    trackd.text("registry", "create", "found", "--type", "dataset")
+    trackd.text("artifact", "link", "lost/data", "wandb-registry-found/data")
+    shown = {each["name"]: each["collections"] for each in trackd.json("artifact", "ls")}
+    assert (shown["lost"], shown["wandb-registry-found"]) == (1, 1)
+    assert "lost" in trackd.text("artifact", "ls")
+    assert "write PROJECT/data" in trackd.refused(NO_SUCH_THING, "artifact", "info", "data")
+    refusal = trackd.refused(NO_SUCH_THING, "artifact", "ls", "lost/nothing")
+    assert "project lost has no collection 'nothing'" in refusal
+    assert trackd.json("du", "lost")["name"] == trackd.json("du", "local/lost")["name"] == "local/lost"
+    gone = trackd.text("artifact", "rm", "wandb-registry-found/data:v0")
+    assert "local/lost/data:v0 stays" in gone
+    trackd.text("registry", "rm", "found")
 
 
 CHAIN = """
@@ -123,7 +145,7 @@ from pathlib import Path
 quiet = {"silent": True, "console": "off"}
 Path("chain.txt").write_text("chain")
 for number in range(3):
-    with trackd.init(project="chain", id=f"run{number}", settings=quiet) as run:
+    with trackd.init(project="chain", id=f"run{number}", name=f"n{number}", settings=quiet) as run:
         if number:
             run.use_artifact(f"step{number - 1}:latest")
         made = trackd.Artifact(f"step{number}", "step")
@@ -159,7 +181,7 @@ def test_lineage_goes_from_version_to_run_to_version_on_any_server(trackd: Shell
     shown = trackd.text("artifact", "lineage", "chain/step1", "--direction", "downstream")
     assert shown.splitlines() == [
         "local/chain/step1:v0",
-        "   -> run local/chain/run2",
+        "   -> run local/chain/run2 n2",
         "      -> artifact local/chain/step2:v0",
     ]
 
@@ -196,7 +218,7 @@ def test_shares_of_the_disk_sum_up_and_a_deletion_frees_what_was_said(trackd: Sh
     assert "version data:v0" in trackd.text("du", "local/disk/data")
     said = trackd.json("du", "local/disk/data:v0", "--if-deleted")["bytes"]
     before = project["physical"]
-    assert "aliases" in trackd.refused(REFUSED, "artifact", "rm", "disk/data:v0")
+    assert "--aliases" in trackd.refused(REFUSED, "artifact", "rm", "disk/data:v0")
     trackd.text("artifact", "rm", "disk/data:v0", "--aliases")
     assert before - trackd.json("du", "local/disk")["physical"] == said > 0
     said = trackd.json("du", "local/disk/data", "--if-deleted")["bytes"]

@@ -42,6 +42,8 @@ class Lineage:
     runs: dict[str, str] = field(default_factory=dict[str, str])
     edges: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     is_truncated: bool = False
+    #: Names that people gave to runs, by id, as far as the server told them.
+    titles: dict[str, str] = field(default_factory=dict[str, str])
 
     def name_of(self, node: str) -> str:
         """Return the name of a version or run."""
@@ -113,6 +115,7 @@ def _take_whole(remote: Remote, graph: Lineage, direction: str, depth: int) -> N
         raise NotThereError("the artifact does not exist any more")
     graph.artifacts |= {node["id"]: _version_name(node) for node in found["artifacts"]}
     graph.runs |= {node["id"]: _run_name(node) for node in found["runs"]}
+    graph.titles |= {node["id"]: node["displayName"] or "" for node in found["runs"]}
     graph.edges |= {(edge["from"], edge["to"]) for edge in found["edges"]}
     graph.is_truncated = found["isTruncated"]
 

@@ -127,7 +127,7 @@ class Artifact(PublishedArtifact):
         self._check_open("add")
         if not isinstance(obj, ArtifactMember):
             raise TypeError(
-                f"Artifact.add: a {type(obj).__name__} cannot be held: add tables and media, or "
+                f"Artifact.add: {type(obj).__name__} is no type it can hold: add tables and media, or "
                 "write the value to a file and use add_file"
             )
         if id(obj) in self._added_values:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from trackd.commands.manner import print_json, verb
+from trackd.commands.manner import api_of, print_json, verb, version_of
+
+if TYPE_CHECKING:
+    from trackd.artifacts import Artifact
 
 
 @click.command()
@@ -19,9 +24,7 @@ def link(name: str, target: str, aliases: tuple[str, ...], *, base_url: str, as_
 
     Example: trackd artifact link digits/model:best wandb-registry-models/digits -a production
     """
-    from trackd.api import Api
-
-    found = Api({"base_url": base_url}).artifact(name)
+    found = version_of(api_of(base_url), name)
     linked = found.link(target, list(aliases) or None)
     if as_json:
         print_json({"artifact": found.qualified_name, "link": linked.qualified_name})
@@ -35,13 +38,14 @@ def link(name: str, target: str, aliases: tuple[str, ...], *, base_url: str, as_
 @click.option("--collection", "whole", is_flag=True, help="The collection with all versions.")
 @verb
 def rm(name: str, *, delete_aliases: bool, whole: bool, base_url: str, as_json: bool) -> None:
-    """Delete a version, or a link to one (then the version stays), or a whole collection.
+    """Delete a version, a link to one, or a collection.
+
+    What a link leads to stays.
 
     Example: trackd artifact rm digits/model:v3
     """
-    from trackd.api import Api
-
-    api = Api({"base_url": base_url})
+    api = api_of(base_url)
+    note = ""
     if whole:
         collection = api.artifact_collection("", name.partition(":")[0])
         collection.delete()
@@ -51,10 +55,28 @@ def rm(name: str, *, delete_aliases: bool, whole: bool, base_url: str, as_json: 
             raise ValueError(
                 f"{name!r} names no version: write {name}:v0, or use --collection for all of them"
             )
-        found = api.artifact(name)
+        found = version_of(api, name)
         deleted = found.qualified_name
-        found.delete(delete_aliases=delete_aliases)
+        if found.is_link:
+            note = f", and {found.source_qualified_name} stays"
+            found.unlink()
+        else:
+            _check_aliases(found, deletes_them=delete_aliases)
+            found.delete(delete_aliases=delete_aliases)
     if as_json:
         print_json({"deleted": deleted})
     else:
-        click.echo(f"{deleted} is deleted")
+        click.echo(f"{deleted} is deleted{note}")
+
+
+def _check_aliases(found: Artifact, *, deletes_them: bool) -> None:
+    """Refuse to delete what somebody may use by an alias.
+
+    Raises:
+        ValueError: it has aliases.
+    """
+    if found.aliases and not deletes_them:
+        raise ValueError(
+            f"{found.qualified_name} has the aliases {', '.join(found.aliases)}: --aliases deletes "
+            "it together with them"
+        )

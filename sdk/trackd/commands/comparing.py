@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from trackd.commands.manner import REFUSED, print_json, print_table, size, verb
+from trackd.commands.manner import REFUSED, api_of, print_json, print_table, size, verb, version_of
 
 if TYPE_CHECKING:
     from trackd.artifacts import Artifact
@@ -27,10 +28,8 @@ def diff(old: str, new: str, *, base_url: str, as_json: bool) -> None:
 
     Example: trackd artifact diff digits/model:v3 digits/model:latest
     """
-    from trackd.api import Api
-
-    api = Api({"base_url": base_url})
-    first, second = api.artifact(old), api.artifact(new)
+    api = api_of(base_url)
+    first, second = version_of(api, old), version_of(api, new)
     found = differences(first, second)
     is_equal = not (found["files"] or found["metadata"])
     if as_json:
@@ -85,8 +84,13 @@ def _show(found: dict[str, Any], *, is_equal: bool) -> None:
     if len(found["files"]) > _MAX_SHOWN:
         click.echo(f"and {len(found['files']) - _MAX_SHOWN} more; --json prints all")
     for key, (old, new) in found["metadata"].items():
-        click.echo(f"metadata {key}: {old!r} -> {new!r}")
+        click.echo(f"metadata {key}: {_shown(old)} -> {_shown(new)}")
     counts = [
         f"{sum(each['change'] == change for each in found['files'])} {change}" for change in _SIGNS
     ]
     click.echo(f"{', '.join(counts)}, {found['unchanged']} unchanged")
+
+
+def _shown(value: Any) -> str:
+    """Return a value of metadata; None stands for an absent one, too."""
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False, default=str)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trackd.commands.manner import print_facts, print_json, print_table, size, verb
+from trackd.commands.manner import (
+    api_of,
+    print_facts,
+    print_json,
+    print_table,
+    size,
+    verb,
+    version_of,
+)
 
 if TYPE_CHECKING:
     from trackd.artifacts import Artifact
@@ -23,9 +31,7 @@ def info(name: str, *, with_files: bool, base_url: str, as_json: bool) -> None:
 
     Example: trackd artifact info digits/model:best --files
     """
-    from trackd.api import Api
-
-    found = Api({"base_url": base_url}).artifact(name)
+    found = version_of(api_of(base_url), name)
     facts = facts_of(found)
     linked = [] if found.is_link else [each.qualified_name for each in found.linked_artifacts]
     entries = files_of(found) if with_files else []

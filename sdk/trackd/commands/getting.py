@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
-from trackd.commands.manner import REFUSED, print_json, verb
+from trackd.commands.manner import REFUSED, api_of, print_json, verb, version_of
 
 
 @click.command()
@@ -32,9 +33,7 @@ def get(  # noqa: PLR0913 - one for each option
 
     Example: trackd artifact get digits/model:best --root weights
     """
-    from trackd.api import Api
-
-    found = Api({"base_url": base_url}).artifact(name, type_)
+    found = version_of(api_of(base_url), name, type_)
     folder = found.download(root, path_prefix=prefix, skip_cache=skip_cache or None)
     if as_json:
         print_json({"artifact": found.qualified_name, "root": str(folder)})
@@ -53,14 +52,16 @@ def verify(name: str, root: str | None, *, base_url: str, as_json: bool) -> None
 
     Example: trackd artifact verify digits/model:best weights
     """
-    from trackd.api import Api
-
-    found = Api({"base_url": base_url}).artifact(name)
+    found = version_of(api_of(base_url), name)
+    if root and not Path(root).is_dir():
+        raise FileNotFoundError(f"there is no folder {root}")
     problem = ""
     try:
         found.verify(root)
-    except (ValueError, FileNotFoundError) as error:
-        problem = str(error)
+    except FileNotFoundError as error:
+        problem = f"{error.filename} is missing"
+    except ValueError as error:
+        problem = str(error).removeprefix("verify(): ")
     if as_json:
         facts = {"artifact": found.qualified_name, "equal": not problem, "problem": problem}
         print_json(facts)

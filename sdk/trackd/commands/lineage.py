@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from trackd.commands.manner import print_json, verb
+from trackd.commands.manner import api_of, print_json, verb
 
 if TYPE_CHECKING:
     from trackd.api.lineage import Direction, Lineage
@@ -28,9 +28,7 @@ def lineage(name: str, depth: int, direction: Direction, *, base_url: str, as_js
 
     Example: trackd artifact lineage digits/model:best
     """
-    from trackd.api import Api
-
-    graph = Api({"base_url": base_url}).lineage(name, direction, depth)
+    graph = api_of(base_url).lineage(name, direction, depth)
     if as_json:
         print_json(graph.as_json())
         return
@@ -46,5 +44,7 @@ def lineage(name: str, depth: int, direction: Direction, *, base_url: str, as_js
 def _show(graph: Lineage, way: Literal["from", "to"]) -> None:
     arrow = "<-" if way == "from" else "->"
     for level, node_id, kind, is_repeated in graph.walk(way):
+        title = graph.titles.get(node_id)
+        named = f"{graph.name_of(node_id)} {title}" if title else graph.name_of(node_id)
         note = " (above)" if is_repeated else ""
-        click.echo(f"{'   ' * level}{arrow} {kind} {graph.name_of(node_id)}{note}")
+        click.echo(f"{'   ' * level}{arrow} {kind} {named}{note}")

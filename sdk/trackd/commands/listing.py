@@ -1,4 +1,4 @@
-"""`trackd artifact ls`: collections of a project, or versions of a collection."""
+"""`trackd artifact ls`: projects, collections of a project, or versions of a collection."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trackd.commands.manner import fail, moment, print_json, print_table, size, verb
+from trackd.commands.manner import api_of, moment, note, print_json, print_table, size, verb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trackd.api import Api, ArtifactCollection
     from trackd.artifacts import Artifact
-
-_NO_SUCH_THING = 3
 
 
 @click.command()
@@ -22,26 +22,41 @@ _NO_SUCH_THING = 3
 @click.option("-n", "--count", default=50, show_default=True, help="Lines at most; 0: all.")
 @verb
 def ls(place: str, type_: str, count: int, *, base_url: str, as_json: bool) -> None:
-    """List the collections of a project, or the versions of a collection, newest first.
+    """List projects, collections of a project, or versions.
 
-    PLACE is [ENTITY/]PROJECT, or [ENTITY/]PROJECT/COLLECTION.
+    PLACE is [ENTITY/]PROJECT, or [ENTITY/]PROJECT/COLLECTION; default: the projects and registries
+    that have collections, or the one that is set (TRACKD_PROJECT). The newest come first.
 
     Example: trackd artifact ls digits/model
     """
-    from trackd.api import Api
-
-    api = Api({"base_url": base_url})
+    api = api_of(base_url)
     collection = _collection(api, place, type_)
     limit = count or None
     if collection is not None:
         _show_versions(list(itertools.islice(collection.artifacts(), limit)), as_json=as_json)
-        return
-    if place.count("/") > 1:
-        fail(f"there is no collection {place}", _NO_SUCH_THING)
-    project = api.project(*reversed(place.split("/"))) if place else None
-    wanted = project or api.project(api.settings["project"] or "uncategorized")
-    listed = (each for each in wanted.collections() if type_ in ("", each.type))
-    _show_collections(list(itertools.islice(listed, limit)), as_json=as_json)
+    elif project := place or api.settings["project"]:
+        listed = (each for each in _collections(api, project) if type_ in ("", each.type))
+        _show_collections(list(itertools.islice(listed, limit)), as_json=as_json)
+    else:
+        _show_projects(api, limit, as_json=as_json)
+
+
+def _collections(api: Api, place: str) -> Iterator[ArtifactCollection]:
+    """Yield the collections of a project.
+
+    Raises:
+        NotThereError: there is no such project, and no such collection either.
+    """
+    from trackd.api import NotThereError
+
+    project, _, name = place.rpartition("/")
+    if "/" in project:
+        raise NotThereError(f"there is no collection {place}")
+    try:
+        yield from api.project(*reversed(place.split("/"))).collections()
+    except NotThereError as error:
+        also = f", and project {project} has no collection {name!r}" if project else ""
+        raise NotThereError(f"{error}{also}") from error
 
 
 def _collection(api: Api, place: str, type_: str) -> ArtifactCollection | None:
@@ -57,6 +72,27 @@ def _collection(api: Api, place: str, type_: str) -> ArtifactCollection | None:
         return api.artifact_collection(type_, place.partition(":")[0])
     except NotThereError:
         return None
+
+
+def _show_projects(api: Api, limit: int | None, *, as_json: bool) -> None:
+    """Show what has collections: the projects of the default entity, and the registries."""
+    projects = [each.name for each in itertools.islice(api.projects(), limit)]
+    projects += [each.full_name for each in itertools.islice(api.registries(), limit)]
+    facts = [
+        {"name": name, "collections": len(api.project(name).collections(per_page=1))}
+        for name in projects[:limit]
+    ]
+    found = [each for each in facts if each["collections"]]
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(
+            ("PROJECT", ">COLLECTIONS"),
+            [[str(each["name"]), str(each["collections"])] for each in found],
+        )
+        note("`trackd artifact ls PROJECT` lists the collections of one")
+    else:
+        note("no artifacts yet; `trackd artifact put PATH -n PROJECT/NAME` makes one")
 
 
 def _show_versions(versions: list[Artifact], *, as_json: bool) -> None:
@@ -107,6 +143,12 @@ def _show_collections(collections: list[ArtifactCollection], *, as_json: bool) -
                 for each in collections
             ]
         )
+        return
+    if not collections:
+        note("no artifacts here yet")
+        return
+    if not collections:
+        note("there are none")
         return
     rows = [
         [

@@ -13,10 +13,15 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trackd.api import Api
+    from trackd.artifacts import Artifact
+
 _P = ParamSpec("_P")
 REFUSED, NO_SUCH_THING, NO_ANSWER = 1, 3, 4
 _KIB = 1024
 _GAP = "  "
+#: So long a server is waited for, repetitions included, in seconds.
+_ANSWER_S = 20.0
 #: Width of a table in a pipe: what reads it must not find words cut.
 _PIPE_WIDTH = 10_000
 
@@ -47,6 +52,29 @@ def verb(function: Callable[_P, None]) -> Callable[_P, None]:
     return with_json(with_server(reporting))
 
 
+def api_of(base_url: str) -> Api:
+    """Return the server to ask: one that is away is told soon."""
+    from trackd.api import Api
+
+    return Api({"base_url": base_url}, timeout=_ANSWER_S)
+
+
+def version_of(api: Api, name: str, type_: str | None = None) -> Artifact:
+    """Return the version of a name.
+
+    Raises:
+        NotThereError: there is none; says how to write a name that lacks its project.
+    """
+    from trackd.api import NotThereError
+
+    try:
+        return api.artifact(name, type_)
+    except NotThereError as error:
+        if "/" in name or api.settings["project"]:
+            raise
+        raise NotThereError(f"{error}; write PROJECT/{name}, or set TRACKD_PROJECT") from error
+
+
 def fail(message: str, status: int) -> NoReturn:
     """Say what went wrong, and leave."""
     context = click.get_current_context()
@@ -70,6 +98,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             for cell, width, heading in zip(line, widths, headings, strict=True)
         ]
         click.echo(_GAP.join(cells)[:screen].rstrip())
+
+
+def note(text: str) -> None:
+    """Say something that is no part of the answer."""
+    click.echo(text, err=True)
 
 
 def print_facts(facts: dict[str, Any]) -> None:

@@ -113,9 +113,11 @@ def _logged(
         CommError: it does not answer; a run would wait for it.
     """
     import trackd
+    from trackd.artifacts.online.saves import Save
     from trackd.remote.connection import Remote
 
-    Remote.of_server(base_url).execute(VIEWER, timeout_s=_ANSWER_S)
+    shown = Remote.of_server(base_url)
+    shown.execute(VIEWER, timeout_s=_ANSWER_S)
 
     settings: dict[str, Any] = {"silent": True, "console": "off", "x_disable_stats": True}
     if base_url:
@@ -123,12 +125,15 @@ def _logged(
     run = trackd.init(
         entity=place.entity or None,
         project=place.project or None,
+        name=f"put {made.name}",
         job_type=_JOB_TYPE,
         mode="online",
         settings=settings,
     )
     try:
-        logged = run.log_artifact(made, aliases=aliases or None, tags=tags or None).wait()
+        logged = run.log_artifact(made, aliases=aliases or None, tags=tags or None)
+        logged.attach_save(Save(shown, logged.client_id, logged.name))  # its bar, and no line more
+        logged.wait()
     except BaseException:
         run.finish(exit_code=1)
         raise

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackd.cli import Verbs
-from trackd.commands.manner import moment, print_facts, print_json, print_table, verb
+from trackd.commands.manner import api_of, moment, note, print_facts, print_json, print_table, verb
 
 if TYPE_CHECKING:
-    from trackd.api import Api, Registry
+    from trackd.api import Registry
     from trackd.api.registries.facts import Visibility
 
 _ORGANIZATION = click.option(
@@ -58,7 +58,7 @@ def create(  # noqa: PLR0913 - one for each option
 
     Example: trackd registry create models --type model --description "What we serve"
     """
-    made = _api(base_url).create_registry(
+    made = api_of(base_url).create_registry(
         name, visibility, organization, description, list(types) or None
     )
     _show(made, as_json=as_json)
@@ -74,9 +74,12 @@ def ls(organization: str | None, match: str | None, *, base_url: str, as_json: b
     Example: trackd registry ls --match '^prod'
     """
     wanted = {"name": {"$regex": match}} if match else None
-    found = list(_api(base_url).registries(organization, wanted, order="+name"))
+    found = list(api_of(base_url).registries(organization, wanted, order="+name"))
     if as_json:
         print_json([_facts(each) for each in found])
+        return
+    if not found:
+        note("there is no registry yet; `trackd registry create NAME` makes one")
         return
     rows = [
         [each.name, each.visibility, _types(each), moment(each.created_at), each.description or ""]
@@ -95,7 +98,7 @@ def show(name: str, count: int, organization: str | None, *, base_url: str, as_j
 
     Example: trackd registry show models
     """
-    found = _api(base_url).registry(name, organization)
+    found = api_of(base_url).registry(name, organization)
     listing = found.collections(order="+name")
     collections = list(itertools.islice(listing, count or None))
     members = {
@@ -146,7 +149,7 @@ def edit(  # noqa: PLR0913 - one for each option
 
     Example: trackd registry edit models --only-types --add-type dataset
     """
-    found = _api(base_url).registry(name, organization)
+    found = api_of(base_url).registry(name, organization)
     if new_name is not None:
         found.name = new_name
     if visibility is not None:
@@ -169,18 +172,12 @@ def rm(name: str, organization: str | None, *, base_url: str, as_json: bool) -> 
 
     Example: trackd registry rm models
     """
-    found = _api(base_url).registry(name, organization)
+    found = api_of(base_url).registry(name, organization)
     found.delete()
     if as_json:
         print_json({"deleted": found.name})
     else:
         click.echo(f"registry {found.name} is deleted")
-
-
-def _api(base_url: str) -> Api:
-    from trackd.api import Api
-
-    return Api({"base_url": base_url})
 
 
 def _facts(found: Registry) -> dict[str, Any]:

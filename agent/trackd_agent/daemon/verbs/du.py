@@ -49,9 +49,9 @@ class Share:
 def du(
     place: str, depth: int, count: int, *, if_deleted: bool, as_json: bool, base_url: str
 ) -> None:
-    """Show what takes how much of the server's disk: project, run or artifact, kind.
+    """Show what takes how much of the server's disk.
 
-    PLACE is ENTITY/PROJECT, ENTITY/PROJECT/runs/RUN or ENTITY/PROJECT/COLLECTION, with
+    PLACE is [ENTITY/]PROJECT, ENTITY/PROJECT/runs/RUN or ENTITY/PROJECT/COLLECTION, with
     --if-deleted also ENTITY/PROJECT/COLLECTION:VERSION; default: the whole server. BYTES are what
     a part has for itself, and what several share is a line of its own, so that the lines of a
     part sum up to it; LOGICAL is what it refers to, whoever else does; REFERENCES point to files
@@ -80,6 +80,9 @@ def du(
 
 def _figures(server: Server, place: str) -> dict[str, Any]:
     """Return the figures of a place."""
+    if place and "/" not in place:
+        viewer = ask(server, "POST", "/graphql", {"query": "{ viewer { entity } }"})
+        place = f"{viewer['data']['viewer']['entity']}/{place}"
     return ask(server, "GET", "/api/v1/usage" + _path(place))
 
 
@@ -94,6 +97,8 @@ def _path(place: str) -> str:
         return f"/{parts[0]}/{parts[1]}/artifacts/{parts[2]}"
     if len(parts) == 4 and parts[2] in ("runs", "artifacts"):
         return "/" + "/".join(parts)
+    if len(parts) == 3:
+        raise click.UsageError(f"{place!r} is one version: --if-deleted says what it has alone")
     raise click.UsageError(
         f"{place!r} is no place: write ENTITY/PROJECT, ENTITY/PROJECT/runs/RUN or "
         "ENTITY/PROJECT/COLLECTION"

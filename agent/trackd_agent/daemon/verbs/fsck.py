@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from trackd_agent.daemon.verbs.asking import ask, asked_server
+from trackd_agent.daemon.verbs.status import size
 
 _DAMAGED = 1
 _MAX_SHOWN = 20
@@ -19,8 +20,9 @@ _MAX_SHOWN = 20
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--base-url", default="", help="Server to ask; default: as configured.")
 def fsck(*, verify: bool, as_json: bool, base_url: str) -> None:
-    """Check that each object on the disk has its row, each row its object, and all counts.
+    """Check the server's files against what it knows of them.
 
+    Each object on the disk must have its row, each row its object, and all counts must be right.
     Nothing is changed; `trackd gc` removes objects without a row. Exit status 1: something is
     wrong. 4: the server does not answer.
 
@@ -36,7 +38,12 @@ def fsck(*, verify: bool, as_json: bool, base_url: str) -> None:
 
 
 def _show(found: dict[str, Any]) -> None:
-    click.echo("checked " + ", ".join(f"{n} {what}" for what, n in found["checked"].items()))
+    checked = dict(found["checked"])
+    read_bytes = checked.pop("verified_bytes", None)
+    counts = [f"{n} {what.removeprefix('cdc_')}" for what, n in checked.items()]
+    if read_bytes is not None:
+        counts.append(f"{size(read_bytes)} of contents read")
+    click.echo("checked " + ", ".join(counts))
     for name, what in (
         ("objects_without_row", "objects without a row"),
         ("rows_without_object", "rows without an object"),

@@ -16,8 +16,9 @@ from trackd_agent.daemon.verbs.status import size
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--base-url", default="", help="Server to ask; default: as configured.")
 def gc(*, dry_run: bool, drop_pending: bool, as_json: bool, base_url: str) -> None:
-    """Drop what is left over: expired uploads, objects without an owner, holes in packs.
+    """Drop what was left over: uploads, strays, holes.
 
+    These are expired uploads, objects without an owner, and holes in packs and in the database.
     Deleting frees the disk by itself; this is for what was interrupted, and to make the database
     smaller. Exit status 4: the server does not answer.
 

@@ -181,7 +181,8 @@ def project_name(name: str) -> str:
             f"registry name {name[:40]!r} has {len(name)} characters: 1 to {longest} are allowed"
         )
     if refused := sorted(_NOT_IN_A_NAME.intersection(name)):
-        raise ValueError(f"registry name {name!r}: {refused!r} may not be in it")
+        signs = " ".join(refused)
+        raise ValueError(f"registry name {name!r}: these may not be in it: {signs}")
     return f"{REGISTRY_PREFIX}{name}"
 
 
