@@ -67,12 +67,16 @@ def chunk_name(data: bytes | bytearray | memoryview) -> bytes:
 
 
 class Cutter:
-    """Cuts one file, given in blocks of any size, into chunks. For one thread at a time."""
+    """Cuts one file, given in blocks of any size, into chunks. For one thread at a time.
 
-    def __init__(self) -> None:
+    Args:
+        is_inside: the first block follows a chunk of the same file.
+    """
+
+    def __init__(self, *, is_inside: bool = False) -> None:
         self._cdc = FastCDC(AVERAGE_CHUNK_BYTES, min_size=MIN_CHUNK_BYTES, max_size=MAX_CHUNK_BYTES)
         self._rest: bytes | memoryview = b""
-        self._cutting = False
+        self._cutting = is_inside
 
     def feed(self, block: bytes) -> Iterator[Chunk]:
         """Yield the chunks that are complete; they are valid as long as they are held.

@@ -1,8 +1,8 @@
 """Uploads and deletions at random, all at once, until somebody kills the process.
 
 `python -m tests.support.storage_load FOLDER SEED`: works on the storage in FOLDER as the server
-does. Several versions are filled with whole files, files in parts and chunks, all made of a few
-pieces so that they share a lot; others are dropped meanwhile.
+does. Several versions are filled with whole files, chunks and files that are taken over, all made
+of a few pieces so that they share a lot; others are dropped meanwhile.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,8 @@ from tests.unit.server.storage.place import new_version, opened, pieces
 from trackd_proto import chunks
 from trackd_proto.chunks import Cutter, PackEntry
 from trackd_server.domain.errors import DomainError
-from trackd_server.domain.storage import MD5, Expected, contents
+from trackd_server.domain.storage import MD5, Expected, contents, indexing
+from trackd_server.domain.storage.adopting import Offer
 from trackd_server.domain.storage.packing import Assembly
 
 if TYPE_CHECKING:
@@ -79,6 +81,16 @@ async def upload_chunks(storage: Storage, dice: random.Random, version: int) -> 
         await storage.packs.receive(version, pieces(body))
 
 
+async def adopt(storage: Storage, dice: random.Random, version: int) -> None:
+    """Hand a file over as our agent does on the same machine; sometimes it is not what was said."""
+    data = b"".join(dice.choices(PIECES, k=dice.randrange(3, 12)))
+    name = secrets.token_hex(8)
+    (storage.adoption.inbox.folder / name).write_bytes(data)
+    size = len(data) - (dice.random() < 0.1)
+    offer = Offer((MD5, hashlib.md5(data).digest(), size), name)
+    await anyio.to_thread.run_sync(storage.adoption.adopt, version, [offer])
+
+
 def drop(storage: Storage, version: int) -> None:
     """Drop a version with all that it holds."""
     with storage.database.write() as connection:
@@ -102,8 +114,12 @@ async def work(storage: Storage, dice: random.Random) -> None:
                 await anyio.to_thread.run_sync(drop, storage, dice.choice(versions))
             elif act < 0.6:
                 await upload_whole(storage, dice, dice.choice(versions))
-            elif act < 0.95:
+            elif act < 0.8:
                 await upload_chunks(storage, dice, dice.choice(versions))
+            elif act < 0.87:
+                await adopt(storage, dice, dice.choice(versions))
+            elif act < 0.95:
+                await anyio.to_thread.run_sync(storage.indexer.work)
             else:
                 await anyio.to_thread.run_sync(storage.reclaimer.work)
         except (DomainError, LookupError):
@@ -113,6 +129,7 @@ async def work(storage: Storage, dice: random.Random) -> None:
 async def main() -> None:
     """Work until killed."""
     folder, seed = Path(sys.argv[1]), int(sys.argv[2])
+    indexing.STEP_BYTES = 700_000  # so that a file takes several steps
     with opened(folder) as storage:
         print("ready", flush=True)
         async with asyncio.TaskGroup() as tasks:

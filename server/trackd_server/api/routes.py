@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from trackd_server.api import (
     access,
+    adoption,
     artifact_pages,
     artifact_transfers,
     chunk_protocol,
@@ -59,6 +60,7 @@ def _chunk_routes() -> list[Route]:
         Route(f"{artifact}/missing", _guarded(chunk_protocol.missing), methods=["POST"]),
         Route(f"{artifact}/packs", _guarded(chunk_protocol.put_pack), methods=["PUT"]),
         Route(f"{artifact}/contents", _guarded(chunk_protocol.assemble), methods=["POST"]),
+        Route(f"{artifact}/adopt", _guarded(adoption.adopt), methods=["POST"]),
         Route("/api/v1/contents/extents", _guarded(content_reads.extents), methods=["POST"]),
         Route("/api/v1/contents/read", _guarded(content_reads.read), methods=["POST"]),
         Route("/api/v1/contents/{algorithm}/{digest}", chunk_protocol.extents),

@@ -93,6 +93,7 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
             if config.exit_on_stdin_close:
                 tasks.start_soon(_stop_on_stdin_close, server)
             tasks.start_soon(upkeep.give_back, services.storage)
+            tasks.start_soon(upkeep.index, services.storage)
             tasks.start_soon(upkeep.expire, services.artifacts, services.pending_s)
             announce(address)
             await server.serve(sockets=[listener])

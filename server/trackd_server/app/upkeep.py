@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: How long after a deletion the rest of its space is given back, and after a failure tried again.
 RECLAIM_EVERY_S = 1.0
+#: How long a file that was taken over waits to be cut.
+INDEX_EVERY_S = 0.5
 PAUSE_AFTER_FAILURE_S = 30.0
 #: How long bytes of an expired version may stay; it is hidden at once.
 EXPIRE_EVERY_S = 5.0
@@ -32,6 +34,14 @@ async def give_back(storage: Storage) -> None:
         more = await attempted("reclaim", storage.reclaimer.work, limiter)
         if not more:
             await anyio.sleep(RECLAIM_EVERY_S)
+
+
+async def index(storage: Storage) -> None:
+    """Cut what was taken over whole; for ever."""
+    limiter = anyio.CapacityLimiter(1)
+    while True:
+        if not await attempted("index", storage.indexer.work, limiter):
+            await anyio.sleep(INDEX_EVERY_S)
 
 
 async def expire(artifacts: Artifacts, pending_s: float) -> None:

@@ -114,6 +114,16 @@ class BlobFolder:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             return os.open(path, flags, 0o600)
 
+    def take(self, source: Path, key: str) -> None:
+        """Make a file of the same disk a blob, by renaming it.
+
+        Raises:
+            OSError: It is gone, or on another disk.
+        """
+        path = self._folder / key
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        source.rename(path)
+
     def open(self, key: str) -> int:
         """Return a descriptor to read a blob with; FileNotFoundError without it."""
         return os.open(self._folder / key, os.O_RDONLY | os.O_CLOEXEC)

@@ -8,6 +8,7 @@ lets go of it; a pack that loses its last chunk is doomed in it.
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 #: Rows that one slice of a long list holds, and names that one statement looks up.
 SLICE = 20_000
 NAMES_AT_ONCE = 500
+#: Encodings: bytes as they are, and the same of a chunk that is to be cut, whose name is made up.
+RAW, UNCUT = "raw", "uncut"
 
 
 class Placed(NamedTuple):
@@ -99,6 +102,7 @@ def adopt(
     key: str,
     placed: Sequence[Placed],
     upload_version_id: int | None = None,
+    encoding: str = RAW,
 ) -> tuple[dict[bytes, int], Freed]:
     """Make the rows of a pack that was written; return its chunks' ids.
 
@@ -116,13 +120,33 @@ def adopt(
         (key, size, live, upload_version_id, time.time()),
     ).one()
     doomed.spare(connection, key)
-    connection.exec_driver_sql(
-        "INSERT INTO cdc_chunks (blake3, bytes, stored_bytes, pack_id, offset)"
-        " VALUES (?, ?, ?, ?, ?)",
-        [(chunk.name, chunk.length, chunk.length, row.id, chunk.offset) for chunk in new],
-    )
+    _insert(connection, row.id, new, encoding)
     ids |= known(connection, (chunk.name for chunk in new))
     return ids, Freed(0, (), frozenset({row.id} if live < size else ()))
+
+
+def made_up_name() -> bytes:
+    """Return a name for a chunk that is not cut yet; no bytes have it, and nobody can guess it."""
+    return secrets.token_bytes(32)
+
+
+def add(
+    connection: Connection, pack_id: int, placed: Sequence[Placed]
+) -> tuple[dict[bytes, int], int]:
+    """Make the rows of chunks that lie in a pack; return their ids, and the bytes of new ones."""
+    ids = known(connection, {chunk.name for chunk in placed})
+    new = {chunk.name: chunk for chunk in placed if chunk.name not in ids}
+    _insert(connection, pack_id, list(new.values()), RAW)
+    return ids | known(connection, new), sum(chunk.length for chunk in new.values())
+
+
+def _insert(connection: Connection, pack_id: int, chunks: Sequence[Placed], encoding: str) -> None:
+    if chunks:
+        connection.exec_driver_sql(
+            "INSERT INTO cdc_chunks (blake3, bytes, stored_bytes, encoding, pack_id, offset)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [(c.name, c.length, c.length, encoding, pack_id, c.offset) for c in chunks],
+        )
 
 
 def drop(connection: Connection, chunk_ids: Sequence[int]) -> Freed:
@@ -142,10 +166,10 @@ def drop(connection: Connection, chunk_ids: Sequence[int]) -> Freed:
     lost: Counter[int] = Counter()
     for _, pack_id, stored in dead:
         lost[pack_id] += stored
-    return _shrink(connection, lost)
+    return shrink(connection, lost)
 
 
-def _shrink(connection: Connection, lost: Mapping[int, int]) -> Freed:
+def shrink(connection: Connection, lost: Mapping[int, int]) -> Freed:
     """Take dead bytes from packs; packs without any chunk are doomed."""
     connection.exec_driver_sql(
         "UPDATE packs SET live_bytes = live_bytes - ? WHERE id = ?",

@@ -170,6 +170,23 @@ def make_many(
     return list(found.values())
 
 
+def make_uncut(
+    connection: Connection, name: tuple[str, bytes, int], chunk_id: int, version_id: int
+) -> int:
+    """Make a content that is one chunk, to be cut; it has no reference yet."""
+    row: Any = connection.exec_driver_sql(
+        "INSERT INTO contents (algorithm, digest, bytes, created_at) VALUES (?, ?, ?, ?)"
+        " RETURNING id",
+        (*name, time.time()),
+    ).one()
+    add_chunks(connection, row.id, [(0, chunk_id)])
+    connection.exec_driver_sql(
+        "INSERT INTO uncut_contents (content_id, chunk_id, version_id) VALUES (?, ?, ?)",
+        (row.id, chunk_id, version_id),
+    )
+    return row.id
+
+
 def end(
     connection: Connection, content_id: int, algorithm: str, digest: bytes, size: int
 ) -> tuple[int, Freed]:

@@ -155,8 +155,13 @@ class Reader:
                 and last.length + length <= PIECE_BYTES
             ):
                 runs[-1] = _Run(last.blob_key, last.offset, last.length + length)
-            else:
-                runs.append(_Run(extent.blob_key, offset, length))
+                continue
+            runs += [
+                _Run(extent.blob_key, offset + at, min(PIECE_BYTES, length - at))
+                for at in range(0, min(length, PIECE_BYTES * EXTENTS_AT_ONCE), PIECE_BYTES)
+            ]
+            if length > PIECE_BYTES * EXTENTS_AT_ONCE:
+                break  # what follows is looked up when its turn comes
         return runs
 
     def _read(self, run: _Run) -> bytes | None:

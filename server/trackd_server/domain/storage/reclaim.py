@@ -13,13 +13,13 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from trackd_server.domain.storage import contents
+from trackd_server.domain.storage import chunk_rows, contents
 from trackd_server.domain.storage import doomed as notes
 from trackd_server.domain.storage.pack_writer import PackWriter
 from trackd_server.store import DatabaseBusy, DatabaseFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection
 
@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 #: What a call does itself before it returns: files deleted, and bytes copied out of packs.
 FILES_BEFORE_RETURN = 1_000
 COPIED_BEFORE_RETURN = 64 * 1024 * 1024
+#: A pack with more live bytes than this gives its chunks to new packs, so many bytes at a time:
+#: until the last of them has left, both the old and the new ones lie on the disk.
+SLICE_BYTES = 64 * 1024 * 1024
 #: Bytes copied at once.
 PIECE_BYTES = 4 * 1024 * 1024
 
@@ -136,10 +139,15 @@ class Reclaimer:
             pack = connection.exec_driver_sql(
                 "SELECT blob_key, bytes, live_bytes FROM packs WHERE id = ?", (pack_id,)
             ).one_or_none()
-            live = _live(connection, pack_id) if pack is not None else []
-        if pack is None or pack.live_bytes == pack.bytes:
+            is_uncut = _is_uncut(connection, pack_id)
+            is_large = pack is not None and pack.live_bytes > SLICE_BYTES
+            live = [] if is_uncut else _live(connection, pack_id, SLICE_BYTES if is_large else None)
+        # A pack that is being cut is taken up again after its last cut.
+        if pack is None or pack.live_bytes == pack.bytes or is_uncut:
             self._forget(pack_id)
             return 0
+        if is_large:
+            return self._move(pack_id, pack.blob_key, live)
         if pack.live_bytes > budget:
             return budget  # later, in the background
         key = self._doomed.new_key()
@@ -150,6 +158,22 @@ class Reclaimer:
         finally:
             self._doomed.delete([pack.blob_key if done else key])
         return pack.live_bytes
+
+    def _move(self, pack_id: int, former: str, live: list[_Live]) -> int:
+        """Copy some chunks of a pack into one of their own; return the bytes copied."""
+        key = self._doomed.new_key()
+        size = sum(chunk.length for chunk in live)
+        done = False
+        try:
+            places = self._copy(former, key, live)
+            with self._database.write() as connection:
+                if live == _live(connection, pack_id, SLICE_BYTES):
+                    _give(connection, pack_id, (key, size), places)
+                    done = True
+        finally:
+            if not done:
+                self._doomed.delete([key])
+        return size
 
     def _copy(self, source: str, target: str, live: list[_Live]) -> dict[int, int]:
         """Copy chunks to a new blob; return their new places."""
@@ -202,9 +226,44 @@ class Reclaimer:
             self._packs.discard(pack_id)
 
 
-def _live(connection: Connection, pack_id: int) -> list[_Live]:
+def _live(connection: Connection, pack_id: int, max_bytes: int | None = None) -> list[_Live]:
+    """Return chunks of a pack in order, about as many as have so many bytes."""
     found = connection.exec_driver_sql(
         "SELECT id, offset, stored_bytes FROM cdc_chunks WHERE pack_id = ? ORDER BY offset",
         (pack_id,),
     )
-    return [_Live(*row) for row in found]
+    live: list[_Live] = []
+    size = 0
+    for row in found:
+        if max_bytes is not None and size >= max_bytes:
+            break
+        live.append(_Live(*row))
+        size += live[-1].length
+    found.close()
+    return live
+
+
+def _is_uncut(connection: Connection, pack_id: int) -> bool:
+    """Tell whether a pack is being cut: its last chunk is what is left then."""
+    query = "SELECT encoding FROM cdc_chunks WHERE pack_id = ? ORDER BY offset DESC LIMIT 1"
+    last = connection.exec_driver_sql(query, (pack_id,)).first()
+    return last is not None and last.encoding == chunk_rows.UNCUT
+
+
+def _give(
+    connection: Connection, pack_id: int, pack: tuple[str, int], places: Mapping[int, int]
+) -> None:
+    """Let chunks lie in a new pack of this key and length."""
+    row = connection.exec_driver_sql(
+        "INSERT INTO packs (blob_key, bytes, live_bytes, upload_version_id, created_at)"
+        " SELECT ?, ?, ?, upload_version_id, created_at FROM packs WHERE id = ? RETURNING id",
+        (pack[0], pack[1], pack[1], pack_id),
+    ).one()
+    notes.spare(connection, pack[0])
+    connection.exec_driver_sql(
+        "UPDATE cdc_chunks SET pack_id = ?, offset = ? WHERE id = ?",
+        [(row.id, place, chunk_id) for chunk_id, place in places.items()],
+    )
+    connection.exec_driver_sql(
+        "UPDATE packs SET live_bytes = live_bytes - ? WHERE id = ?", (pack[1], pack_id)
+    )

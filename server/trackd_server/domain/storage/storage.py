@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trackd_server.domain.storage.adopting import Adoption
 from trackd_server.domain.storage.doomed import Doomed
 from trackd_server.domain.storage.flow import Flow
+from trackd_server.domain.storage.indexing import Indexer
 from trackd_server.domain.storage.packing import PackIntake
 from trackd_server.domain.storage.reading import Reader
 from trackd_server.domain.storage.receive import Expected, Keep, Received, Receiver, Tools
@@ -32,11 +34,15 @@ class Storage:
         self._receiver = Receiver(tools, flow)
         self._reader = Reader(database, blobs)
         self.packs = PackIntake(tools, flow)
+        self.indexer = Indexer(tools)
+        self.adoption = Adoption(tools, self.indexer)
 
     def recover(self) -> int:
         """Clear away what a killed server left; return the files deleted. Only at the start."""
         swept = self.doomed.sweep()
+        self.adoption.inbox.clear()
         self.reclaimer.recover()
+        self.indexer.recover()
         return swept
 
     async def receive(

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import xxhash
+from blake3 import blake3
 
-from trackd_proto.chunks import chunk_name
 from trackd_server.domain.storage import Content, doomed
+from trackd_server.domain.storage.chunk_rows import UNCUT
 from trackd_server.domain.storage.reading import extents
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection
 
     from trackd_server.domain.storage import Storage
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 #: Findings that a report lists; the rest are counted.
 MAX_LISTED = 1_000
 EXTENTS_AT_ONCE = 1_000
+#: Bytes read at once.
+PIECE_BYTES = 1024 * 1024
 
 
 @dataclass
@@ -246,22 +251,27 @@ def _verified(storage: Storage, content: Content) -> str | None:
         if not found:
             return f"the bytes from {start} on are missing"
         for extent in found:
+            name = blake3()
             try:
-                data = _read(storage, extent)
+                for data in _read(storage, extent):
+                    name.update(data)
+                    hashed.update(data)
             except OSError as error:
                 return f"{extent.blob_key}: {error.strerror}"
-            if chunk_name(data) != extent.blake3:
+            if extent.encoding != UNCUT and name.digest() != extent.blake3:
                 return f"{extent.blob_key}: bytes from {extent.offset} on are not the chunk's"
-            hashed.update(data)
         start = found[-1].start + found[-1].bytes
     if hashed.digest() != content.digest:
         return f"{content.algorithm} is {hashed.hexdigest()}, not {content.digest.hex()}"
     return None
 
 
-def _read(storage: Storage, extent: Extent) -> bytes:
+def _read(storage: Storage, extent: Extent) -> Iterator[bytes]:
+    """Yield the bytes of a chunk; one that is not cut has any length."""
     descriptor = storage.blobs.open(extent.blob_key)
     try:
-        return os.pread(descriptor, extent.stored_bytes, extent.offset)
+        for at in range(0, extent.stored_bytes, PIECE_BYTES):
+            length = min(PIECE_BYTES, extent.stored_bytes - at)
+            yield os.pread(descriptor, length, extent.offset + at)
     finally:
         os.close(descriptor)

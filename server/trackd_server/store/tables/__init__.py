@@ -21,6 +21,7 @@ from trackd_server.store.tables.storage import (
     contents,
     doomed_blobs,
     packs,
+    uncut_contents,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "projects",
     "runs",
     "streams",
+    "uncut_contents",
     "version",
     "writers",
 ]

@@ -7,7 +7,9 @@ who needs a row; a content or chunk that nobody needs is deleted in the transact
 it. `live_bytes` of a pack are those that chunks lie in. `upload_version_id` is the pending version
 that a pack was sent for: until its end the pack stays even if no content needs it. A content whose
 algorithm is 'arriving' is a file on its way in: it has the chunks that came so far, and a digest
-made up for it.
+made up for it. A content of `uncut_contents` came as one file that became a
+pack: its last chunk is all that was not cut yet, has a name made up for it, and any length; the
+indexer cuts it.
 
 Numbers of these rows are never used again: a reader or a rewriting that holds one finds the same
 row under it, or none. `doomed_blobs` names blobs that must not exist once nothing uploads them.
@@ -57,7 +59,7 @@ packs = Table(
     sqlite_autoincrement=True,
 )
 
-#: `encoding` is how the bytes lie in the pack: 'raw'.
+#: `encoding` is how the bytes lie in the pack: 'raw'; 'uncut' are such bytes without a true name.
 cdc_chunks = Table(
     "cdc_chunks",
     metadata,
@@ -80,6 +82,15 @@ content_chunks = Table(
     Column("start", Integer, primary_key=True),
     Column("chunk_id", Integer, nullable=False),
     sqlite_with_rowid=False,
+)
+
+#: `version_id` is the version that brought the content; it may be gone.
+uncut_contents = Table(
+    "uncut_contents",
+    metadata,
+    Column("content_id", Integer, primary_key=True),
+    Column("chunk_id", Integer, nullable=False),
+    Column("version_id", Integer, nullable=False),
 )
 
 doomed_blobs = Table("doomed_blobs", metadata, Column("blob_key", Text, primary_key=True))

@@ -46,7 +46,9 @@ def test_books_and_disk_agree_after_every_kill(tmp_path: Path) -> None:
             assert process.poll() is None
             process.kill()
         with opened(tmp_path) as storage:
-            while storage.reclaimer.work():
+            assert not any(storage.adoption.inbox.folder.iterdir())
+            assert fsck.check(storage, verify=True).ok
+            while storage.indexer.work() or storage.reclaimer.work():
                 pass
             assert_exact(storage)
             grown = max(grown, storage.blobs.total_bytes())

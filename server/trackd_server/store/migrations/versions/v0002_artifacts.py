@@ -58,6 +58,14 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE TABLE uncut_contents (
+        content_id INTEGER NOT NULL,
+        chunk_id INTEGER NOT NULL,
+        version_id INTEGER NOT NULL,
+        PRIMARY KEY (content_id)
+    )
+    """,
+    """
     CREATE TABLE artifact_types (
         id INTEGER NOT NULL,
         project_id INTEGER NOT NULL,
