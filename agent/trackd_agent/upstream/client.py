@@ -21,6 +21,7 @@ from trackd_agent.upstream.failures import (
     retry_class_of,
     retry_class_of_errors,
 )
+from trackd_agent.upstream.http_client import HttpClient
 from trackd_agent.upstream.manner import OWN_MANNER, Manner
 from trackd_proto.wandb_http.operations import SERVER_FEATURES
 
@@ -402,7 +403,7 @@ class Upstream:
                 keepalive_expiry=30.0,
             )
             try:
-                client = httpx.AsyncClient(
+                client = HttpClient(
                     limits=limits,
                     trust_env=not plain,
                     verify=manner.verify and not plain,

@@ -8,6 +8,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import anyio
+import httpx
 import pytest
 from tests.fakes.wandb_server import fake_server
 
@@ -24,6 +25,7 @@ from trackd_agent.upstream import (
     Wake,
 )
 from trackd_agent.upstream.failures import parse_retry_after, retry_class_of
+from trackd_agent.upstream.http_client import HttpClient
 from trackd_proto.wandb_http.operations import VIEWER
 
 if TYPE_CHECKING:
@@ -166,3 +168,17 @@ async def test_a_refused_connection_is_transient_and_quick(tmp_path: Path) -> No
         assert caught.value.retry_class is RetryClass.TRANSIENT
         assert time.monotonic() - began < 5
         assert pool.status()[0].state == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [("getpeername", httpx.ConnectError), ("headers", AttributeError)]
+)
+async def test_a_connection_that_was_closed_at_once_is_a_failed_request(
+    words: str, expected: type[Exception]
+) -> None:
+    def closed(request: httpx.Request) -> httpx.Response:
+        raise AttributeError(f"'NoneType' object has no attribute {words!r}")
+
+    async with HttpClient(transport=httpx.MockTransport(closed)) as client:
+        with pytest.raises(expected):
+            await client.put("http://127.0.0.1/")
