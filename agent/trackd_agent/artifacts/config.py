@@ -12,13 +12,13 @@ class ArtifactsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    #: Saves that go on at the same time; those of one collection follow one another.
+    #: Saves to one server that go on at the same time; those of one collection follow one another.
     parallel_saves: int = Field(default=12, ge=1)
     #: Files that travel to one server at the same time, one request each.
     parallel_files: int = Field(default=12, ge=1)
     #: Files for which upload addresses are asked at once.
     address_batch: int = Field(default=500, ge=1, le=2000)
-    #: Pieces of files in memory at the same time, for all saves together.
+    #: Pieces of files in memory at the same time, for all saves to one server together.
     parallel_windows: int = Field(default=3, ge=1)
     #: Size of such a piece, in bytes.
     window_bytes: int = Field(default=4 * 1024 * 1024, ge=1024 * 1024)

@@ -92,6 +92,7 @@ class ChunkSender:
         self._calls = calls
         self._save = save
         self._saves = saves
+        self._lanes = saves.lanes_to(calls.courier.upstream)
         self._files = files
         self._base = f"/api/v1/artifacts/{quote(save.artifact_id, safe='')}"
 
@@ -103,7 +104,9 @@ class ChunkSender:
         """
         size_bytes = sum(entry.size or 0 for entry in entries)
         is_little = size_bytes <= WHOLE_BYTES and len(entries) <= _FEW_FILES
-        wanted = entries if is_little else await self._unknown(entries)
+        # Of a file in place the server may have what was added, though it changed since.
+        are_copies = all(map(self._order.is_staged, entries))
+        wanted = entries if is_little and are_copies else await self._unknown(entries)
         giant = [entry for entry in wanted if (entry.size or 0) > _MAX_CUT_BYTES]
         small = [entry for entry in wanted if (entry.size or 0) <= WHOLE_BYTES]
         large = [e for e in wanted if WHOLE_BYTES < (e.size or 0) <= _MAX_CUT_BYTES]
@@ -150,7 +153,7 @@ class ChunkSender:
             yield batch
 
     async def _send_small(self, entries: list[ArtifactEntry]) -> None:
-        async with self._saves.windows:
+        async with self._lanes.windows:
             small = await anyio.to_thread.run_sync(
                 self._read_small, entries, limiter=self._saves.threads
             )
@@ -196,11 +199,11 @@ class ChunkSender:
             """Yield pieces; whoever has sent one gives its place in memory back."""
             is_last = False
             while not is_last:
-                await self._saves.windows.acquire()
+                await self._lanes.windows.acquire()
                 try:
                     window = await file.read(self._saves.threads)
                 except BaseException:
-                    self._saves.windows.release()
+                    self._lanes.windows.release()
                     raise
                 is_last = window.is_last
                 names.extend(chunk.name for chunk in window.chunks)
@@ -226,7 +229,7 @@ class ChunkSender:
                 failure = failure or error
                 tasks.cancel_scope.cancel()
             finally:
-                self._saves.windows.release()
+                self._lanes.windows.release()
 
         async with anyio.create_task_group() as tasks, aclosing(windows):
             try:

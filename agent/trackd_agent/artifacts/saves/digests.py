@@ -17,7 +17,7 @@ from trackd_agent.artifacts.saves.order import (
     algorithm_of,
     is_file,
 )
-from trackd_agent.artifacts.saves.reading import digest_of_file, unreadable
+from trackd_agent.artifacts.saves.reading import digest_in_md5
 from trackd_proto.entries import write_blocks
 
 if TYPE_CHECKING:
@@ -71,11 +71,7 @@ def _in_md5(order: SaveOrder) -> SaveOrder:
 def _entry_in_md5(order: SaveOrder, entry: ArtifactEntry) -> ArtifactEntry:
     if not is_file(entry) or algorithm_of(entry) == MD5:
         return entry
-    path = order.path_of(entry)
-    try:
-        digest = digest_of_file(path, MD5)
-    except OSError as error:
-        raise unreadable(order, entry, error) from error
+    digest = digest_in_md5(order, entry)
     extra = {key: value for key, value in entry.extra.items() if key != ALGORITHM_KEY}
     return msgspec.structs.replace(entry, digest=digest, extra=extra)
 

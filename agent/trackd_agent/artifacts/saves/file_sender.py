@@ -66,6 +66,7 @@ class FileSender:
         self._calls = calls
         self._save = save
         self._saves = saves
+        self._lanes = saves.lanes_to(calls.courier.upstream)
         self._place = place
 
     async def send(self, entries: list[ArtifactEntry]) -> dict[str, str]:
@@ -134,7 +135,7 @@ class FileSender:
         headers = headers_of(address.upload_headers)
         tally = self._save.tally
         tally.forget_parts(entry.path)
-        async with self._saves.transfers:
+        async with self._lanes.transfers:
             if size_bytes <= _WHOLE_BYTES:
                 data = await anyio.to_thread.run_sync(
                     read_whole, self._order, entry, limiter=self._saves.threads
@@ -204,7 +205,7 @@ class FileSender:
         upstream, manner = self._calls.courier.upstream, self._calls.courier.manner
         headers = {"Content-MD5": md5, "Content-Type": "application/octet-stream"}
         try:
-            async with self._saves.transfers:
+            async with self._lanes.transfers:
                 pieces = stream(part, self._saves.threads)
                 tag = await upstream.put(url, headers, part.size_bytes, pieces, manner)
         except RequestFailed as failure:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_agent.artifacts.saves.order import SaveOrder, decode_order, encode_order, key_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class _Note:
     #: Its file; None: it has none yet.
     path: Path | None = None
     has_ended: bool = False
+    #: An earlier process began it.
+    was_resumed: bool = False
 
 
 class SaveNotes:
@@ -68,7 +71,7 @@ class SaveNotes:
                 log.exception("save_note_damaged", path=str(path))
                 continue
             key = key_of(order)
-            self._notes[key] = _Note(b"", path)
+            self._notes[key] = _Note(b"", path, was_resumed=True)
             self._next = int(path.name.split(".")[-2]) + 1
             orders.append((key, msgspec.structs.replace(order, was_resumed=True)))
         return orders
@@ -80,6 +83,24 @@ class SaveNotes:
             return None
         self._notes[key] = _Note(encode_order(order))
         return key
+
+    def order_of(self, key: str) -> SaveOrder:
+        """Return a noted order, from its file where it has one.
+
+        Raises:
+            SaveFailed: the file is gone or damaged.
+        """
+        note = self._notes[key]
+        data, path = note.data, note.path
+        try:
+            order = decode_order(data or (path.read_bytes() if path else b""))
+        except (OSError, ValueError) as error:
+            raise SaveFailed(
+                "NOTE_UNREADABLE",
+                f"an artifact is not saved, since its record in {path} cannot be read any more: "
+                f"{error}; log it again",
+            ) from error
+        return msgspec.structs.replace(order, was_resumed=note.was_resumed)
 
     def end(self, key: str) -> None:
         """The save has ended."""

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 import anyio
 import anyio.to_thread
 
-from trackd_agent.artifacts.contents import Hasher, hasher
+from trackd_agent.artifacts.contents import MD5, Hasher, hasher
 from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_agent.artifacts.saves.order import SaveOrder, algorithm_of
 from trackd_proto.chunks import Chunk, Cutter
@@ -50,17 +50,22 @@ def changed(order: SaveOrder, entry: ArtifactEntry, how: str) -> SaveFailed:
     )
 
 
-def digest_of_file(path: Path, algorithm: str) -> str:
-    """Return the digest of a file, in base64.
+def digest_in_md5(order: SaveOrder, entry: ArtifactEntry) -> str:
+    """Return the MD5 of a file that was added with another digest, in base64.
 
     Raises:
-        OSError: it cannot be read.
+        SaveFailed: it is gone, or not the file that was added.
     """
-    state = hasher(algorithm)
-    with _open(path) as file:
-        while piece := file.read(_PIECE_BYTES):
-            state.update(piece)
-    return base64_of(state)
+    added, md5 = hasher(algorithm_of(entry)), hasher(MD5)
+    try:
+        with _open(order.path_of(entry)) as file:
+            while piece := file.read(_PIECE_BYTES):
+                added.update(piece)
+                md5.update(piece)
+    except OSError as error:
+        raise unreadable(order, entry, error) from error
+    _check_digest(order, entry, added)
+    return base64_of(md5)
 
 
 def read_whole(order: SaveOrder, entry: ArtifactEntry) -> bytes:

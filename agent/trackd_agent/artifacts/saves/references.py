@@ -64,7 +64,7 @@ class ReferenceNames:
 
     async def _wait_for(self, save: Save) -> None:
         """Wait for another save, without a slot of the saves: it may need that one."""
-        slots = self._saves.slots
+        slots = self._saves.lanes_to(self._calls.courier.upstream).saves
         slots.release()
         try:
             await save.ended.wait()

@@ -12,7 +12,6 @@ import structlog
 
 from trackd_agent.artifacts.saves import staged
 from trackd_agent.artifacts.saves.failures import SaveFailed
-from trackd_agent.artifacts.saves.order import decode_order, encode_order
 from trackd_agent.artifacts.saves.progress import SaveState
 from trackd_agent.artifacts.saves.saver import Saver
 from trackd_agent.artifacts.saves.saves import Save
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from trackd_agent.artifacts.saves.order import SaveOrder
     from trackd_agent.artifacts.saves.saves import Saves
     from trackd_agent.upstream import Courier, RunPath
+    from trackd_proto.records import ArtifactLogged
 
 log = structlog.get_logger()
 
@@ -48,10 +48,10 @@ class Destination:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A save before its turn; packed, since there may be tens of thousands."""
+    """A save before its turn: there may be tens of thousands, so its order is elsewhere."""
 
     save: Save
-    packed: bytes
+    load: Callable[[], SaveOrder]
     on_end: Callable[[Save], Awaitable[None]]
 
 
@@ -75,6 +75,7 @@ class RunSaves:
         self.failure = ""
         self._saves = saves
         self._destination = destination
+        self._lanes = saves.lanes_to(destination.courier.upstream)
         self._lines: dict[str, _Line] = {}
         self._unfinished: dict[str, _Waiting] = {}
         self._drained = anyio.Event()
@@ -86,24 +87,30 @@ class RunSaves:
         """Saves that wait or go on."""
         return len(self._unfinished)
 
-    def add(self, key: str, order: SaveOrder, on_end: Callable[[Save], Awaitable[None]]) -> None:
+    def add(
+        self,
+        key: str,
+        record: ArtifactLogged,
+        load: Callable[[], SaveOrder],
+        on_end: Callable[[Save], Awaitable[None]],
+    ) -> None:
         """Queue a save.
 
         Args:
             key: of the record.
-            order: what to save.
+            record: of the artifact.
+            load: returns what to save, when it is its turn; reads files, raises `SaveFailed`.
             on_end: called when it has ended, before anybody is told.
         """
         if (same := self._unfinished.get(key)) is not None:
             same.on_end = on_end  # a pump began anew
             return
-        record = order.record
         save = Save(key, record.client_id, record.name, record.type)
         if self._destination.is_main:
             self._saves.begin(save)
         if not self._unfinished:
             self._drained = anyio.Event()
-        waiting = self._unfinished[key] = _Waiting(save, encode_order(order), on_end)
+        waiting = self._unfinished[key] = _Waiting(save, load, on_end)
         line = self._lines.get(record.name)
         is_idle = line is None
         if line is None:
@@ -133,7 +140,7 @@ class RunSaves:
         line = self._lines[name]
         while line.waiting:
             waiting = line.waiting[0]
-            async with self._saves.slots:
+            async with self._lanes.saves:
                 await self._carry_out(waiting)
             line.waiting.popleft()
             del self._unfinished[waiting.save.key]
@@ -143,21 +150,34 @@ class RunSaves:
 
     async def _carry_out(self, waiting: _Waiting) -> None:
         save = waiting.save
-        order = decode_order(waiting.packed)
+        order: SaveOrder | None = None
         with anyio.CancelScope() as scope:
             save.scope = scope
             if save.wants_cancel:
                 scope.cancel()
-            await self._attempt(save, order)
+            order = await self._loaded(waiting)
+            if order is not None:
+                await self._attempt(save, order)
         if scope.cancelled_caught:
             save.end(SaveState.CANCELLED, "CANCELLED", "the save was cancelled")
         self._destination.courier.problem = ""
         if save.state is SaveState.FAILED:
             self.failure = save.error
-        await anyio.to_thread.run_sync(staged.remove, order)
+        if order is not None:
+            await anyio.to_thread.run_sync(staged.remove, order)
         await waiting.on_end(save)
         if self._destination.is_main:
             await self._saves.conclude(save)
+
+    async def _loaded(self, waiting: _Waiting) -> SaveOrder | None:
+        """Return what to save; None: it is lost, which the save says."""
+        try:
+            with anyio.CancelScope(shield=True):  # also of a cancelled one files are removed
+                return await anyio.to_thread.run_sync(waiting.load)
+        except SaveFailed as failure:
+            waiting.save.end(SaveState.FAILED, failure.code, failure.message)
+            log.warning("save_lost", name=waiting.save.name, problem=failure.message)
+            return None
 
     async def _attempt(self, save: Save, order: SaveOrder) -> None:
         try:

@@ -13,11 +13,14 @@ import msgspec
 import structlog
 
 from trackd_agent.artifacts.config import ArtifactsConfig
+from trackd_agent.artifacts.saves.lanes import Lanes
 from trackd_agent.artifacts.saves.progress import SaveProgress, SaveState, Tally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from trackd_agent.upstream import Upstream
 
 log = structlog.get_logger()
 
@@ -93,9 +96,8 @@ class Saves:
         #: Where manifests are put together.
         self.work_dir = data_dir / "agent" / "artifacts" / "tmp"
         self._results_dir = data_dir / "agent" / "artifacts" / "results"
-        self._slots: anyio.Semaphore | None = None
-        self._transfers: anyio.Semaphore | None = None
-        self._windows: anyio.Semaphore | None = None
+        #: By server, of which an agent has a handful.
+        self._lanes: dict[Upstream, Lanes] = {}
         self._threads: anyio.CapacityLimiter | None = None
         #: By client id, oldest first; ended ones leave when there are too many.
         self._saves: OrderedDict[str, Save] = OrderedDict()
@@ -105,23 +107,11 @@ class Saves:
 
     # -- what saves share ------------------------------------------------------------------
 
-    @property
-    def slots(self) -> anyio.Semaphore:
-        """Bounds how many saves go on at the same time."""
-        self._slots = self._slots or anyio.Semaphore(self.config.parallel_saves)
-        return self._slots
-
-    @property
-    def transfers(self) -> anyio.Semaphore:
-        """Bounds how many files travel in requests of their own."""
-        self._transfers = self._transfers or anyio.Semaphore(self.config.parallel_files)
-        return self._transfers
-
-    @property
-    def windows(self) -> anyio.Semaphore:
-        """Bounds how many pieces of files are in memory."""
-        self._windows = self._windows or anyio.Semaphore(self.config.parallel_windows)
-        return self._windows
+    def lanes_to(self, upstream: Upstream) -> Lanes:
+        """Return what bounds the saves to a server."""
+        if upstream not in self._lanes:
+            self._lanes[upstream] = Lanes(self.config)
+        return self._lanes[upstream]
 
     @property
     def threads(self) -> anyio.CapacityLimiter:

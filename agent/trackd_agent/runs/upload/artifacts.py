@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -64,14 +65,17 @@ class PumpSaves:
     async def resume(self) -> None:
         """Go on with what an earlier pump left."""
         for key, order in await anyio.to_thread.run_sync(self._notes.load):
-            self._uplink.saves.add(key, order, self._ended)
+            self._queue(key, order.record)
         self.is_resumed = True
 
     def add(self, logged: ArtifactLogged) -> None:
         """A record was read; read again after a death it changes nothing."""
         order = SaveOrder(logged, self._writer.facts.run_dir, keeps_files=self._keeps_files)
         if (key := self._notes.add(order)) is not None:
-            self._uplink.saves.add(key, order, self._ended)
+            self._queue(key, logged)
+
+    def _queue(self, key: str, logged: ArtifactLogged) -> None:
+        self._uplink.saves.add(key, logged, partial(self._notes.order_of, key), self._ended)
 
     async def keep(self) -> bool:
         """Write down what is unfinished; return whether that worked.

@@ -15,7 +15,10 @@ from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
 from tests.unit.artifacts.saves.test_saves import FILES, chunked, run_dir_of, save
 
+from trackd_agent.artifacts.config import ArtifactsConfig
 from trackd_agent.artifacts.saves import SaveNotes, SaveOrder
+from trackd_agent.artifacts.saves.failures import SaveFailed
+from trackd_agent.runs.context import RoomConfigs
 from trackd_agent.upstream import UpstreamConfig
 from trackd_proto.records import ArtifactEntry
 
@@ -74,6 +77,18 @@ async def test_a_file_that_changed_fails_its_artifact_and_stays(
         assert not server.artifacts.committed("model")
         assert not server.artifacts.files
     assert path.read_bytes() == b"b" * size
+
+
+async def test_what_the_server_has_is_not_read_again_though_it_changed(tmp_path: Path) -> None:
+    copied = logged(run_dir_of(tmp_path), {"f": b"a" * 10}, "other")
+    given = in_place(tmp_path / "mine", b"a" * 10)
+    (tmp_path / "mine").write_bytes(b"b" * 10)
+    async with fake_server() as server:
+        (first,) = await save(tmp_path, chunked(server), copied)
+        (end,) = await save(tmp_path, server, given)
+        assert (first.state, end.state) == ("COMMITTED", "COMMITTED")
+        (version,) = server.artifacts.committed("model")
+        assert server.artifacts.content(version, "f") == b"a" * 10
 
 
 @pytest.mark.parametrize("how", ["gone", "shorter", "fifo", "folder"])
@@ -259,6 +274,42 @@ async def test_an_agent_after_this_one_makes_the_one_version(
             assert (late.state, late.artifact_id) == ("COMMITTED", version.id)
     assert not list((run_dir / "artifacts").iterdir())
     assert not list((tmp_path / "agent" / "journal").iterdir())
+
+
+async def test_a_server_that_is_away_holds_up_no_save_to_another_one(tmp_path: Path) -> None:
+    few = RoomConfigs(artifacts=ArtifactsConfig(parallel_saves=1, parallel_windows=1))
+    run_dir = run_dir_of(tmp_path)
+    stuck, moving = logged(run_dir, FILES, "stuck"), logged(run_dir, FILES, "moving")
+    async with fake_server() as away, fake_server() as there:
+        away.faults["graphql"] = to_operation("CreateArtifactFiles", status(503))
+        async with running_registry(tmp_path, away.base_url, rooms=few) as registry:
+            first = Rank(tmp_path)
+            second = Rank(tmp_path, "r2", base_url=there.base_url, run_dir=str(run_dir))
+            for rank, given in ((first, stuck), (second, moving)):
+                await rank.attach(registry, api_key="k" * 40)
+                rank.add(given)
+                rank.send()
+                if rank is first:
+                    await until(lambda: any(each.error for each in registry.saves.list()))
+            end = await end_of(registry, moving.client_id)
+            assert end.state == "COMMITTED"
+            away.faults.clear()
+            assert (await end_of(registry, stuck.client_id)).state == "COMMITTED"
+
+
+def test_a_note_gives_its_order_from_memory_and_from_its_file(tmp_path: Path) -> None:
+    notes = SaveNotes(tmp_path, "there")
+    order = SaveOrder(record([], "m", 1), "/r")
+    key = notes.add(order) or ""
+    assert notes.order_of(key) == order
+    notes.keep()
+    assert notes.order_of(key) == order
+    after = SaveNotes(tmp_path, "there")
+    after.load()
+    assert after.order_of(key).was_resumed
+    next(tmp_path.glob("*.save")).write_bytes(b"damaged")
+    with pytest.raises(SaveFailed, match="log it again"):
+        after.order_of(key)
 
 
 def test_notes_outlive_their_pump_until_a_checkpoint_has_passed(tmp_path: Path) -> None:

@@ -226,6 +226,15 @@ async def test_digests_that_a_server_does_not_take_are_made_again(
     assert not list((run_dir / "artifacts").iterdir())
 
 
+async def test_a_file_that_changed_is_not_digested_again(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"2")
+    entry = ArtifactEntry("a", xxh(b"1"), 1, None, str(tmp_path / "mine"), {"alg": "XXH128"})
+    async with fake_server() as server:
+        (end,) = await save(tmp_path, server, record([entry], digest_algorithm="XXH128"))
+        assert (end.state, end.error_code) == ("FAILED", "FILE_CHANGED")
+        assert not server.artifacts.versions
+
+
 async def test_a_server_that_takes_xxh128_gets_it(tmp_path: Path) -> None:
     entry = logged(run_dir_of(tmp_path), {"a": b"1"}).entries[0]
     new = ArtifactEntry("a", xxh(b"1"), 1, None, entry.local_path, {"alg": "XXH128"})
