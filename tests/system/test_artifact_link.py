@@ -15,6 +15,8 @@ import anyio.to_thread
 from tests.fakes.download_server import ARTIFACT_ID, download_server
 from tests.support.agent import agent_environment
 
+from trackd_proto.v1 import artifact_pb2
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -167,6 +169,27 @@ print(json.dumps([killed, references, result.files_kept, result.files_failed]))
     assert references == sorted(entries)
     root = tmp_path / "root"
     assert {path.name: path.read_bytes() for path in root.iterdir()} == files
+
+
+def test_a_wait_outlives_its_agent(tmp_path: Path) -> None:
+    script = """
+import trackd
+run = trackd.init(project="p", dir=os.environ["TRACKD_DIR"], settings={"silent": True})
+artifact = trackd.Artifact("a", "t")
+with artifact.new_file("f", "wb") as file:
+    file.write(os.urandom(48 << 20))
+run.log_artifact(artifact)
+killed = 0
+for status in link.watch_save(artifact_pb2.WatchSaveRequest(client_id=artifact.client_id), 50):
+    if not killed and status.state == artifact_pb2.SAVE_STATE_SENDING:
+        killed = agent()
+        os.kill(killed, signal.SIGKILL)
+waited = artifact.wait().version
+run.finish()
+print(json.dumps([bool(killed), killed != agent(), status.state, waited]))
+"""
+    (found,) = run(tmp_path, script)
+    assert found == [True, True, artifact_pb2.SAVE_STATE_COMMITTED, "v0"]
 
 
 def test_an_agent_that_was_named_and_is_not_there_is_said(tmp_path: Path) -> None:

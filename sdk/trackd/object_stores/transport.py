@@ -153,14 +153,15 @@ class Transport:
     def follow(
         self, request: Request, sign: Callable[[Request], Request] | None = None
     ) -> Generator[Answer]:
-        """As `ask`, going on where the server says; who asks is told to the first host alone.
+        """As `ask`, going on where the server says; who asks is told to the first
+        server alone, and not without its encryption.
 
         Raises:
             StoreError: there is no answer, or too many redirects.
         """
-        host = urllib.parse.urlsplit(request.url).netloc
+        first = _origin(urllib.parse.urlsplit(request.url))
         for _ in range(_MAX_REDIRECTS):
-            is_same = urllib.parse.urlsplit(request.url).netloc == host
+            is_same = _origin(urllib.parse.urlsplit(request.url)) == first
             with self.ask(request, sign if is_same else None) as answer:
                 target = answer.headers.get("Location")
                 if answer.status not in _REDIRECTS or not target:

@@ -5,6 +5,7 @@ It needs no run: `Api()` and objects that outlive their run use it as well.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -39,7 +40,7 @@ _START_S = 20.0
 #: One that the user named is not started here: it is there, or just being restarted.
 _GIVEN_S = 3.0
 _POLL_S = 0.05
-#: Agents that may go away during one download.
+#: Agents that may go away during one download, or while a save is watched.
 _MOST_DEATHS = 3
 #: The agent gives up a query before the SDK does, so that its reason arrives; in seconds.
 _GRACE_S = 5.0
@@ -73,9 +74,23 @@ class ArtifactLink:
     def watch_save(
         self, request: artifact_pb2.WatchSaveRequest, timeout_s: float | None = None
     ) -> Iterator[artifact_pb2.SaveStatus]:
-        """Yield where a save stands, the last time when it has ended; at most so many seconds."""
-        for answer in self._stream(lambda stub: stub.WatchSave, request, timeout_s):
-            yield answer.save
+        """Yield where a save stands, the last time when it has ended; at most so many seconds.
+
+        An agent that goes away meanwhile is replaced: the next one goes on with the save.
+        """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        deaths = 0
+        while True:
+            left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            try:
+                for answer in self._stream(lambda stub: stub.WatchSave, request, left_s):
+                    yield answer.save
+            except AgentCallError as error:
+                deaths += 1
+                if not _is_gone(error) or deaths > _MOST_DEATHS:
+                    raise
+            else:
+                return
 
     def cancel_save(self, client_id: str) -> bool:
         """Give a save up; return False where it had ended before."""
@@ -151,7 +166,8 @@ class ArtifactLink:
         deadline_s = time.monotonic() + timeout_s
         while True:
             try:
-                return call(method(self._stub()), request, deadline_s - time.monotonic())
+                stub = self._stub(deadline_s)
+                return call(method(stub), request, deadline_s - time.monotonic())
             except AgentCallError as error:
                 if not _is_gone(error) or time.monotonic() + _POLL_S > deadline_s:
                     raise
@@ -184,7 +200,7 @@ class ArtifactLink:
                 cast("grpc.Call", parts).cancel()
             time.sleep(_POLL_S)
 
-    def _stub(self) -> artifact_pb2_grpc.ArtifactServiceStub:
+    def _stub(self, deadline_s: float = math.inf) -> artifact_pb2_grpc.ArtifactServiceStub:
         """Return the methods of an agent that listens, started here if need be.
 
         Raises:
@@ -192,7 +208,7 @@ class ArtifactLink:
         """
         if os.getpid() != self._pid:
             raise _unavailable("gRPC does not work in a forked process: ask where it was forked")
-        self._find_agent()
+        self._find_agent(deadline_s)
         target = self._discovery.target
         with self._lock:
             channel = self._channels.get(target)
@@ -201,9 +217,9 @@ class ArtifactLink:
                 self._channels[target] = channel
         return artifact_pb2_grpc.ArtifactServiceStub(channel)
 
-    def _find_agent(self) -> None:
+    def _find_agent(self, deadline_s: float) -> None:
         patience_s = _GIVEN_S if self._discovery.is_given else _START_S
-        deadline_s = time.monotonic() + patience_s
+        deadline_s = min(deadline_s, time.monotonic() + patience_s)
         while not self._discovery.is_listening():
             try:
                 self._discovery.start_agent()

@@ -11,7 +11,7 @@ from trackd.artifacts.online.logged import logged_of
 from trackd.artifacts.online.progress import Progress
 from trackd.errors import CommError
 from trackd.logs import LOGGER
-from trackd.remote.answers import part
+from trackd.remote.answers import part, understood
 from trackd.remote.operations import ARTIFACT_BY_ID
 from trackd.terminal import Terminal
 
@@ -29,6 +29,8 @@ _STALLED_S = 10.0
 _ARRIVAL_S, _POLL_S = 5.0, 0.05
 #: Words for the states of saves that have not ended.
 _STATES = {1: "waiting", 2: "", 3: "committing"}
+#: States in which a request is under way: without a word of an error the server is just slow.
+_AT_THE_SERVER = (2, 3)
 #: Client ids of the last saves of which it was told that they made no version.
 _TOLD: deque[str] = deque(maxlen=1000)
 
@@ -80,10 +82,13 @@ class Save:
     def result(self, timeout_s: float | None) -> Logged:
         """Wait until the server has the version; return what it says about it; see `wait`."""
         found = self.remote.execute(ARTIFACT_BY_ID, {"id": self.wait(timeout_s)})
-        node = part(found, "artifact")
-        if node is None:
-            raise ValueError(f"artifact {self._name!r} is saved, and gone again: it was deleted")
-        return logged_of(node, is_source=True)
+        with understood(ARTIFACT_BY_ID.name):
+            node = part(found, "artifact")
+            if node is None:
+                raise ValueError(
+                    f"artifact {self._name!r} is saved, and gone again: it was deleted"
+                )
+            return logged_of(node, is_source=True)
 
     def cancel(self) -> bool:
         """Give the save up; return False where it had ended.
@@ -146,7 +151,9 @@ def _tell_if_unchanged(status: artifact_pb2.SaveStatus, name: str, terminal: Ter
     """Say once that a save made no version, since the server has one with these contents."""
     if status.is_unchanged and status.client_id not in _TOLD:
         _TOLD.append(status.client_id)
-        terminal.info(f"artifact {name!r} has the contents of an earlier version: no new one is made")
+        terminal.info(
+            f"artifact {name!r} has the contents of an earlier version: no new one is made"
+        )
 
 
 def _watch_while_moving(
@@ -166,7 +173,7 @@ def _watch_while_moving(
         except AgentCallError as error:
             if not error.is_timeout:
                 raise
-            if last == first:
+            if last == first and (last.error or last.state not in _AT_THE_SERVER):
                 return None
         else:
             return last
