@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from trackd.remote.answers import part
+from trackd.remote.answers import part, understood
 
 if TYPE_CHECKING:
     from typing import Self
@@ -111,9 +111,11 @@ class Paginator(Iterator[_Item], ABC, Generic[_Item]):
             return False
         self.variables.update({"cursor": self.cursor, "perPage": self.per_page})
         answer = self._remote.execute(self._operation, self.variables)
-        self.last_response = self._connection(answer)
-        made = map(self._made, self.last_response["edges"])
-        self.objects.extend(item for item in made if item is not None)
+        with understood(self._operation.name):
+            page = self._connection(answer)
+            made = [item for item in map(self._made, page["edges"]) if item is not None]
+        self.last_response = page
+        self.objects += made
         return True
 
     @abstractmethod

@@ -9,7 +9,7 @@ from trackd.artifacts.errors import ArtifactNotFoundError
 from trackd.artifacts.naming import ArtifactPath, is_registry, resolved
 from trackd.artifacts.notices import warn
 from trackd.artifacts.online.logged import logged_of
-from trackd.remote.answers import part
+from trackd.remote.answers import part, understood
 from trackd.remote.operations import ARTIFACT_BY_ID, ARTIFACT_TYPE, MEMBERSHIP_BY_NAME
 
 if TYPE_CHECKING:
@@ -55,18 +55,20 @@ def by_name(remote: Remote, path: ArtifactPath) -> Artifact:
         CommError: the server cannot be asked.
     """
     variables = {"entity": path.entity, "project": path.project, "name": path.name}
-    project = part(remote.execute(MEMBERSHIP_BY_NAME, variables), "project")
-    if project is None:
-        raise ArtifactNotFoundError(
-            f"artifact {path}: entity {path.entity!r} has no project {path.project!r}, or you may "
-            "not see it"
-        )
-    membership = project["artifactCollectionMembership"]
-    if membership is None:
-        raise ArtifactNotFoundError(
-            f"artifact {path}: there is none in {path.entity}/{path.project}"
-        )
-    return from_membership(remote, membership, path)
+    answer = remote.execute(MEMBERSHIP_BY_NAME, variables)
+    with understood(MEMBERSHIP_BY_NAME.name):
+        project = part(answer, "project")
+        if project is None:
+            raise ArtifactNotFoundError(
+                f"artifact {path}: entity {path.entity!r} has no project {path.project!r}, or you "
+                "may not see it"
+            )
+        membership = project["artifactCollectionMembership"]
+        if membership is None:
+            raise ArtifactNotFoundError(
+                f"artifact {path}: there is none in {path.entity}/{path.project}"
+            )
+        return from_membership(remote, membership, path)
 
 
 def by_id(remote: Remote, artifact_id: str) -> Artifact | None:
@@ -75,8 +77,10 @@ def by_id(remote: Remote, artifact_id: str) -> Artifact | None:
     Raises:
         CommError: the server cannot be asked.
     """
-    node = part(remote.execute(ARTIFACT_BY_ID, {"id": artifact_id}), "artifact")
-    return None if node is None else from_node(remote, node)
+    answer = remote.execute(ARTIFACT_BY_ID, {"id": artifact_id})
+    with understood(ARTIFACT_BY_ID.name):
+        node = part(answer, "artifact")
+        return None if node is None else from_node(remote, node)
 
 
 def from_membership(

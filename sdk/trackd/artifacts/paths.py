@@ -14,7 +14,8 @@ def logical_path(path: str | bytes | os.PathLike[str]) -> str:
     """Return a path inside an artifact in its one form: `a//b/./c/` is `a/b/c`.
 
     Raises:
-        ValueError: it is empty, absolute (POSIX or Windows), leads out with `..`, or is no UTF-8.
+        ValueError: it is empty, absolute (POSIX or Windows), leads out with `..`, is no UTF-8, or
+            has a zero byte.
     """
     text = _text_of(path)
     if _PLAIN.fullmatch(text):
@@ -24,6 +25,8 @@ def logical_path(path: str | bytes | os.PathLike[str]) -> str:
         raise ValueError(
             f"path {text!r} is no place inside an artifact: give a relative path without '..'"
         )
+    if "\0" in text:
+        raise ValueError(f"path {text!r} has a zero byte, which no file system takes: remove it")
     try:
         str(posix).encode()
     except UnicodeEncodeError:

@@ -12,7 +12,7 @@ import msgspec
 
 from trackd.context import agent_settings
 from trackd.errors import AuthenticationError, CommError
-from trackd.remote.answers import part
+from trackd.remote.answers import part, understood
 from trackd.remote.operations import SERVER_FEATURES, VIEWER
 from trackd.sending import quiet_grpc
 
@@ -171,8 +171,9 @@ class Remote:
         with self._lock:
             if self._features is None:
                 answer = self._ask(SERVER_FEATURES, {}, self.timeout_s)
-                found: list[dict[str, Any]] = part(answer, "serverInfo", "features") or []
-                self._features = frozenset(one["name"] for one in found if one["isEnabled"])
+                with understood(SERVER_FEATURES.name):
+                    found: list[dict[str, Any]] = part(answer, "serverInfo", "features") or []
+                    self._features = frozenset(one["name"] for one in found if one["isEnabled"])
             return self._features
 
     @property
@@ -187,7 +188,8 @@ class Remote:
         with self._lock:
             if self._viewer is None:
                 self._viewer = self._ask(VIEWER, {}, timeout_s)
-            return part(self._viewer, "viewer", "entity") or ""
+            with understood(VIEWER.name):
+                return part(self._viewer, "viewer", "entity") or ""
 
     @property
     def base_url(self) -> str:

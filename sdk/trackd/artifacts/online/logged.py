@@ -113,7 +113,7 @@ def logged_of(
         state=node["state"],
         size=int(node["size"]),
         digest=node["digest"],
-        digest_algorithm=node.get("digestAlgorithm") or _MD5,
+        digest_algorithm=str(node.get("digestAlgorithm") or _MD5),
         commit_hash=node["commitHash"],
         file_count=int(node["fileCount"]),
         created_at=node["createdAt"],

@@ -12,7 +12,10 @@ from trackd.api.filters import checked_filter, checked_order, each_name, names
 from trackd.api.paginator import Paginator
 from trackd.api.registries.accepted_types import ArtifactTypeList
 from trackd.api.registries.registry import project_name
+from trackd.artifacts.lookup import by_id, by_name
+from trackd.artifacts.naming import ArtifactPath
 from trackd.errors import CommError
+from trackd.remote.operations import Operation
 
 FIELDS = names("name", "tag", tags="tag")
 
@@ -23,7 +26,7 @@ class Pages(Paginator[int]):
     def __init__(self, per_page: int, start: str | None = None, hidden: range = range(0)) -> None:
         self.asked: list[str | None] = []
         self.hidden = hidden
-        super().__init__(self, None, {}, per_page, start)  # type: ignore[arg-type]
+        super().__init__(self, Operation("Pages", ""), {}, per_page, start)  # type: ignore[arg-type]
 
     def execute(self, operation: object, variables: dict[str, Any]) -> dict[str, Any]:
         del operation
@@ -51,6 +54,34 @@ def test_pages_are_fetched_when_they_are_needed_and_kept() -> None:
     assert list(pages) == list(pages) == list(range(10))
     assert pages.asked == [None, "4", "8"]
     assert not pages.more
+
+
+class Broken:
+    """A server whose answers are JSON, and not what was asked for."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def execute(self, *args: object) -> Any:
+        del args
+        return self._answer
+
+
+@pytest.mark.parametrize("edges", [None, 5, [None], ["x"], [{}], {"node": 1}])
+def test_a_page_that_makes_no_sense_is_an_error_of_the_server(edges: Any) -> None:
+    pages = Pages(per_page=4)
+    pages.execute = lambda operation, variables: {"edges": edges}  # type: ignore[method-assign]
+    with pytest.raises(CommError, match="Pages: the server's answer"):
+        list(pages)
+
+
+@pytest.mark.parametrize("membership", [5, "x", [], {}, {"artifactCollection": "x", "artifact": 1}])
+def test_an_artifact_that_makes_no_sense_is_an_error_of_the_server(membership: Any) -> None:
+    broken: Any = Broken({"project": {"artifactCollectionMembership": membership}, "artifact": 7})
+    with pytest.raises(CommError):
+        by_name(broken, ArtifactPath("a:v0", "p", "e"))
+    with pytest.raises(CommError):
+        by_id(broken, "x")
 
 
 def test_a_cursor_goes_on_where_another_list_was_left() -> None:

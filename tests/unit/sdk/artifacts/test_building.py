@@ -106,6 +106,8 @@ def test_a_name_that_is_no_utf8_is_refused_when_added() -> None:
     with pytest.raises(ValueError, match="UTF-8"):
         artifact.add_dir(".")
     artifact.add_file(os.fsdecode(b"caf\xe9"), "cafe")
+    with pytest.raises(ValueError, match="zero byte"):
+        artifact.add_file(os.fsdecode(b"caf\xe9"), "a\0b")
     assert artifact.digest
 
 
