@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import io
 import os
@@ -137,10 +138,18 @@ def open_regular(path: Path) -> io.FileIO:
         ValueError: it is a pipe, a device or the like.
         OSError: it cannot be opened.
     """
-    file = io.FileIO(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    what = f"{str(path)!r} is a pipe, a device or the like: only files can be held"
+    try:
+        file = io.FileIO(
+            path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+        )
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which sockets say
+            raise
+        raise ValueError(what) from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise ValueError(f"{str(path)!r} is a pipe, a device or the like: only files can be held")
+        raise ValueError(what)
     return file
 
 

@@ -1,7 +1,7 @@
-"""The files below a folder, as artifacts see them: without the folders of our own runs.
+"""The files below a folder, as artifacts see them: without the folders of our own.
 
 A run folder holds the files of earlier artifacts, and may hold staged copies: an artifact of the
-folder in which a script runs would contain all artifacts before it.
+folder in which a script runs would contain all artifacts before it. The data directory holds keys.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackd.artifacts.staging import staging_root
+from trackd_proto import layout
 from trackd_proto.layout import RUN_FACTS
 
 if TYPE_CHECKING:
@@ -33,12 +34,12 @@ def paths_below(root: str | os.PathLike[str], *, follow_links: bool) -> Iterator
         root: the folder; it may be a run folder itself.
         follow_links: go into folders that are links.
     """
-    staging = staging_root()
+    own = {str(staging_root()), str(layout.data_dir().absolute())}
     for folder, inner, files in os.walk(root, followlinks=follow_links):
         links = _LINKS_TO_RUNS if _LATEST_RUN in (*inner, *files) else frozenset[str]()
-        inner[:] = [name for name in inner if not _is_ours(Path(folder, name), staging)]
+        inner[:] = [name for name in inner if not _is_ours(Path(folder, name), own)]
         yield from (f"{folder}/{name}" for name in files if name not in links)
 
 
-def _is_ours(folder: Path, staging: Path) -> bool:
-    return (folder / RUN_FACTS).exists() or folder.absolute() == staging
+def _is_ours(folder: Path, own: set[str]) -> bool:
+    return (folder / RUN_FACTS).exists() or str(folder.absolute()) in own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,27 @@ def test_lifetimes_are_kept_as_the_wire_has_them() -> None:
     assert artifact.ttl is None
     artifact.ttl = ArtifactTTL.INHERIT
     assert artifact.ttl_wire_seconds == -1
+
+
+def test_a_socket_is_no_file() -> None:
+    write("folder/x", "1")
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind("folder/door")
+        with pytest.raises(ValueError, match="'folder/door' is a pipe, a device or the like"):
+            Artifact("a", "t").add_dir("folder")
+
+
+def test_the_data_directory_is_no_part_of_the_folder_around_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It holds keys of servers, and sockets."""
+    monkeypatch.setenv("TRACKD_DIR", "work/data")
+    write("work/train.py", "1")
+    write("work/data/agent/credentials.json", "{}")
+    write("work/sub/data/x", "1")
+    artifact = Artifact("a", "t")
+    artifact.add_dir("work")
+    assert sorted(artifact.manifest.entries) == ["sub/data/x", "train.py"]
 
 
 def test_a_digest_algorithm_must_exist() -> None:
