@@ -82,6 +82,11 @@ class EmbeddedServer:
         await self._ready.wait()
         return self._address, self._api_key()
 
+    @property
+    def problem(self) -> str:
+        """Why it does not answer; empty: it does, or just starts."""
+        return "" if self._ready.is_set() else self._problem
+
     def expected_address(self) -> str:
         """Return the address that the server has or is going to have; empty where unknown."""
         if self._address or self._config.start == "never":
@@ -159,7 +164,7 @@ class EmbeddedServer:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._offer, f"http://{_HOST}:{port}", tasks.cancel_scope)
                 status = await process.wait()
-                self._problem = f"ended with status {status}; {self._log_path} says why"
+                self._problem = f"the server ended with status {status}: see {self._log_path}"
                 tasks.cancel_scope.cancel()
             if not self._ready.is_set() and not self._config.port:
                 self._forget_taken_port(port)

@@ -48,6 +48,11 @@ class Server:
         """Return address and key, as clients of the room `upstream` want them."""
         return self.base_url, self.api_key
 
+    @property
+    def problem(self) -> str:
+        """Nothing: its address is known."""
+        return ""
+
     def get(self, path: str, timeout_s: float = _TIMEOUT_S) -> Any:
         """Return the JSON of an answer.
 

@@ -45,7 +45,7 @@ async def ask(
         UpstreamUnavailable: it did not answer in time.
     """
     patience = Patience(upstream.config, manner=manner)
-    problem = "no answer yet"
+    problem = ""
     with anyio.move_on_after(timeout_s):
         while True:
             try:
@@ -56,6 +56,7 @@ async def ask(
                 problem = failure.problem
                 await anyio.sleep(patience.wait_s(failure))
     server = upstream.base_url or upstream.name
+    problem = problem or upstream.trouble or "no answer yet"
     raise UpstreamUnavailable(
         "UPSTREAM_UNAVAILABLE", f"{server} did not answer within {timeout_s:g} s: {problem}"
     )

@@ -100,6 +100,11 @@ class Upstream:
         self._clients: dict[tuple[bool, str, bool, bool], httpx.AsyncClient] = {}
 
     @property
+    def trouble(self) -> str:
+        """What keeps requests from going there, for people; empty: nothing."""
+        return self.problem or self._endpoint.problem
+
+    @property
     def is_local(self) -> bool:
         """Whether the server is on this machine."""
         return _is_loopback(self.base_url)

@@ -24,6 +24,11 @@ class Endpoint(Protocol):
         """
         ...
 
+    @property
+    def problem(self) -> str:
+        """Why `resolve` keeps one waiting; empty: nothing is wrong."""
+        ...
+
 
 @runtime_checkable
 class OwnServer(Protocol):
@@ -44,6 +49,11 @@ class StaticEndpoint:
     async def resolve(self) -> tuple[str, str]:
         """Return the address and the key known now."""
         return self._base_url, self._credentials.get(self._base_url)
+
+    @property
+    def problem(self) -> str:
+        """Nothing: its address is known."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +146,7 @@ class UpstreamPool:
 def _state_of(upstream: Upstream) -> UpstreamState:
     if upstream.unauthorized:
         state = "unauthorized"
-    elif upstream.problem:
+    elif upstream.trouble:
         state = "unreachable"
     else:
         state = "ready" if upstream.counters.requests_ok else "starting"
@@ -145,7 +155,7 @@ def _state_of(upstream: Upstream) -> UpstreamState:
         name=upstream.name,
         base_url=upstream.base_url,
         state=state,
-        problem=upstream.problem,
+        problem=upstream.trouble,
         requests_ok=counters.requests_ok,
         requests_failed=counters.requests_failed,
         bytes_sent=counters.bytes_sent,
