@@ -29,7 +29,7 @@ class CollectionFacts:
     kind: str
     description: str
     tags: tuple[str, ...]
-    members: int
+    newest: str
     updated: str
 
     @classmethod
@@ -46,7 +46,7 @@ class CollectionFacts:
             row.kind,
             row.description or "",
             collection.tags,
-            row.next_index,
+            f"v{row.next_index - 1}" if row.next_index else "",
             ago(now - row.updated_at),
         )
 

@@ -125,8 +125,8 @@ def _render_part(
     parts = [*found.runs, *found.collections, *found.versions]
     return rendering.render(
         "storage.html",
-        title=place[-1],
-        crumbs=crumbs[:1] if len(place) < 3 else crumbs,
+        title=f"Storage of {place[-1]}",
+        crumbs=crumbs,
         figures=[
             ("On the disk", _exact(found.physical)),
             ("Referred to", _exact(found.logical)),
@@ -200,7 +200,8 @@ def _alerts(usage: ServerUsage, limit: LimitState | None) -> list[str]:
     if any(usage.reclaim.values()):
         found.append(
             f"Space is being given back: {usage.reclaim['files']:,} files to delete, "
-            f"{usage.reclaim['packs']:,} packs to rewrite."
+            f"{usage.reclaim['packs']:,} packs to rewrite, {usage.reclaim['remains']:,} manifests "
+            "and drafts to clear away."
         )
     return found
 
