@@ -44,8 +44,7 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         self, request: artifact_pb2.QueryRequest, context: Any
     ) -> artifact_pb2.QueryResponse:
         """Run one GraphQL operation."""
-        del context
-        upstream, manner = self._server(request.server)
+        upstream, manner = self._server(request.server, context)
         operation = Operation(request.operation_name, request.query)
         variables = _object("variables_json", request.variables_json)
         timeout_s = _seconds("timeout_s", request.timeout_s, _MAX_QUERY_S) or _DEFAULT_QUERY_S
@@ -84,7 +83,7 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         self, request: artifact_pb2.ListSavesRequest, context: Any
     ) -> artifact_pb2.ListSavesResponse:
         """List the saves."""
-        del context
+        require_own_user(context, "the list of saves")
         saves = [artifact_messages.save_status(each) for each in self._saves.list()]
         if request.active_only:
             saves = [each for each in saves if each.state not in artifact_messages.ENDED]
@@ -97,7 +96,7 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
     ) -> None:
         """Send the entries of a manifest."""
         _require("artifact_id", request.artifact_id)
-        upstream, manner = self._server(request.server)
+        upstream, manner = self._server(request.server, context)
         version = Version(upstream, manner, request.artifact_id)
         wanted = artifact_messages.entry_filter(request.filter)
         found = await self._downloads.manifest(version, wanted)
@@ -117,7 +116,7 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         """Download, and tell how that goes."""
         _require("artifact_id", request.artifact_id)
         require_own_user(context, "downloads below a folder")
-        upstream, manner = self._server(request.server)
+        upstream, manner = self._server(request.server, context)
         options = artifact_messages.download_options(request, upstream, manner)
         download = self._downloads.begin(options)
         try:
@@ -170,7 +169,7 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         )
         return artifact_messages.cleaned(done)
 
-    def _server(self, ref: artifact_pb2.ServerRef) -> tuple[Upstream, Manner]:
+    def _server(self, ref: artifact_pb2.ServerRef, context: Any) -> tuple[Upstream, Manner]:
         """Return the server that is meant and how to talk to it.
 
         A key that the caller brings counts for this call alone: the uploads of runs go on with
@@ -183,8 +182,10 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
                 f"base_url={base_url[:200]!r} must begin with http:// or https://",
                 details={"field": "server.base_url", "value": base_url[:200]},
             )
+        if base_url and not ref.api_key:
+            require_own_user(context, f"questions to {base_url[:200]} with a key that it keeps")
         manner = manners_of(_object("server.settings_json", ref.settings_json)).calls
-        if ref.api_key and base_url:
+        if base_url and ref.api_key:
             manner = replace(manner, api_key=ref.api_key)
         return self._upstreams.get(base_url), manner
 
