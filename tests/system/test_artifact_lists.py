@@ -198,6 +198,7 @@ async def test_pages_show_what_there_is(tmp_path: Path) -> None:
                                   "%2FShown&view=membership&version=v0")  # fmt: skip
     assert "set" in lists and "1 collection" in lists and "Nothing found" in nothing
     assert "v1" in collection and "v0" in collection and "latest" in collection
+    assert "trackd artifact get local/p/set:v0" in version
     for text in ("set:v0", "maker", "user", "red one", "0.5", "s3://bucket/key", hostile):
         assert text in version
     assert "wandb-registry-r/Shown:v0" in version and "A link to local/p/set:v0" in linked
