@@ -22,7 +22,7 @@ from tests.support.server import RunningServer, running_server
 
 from trackd_agent.artifacts.config import ArtifactsConfig
 from trackd_agent.artifacts.downloads.downloads import Downloads
-from trackd_agent.artifacts.downloads.placing import Source
+from trackd_agent.artifacts.downloads.placing import Source, VerifiedFile
 from trackd_agent.artifacts.downloads.progress import DownloadOptions, Version
 from trackd_agent.upstream import (
     Credentials,
@@ -147,6 +147,58 @@ async def test_a_distant_server_of_ours_sends_small_files_together(
             assert download.progress.sources == {Source.KEPT: 1, Source.NETWORK: 3}
             # Manifest, features, listing of the version, one answer for the small files, the file.
             assert version.upstream.counters.requests_ok <= 8
+
+
+async def test_bytes_that_were_verified_once_are_copied_unless_they_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[int] = []
+    append = VerifiedFile.append
+
+    def counted(self: VerifiedFile, piece: Any) -> None:
+        hashed.append(len(piece))
+        append(self, piece)
+
+    monkeypatch.setattr(VerifiedFile, "append", counted)
+    async with running_server(tmp_path) as server:
+        artifact_id = await anyio.to_thread.run_sync(log_with_the_reference, server, tmp_path)
+        await anyio.sleep(0.1)  # packs that changed just now are not remembered
+        credentials = Credentials(tmp_path / "credentials.json")
+        await credentials.put(server.address, server.key)
+        async with (
+            UpstreamPool(
+                UpstreamConfig(), credentials, StaticEndpoint(server.address, credentials)
+            ) as pool,
+            Downloads(tmp_path / "agent", ArtifactsConfig()) as downloads,
+        ):
+            version = Version(pool.get(server.address), Manner(), artifact_id)
+
+            async def get(name: str) -> tuple[Any, int]:
+                hashed.clear()
+                (tmp_path / name).mkdir(exist_ok=True)
+                download = downloads.begin(DownloadOptions(version, str(tmp_path / name)))
+                await download.is_over.wait()
+                await download.close()
+                return download.progress, sum(hashed)
+
+            small = sum(len(data) for data in FILES.values() if len(data) < 1000)
+            large = len(FILES["dir/b.bin"])
+            assert (await get("first"))[1] == small + large
+            progress, count = await get("second")
+            assert (count, progress.sources[Source.STORE]) == (small, 3)
+            assert found(tmp_path / "second") == FILES
+            (tmp_path / "second" / "dir" / "b.bin").write_bytes(b"edited")  # a copy of its own
+            assert (await get("second"))[1] == 0
+            assert found(tmp_path / "second") == FILES
+
+            [pack] = [p for p in (tmp_path / "server").rglob("*/*/*") if p.stat().st_size >= large]
+            with pack.open("r+b") as file:
+                file.seek(large // 2)
+                file.write(b"damage")
+            progress, count = await get("third")
+            assert count >= small + large  # read and hashed again, and refused
+            assert [path for path, _ in progress.failures] == ["dir/b.bin"]
+            assert "b.bin" not in str(sorted((tmp_path / "third").rglob("*")))
 
 
 async def test_contents_are_read_together_by_digest_and_with_the_key_only(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from trackd_agent.artifacts.cache import FileCache
-from trackd_agent.artifacts.contents import MD5, XXH128, KnownFiles, hasher
+from trackd_agent.artifacts.contents import MD5, XXH128, KnownFiles, copy_range, hasher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,3 +143,16 @@ def test_digests_are_remembered_until_a_file_changes(tmp_path: Path) -> None:
     path.write_bytes(b"two")
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # whoever hides a change
     assert digest() == hashlib.md5(b"two").hexdigest() and hashed
+
+
+def test_ranges_are_copied_as_far_as_the_source_goes(tmp_path: Path) -> None:
+    (tmp_path / "from").write_bytes(b"0123456789")
+    source = os.open(tmp_path / "from", os.O_RDONLY)
+    target = os.open(tmp_path / "to", os.O_RDWR | os.O_CREAT)
+    try:
+        assert copy_range(source, target, (2, 6), 0) == 4
+        assert copy_range(source, target, (8, 20), 4) == 2
+    finally:
+        os.close(source)
+        os.close(target)
+    assert (tmp_path / "to").read_bytes() == b"234589"

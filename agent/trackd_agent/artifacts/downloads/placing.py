@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from trackd_agent.artifacts.contents import close_quietly, copy, digest_of, hasher, write_all
+from trackd_agent.artifacts.contents import (
+    Stamp,
+    close_quietly,
+    copy,
+    copy_range,
+    digest_of,
+    hasher,
+    write_all,
+)
 from trackd_agent.artifacts.downloads.root import (
     NewFile,
     Unwritable,
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
     from trackd_agent.artifacts.downloads.entries import Entry
     from trackd_agent.artifacts.downloads.root import Root
 
+#: Contents from this size on cost more to hash than to remember.
+LARGE_BYTES = 256 * 1024
 #: Handing over a piece costs as much as hashing some ten KiB.
 _LARGE_PIECE_BYTES = 256 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -82,12 +92,13 @@ class Placing:
     ) -> None:
         self.root = root
         self.hashers = hashers
+        #: Digests that need not be computed.
+        self.known = known
         #: Files that are being written, whose bytes count for who watches.
         self.open_files: set[VerifiedFile] = set()
         #: Set when nobody waits any more; threads see it at their next piece.
         self.is_stopped = False
         self._cache = cache
-        self._known = known
 
     def check(self) -> None:
         """Raise `Stopped` when nobody waits any more."""
@@ -142,9 +153,7 @@ class Placing:
         if entry.size is not None and os.fstat(descriptor).st_size != entry.size:
             return False
         try:
-            return (
-                self._known.digest_of(descriptor, entry.algorithm, self.check) == entry.raw_digest
-            )
+            return self.known.digest_of(descriptor, entry.algorithm, self.check) == entry.raw_digest
         except OSError:
             return False
 
@@ -167,22 +176,19 @@ class Placing:
     # -- with bytes from elsewhere -----------------------------------------------------------
 
     def place(
-        self, source: Source, contents: Iterable[tuple[Entry, Iterable[Bytes]]]
+        self, source: Source, contents: Iterable[tuple[Entry, Callable[[VerifiedFile], None]]]
     ) -> list[Placed]:
-        """Write whole contents, each as its pieces; verify each.
+        """Write whole contents, each by what fills and finishes its file.
 
         What a source does not give (`SourceGone`) is left out of the result.
         """
         placed: list[Placed] = []
         with Walker(self.root) as walker:
-            for entry, pieces in contents:
+            for entry, fill in contents:
                 self.check()
                 try:
                     with self._new(walker, entry) as new:
-                        for piece in pieces:
-                            self.check()
-                            new.append(piece)
-                        new.finish(keep=source is Source.NETWORK)
+                        fill(new)
                 except SourceGone:
                     continue
                 except Unwritable as failure:
@@ -258,6 +264,7 @@ class VerifiedFile:
         self._new = new
         self._hasher = hasher(entry.algorithm)
         self._hashing: Future[None] | None = None
+        self._is_known = False
 
     def __enter__(self) -> VerifiedFile:
         return self
@@ -269,6 +276,12 @@ class VerifiedFile:
         """Let go of the file; if it was not published, it is gone."""
         self._placing.open_files.discard(self)
         self._new.close()
+
+    def append_all(self, pieces: Iterable[Bytes]) -> None:
+        """Write bytes one after another; raises as `append` does."""
+        for piece in pieces:
+            self._placing.check()
+            self.append(piece)
 
     def append(self, piece: Bytes) -> None:
         """Write the next bytes.
@@ -310,6 +323,25 @@ class VerifiedFile:
         """Write the content of an open file."""
         self._placing.with_room(self.entry.path, lambda: copy(source, self._new.descriptor))
 
+    def copy_known(self, source: int, start: int, end: int) -> None:
+        """Append a range of an open file which is known to hold this part of the content.
+
+        Raises:
+            SourceGone: the source ends before.
+            Unwritable: it cannot be written.
+            DiskFull: there is no room.
+        """
+        self._is_known = True
+
+        def copied() -> int:
+            at, check = self.size_bytes, self._placing.check
+            return copy_range(source, self._new.descriptor, (start, end), at, check)
+
+        if self._placing.with_room(self.entry.path, copied) != end - start:
+            raise SourceGone
+        self.size_bytes += end - start
+        self.written_bytes = self.size_bytes
+
     def finish(self, *, keep: bool) -> None:
         """Verify what was appended, publish the file, keep a copy if asked.
 
@@ -317,7 +349,8 @@ class VerifiedFile:
             Unwritable: the content is another one, or the name is taken by a folder.
         """
         self._hashed()
-        self.publish_verified(self._hasher.digest())
+        raw_digest = self.entry.raw_digest
+        self.publish_verified(raw_digest if self._is_known else self._hasher.digest())
         if keep:
             self._placing.keep(self._new.descriptor, self.entry)
 
@@ -336,7 +369,17 @@ class VerifiedFile:
         """
         if digest != self.entry.raw_digest:
             raise self._mismatch(f"digest {digest.hex()}")
+        before = Stamp.of(self._new.descriptor)
         self._placing.with_room(self.entry.path, self._new.publish)
+        self._remember(before)
+
+    def _remember(self, before: Stamp) -> None:
+        """Spare whoever compares a large file with its digest the reading, if that is safe."""
+        entry, placing = self.entry, self._placing
+        if placing.root.times_each_change and (entry.size or 0) >= LARGE_BYTES:
+            stamp = Stamp.of(self._new.descriptor)
+            if stamp.has_bytes_of(before):
+                placing.known.put((stamp, entry.algorithm), entry.raw_digest)
 
     def _mismatch(self, found: str) -> Unwritable:
         entry = self.entry

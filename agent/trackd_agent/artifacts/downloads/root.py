@@ -13,7 +13,7 @@ import secrets
 import stat
 from typing import TYPE_CHECKING
 
-from trackd_agent.artifacts.contents import close_quietly
+from trackd_agent.artifacts.contents import close_quietly, times_each_change
 from trackd_agent.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -65,10 +65,25 @@ class Root:
         if inode and (facts.st_dev, facts.st_ino) != (device, inode):
             self.close()
             raise _not_visible(path, "another folder has this name there")
+        #: A change of a file here never leaves its times as they were when somebody looked.
+        self.times_each_change = _times_each_change(self.descriptor)
 
     def close(self) -> None:
         """Let go of the folder."""
         close_quietly(self.descriptor)
+
+
+def _times_each_change(folder: int) -> bool:
+    try:
+        descriptor = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        return times_each_change(descriptor)
+    except OSError:
+        return False
+    finally:
+        close_quietly(descriptor)
 
 
 def _not_visible(path: str, why: str) -> InvalidRequest:

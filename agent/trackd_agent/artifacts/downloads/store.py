@@ -3,24 +3,29 @@ one request for many small files. What it does not give comes as from any other 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import struct
+import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from trackd_agent.artifacts.downloads.placing import Placing, Source, SourceGone
+from trackd_agent.artifacts.contents import Stamp
+from trackd_agent.artifacts.downloads.placing import LARGE_BYTES, Placing, Source, SourceGone
 from trackd_agent.upstream import RequestFailed, ask
 from trackd_proto import chunks as protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from trackd_agent.artifacts.contents import Bytes
     from trackd_agent.artifacts.downloads.entries import Entry
-    from trackd_agent.artifacts.downloads.placing import Placed
+    from trackd_agent.artifacts.downloads.placing import Placed, VerifiedFile
     from trackd_agent.artifacts.downloads.progress import Version
     from trackd_agent.artifacts.downloads.tools import Tools
 
@@ -97,23 +102,42 @@ class OwnStore:
 
     async def _from_disk(self, entries: Sequence[Entry]) -> list[Placed]:
         answer = await self._ask(_EXTENTS, entries)
-        if answer is None:
-            self._reads_disk = False
-            return []
-        found = _extents.decode(answer)
-        if len(found.files) != len(entries):
-            self._reads_disk = False
+        found = None if answer is None else _places(answer)
+        if found is None or len(found.files) != len(entries):
+            self._reads_disk = False  # another way is left
             return []
         return await self._tools.in_thread(self._copy, entries, found)
 
     def _copy(self, entries: Sequence[Entry], found: _Extents) -> list[Placed]:
         with _Packs(Path(found.folder)) as packs:
             there = (
-                (entry, packs.pieces(ranges))
+                (entry, partial(self._fill, packs, ranges))
                 for entry, ranges in zip(entries, found.files, strict=True)
                 if ranges is not None
             )
             return self._placing.place(Source.STORE, there)
+
+    def _fill(self, packs: _Packs, ranges: Sequence[Range], new: VerifiedFile) -> None:
+        """Fill a file from packs: by the kernel where these very bytes were verified before.
+
+        Raises:
+            SourceGone: the bytes are not there (any more), or may not be read.
+        """
+        entry, known = new.entry, self._placing.known
+        began_ns = time.time_ns()
+        is_large = (entry.size or 0) >= LARGE_BYTES
+        stamps = packs.stamps(ranges) if is_large else []
+        place = _place_of(ranges, stamps, entry.algorithm) if is_large else b""
+        if place and known.get(place) == entry.raw_digest:
+            for key, offset, length in ranges:
+                new.copy_known(packs.open(key), offset, offset + length)
+            if packs.stamps(ranges) != stamps:
+                raise SourceGone
+        else:
+            new.append_all(packs.pieces(ranges))
+        new.finish(keep=False)
+        if place and all(stamp.tells_changes_since(began_ns) for stamp in stamps):
+            known.put(place, entry.raw_digest)
 
     # -- through the network -----------------------------------------------------------------
 
@@ -123,7 +147,9 @@ class OwnStore:
             self._reads_many = False
             return []
         self.fetched_bytes += len(answer)
-        contents = list(_split(entries, answer))
+        contents = [
+            (entry, partial(_fill_from, pieces)) for entry, pieces in _split(entries, answer)
+        ]
         return await self._tools.in_thread(self._placing.place, Source.NETWORK, contents)
 
     async def _ask(self, path: str, entries: Sequence[Entry]) -> bytes | None:
@@ -164,27 +190,57 @@ class _Packs:
             SourceGone: they are not there (any more), or may not be read.
         """
         for key, offset, length in ranges:
-            end = offset + length
+            descriptor, end = self.open(key), offset + length
             while offset < end:
                 try:
-                    piece = os.pread(self._open(key), min(_PIECE_BYTES, end - offset), offset)
-                except OSError as error:
+                    piece = os.pread(descriptor, min(_PIECE_BYTES, end - offset), offset)
+                except (OSError, OverflowError, ValueError) as error:  # no place on a disk
                     raise SourceGone from error
                 if not piece:
                     raise SourceGone
                 yield piece
                 offset += len(piece)
 
-    def _open(self, key: str) -> int:
+    def stamps(self, ranges: Iterable[Range]) -> list[Stamp]:
+        """Return what tells whether the files of ranges change; raises as `open` does."""
+        return [Stamp.of(self.open(key)) for key in dict.fromkeys(key for key, _, _ in ranges)]
+
+    def open(self, key: str) -> int:
+        """Return the descriptor of a file.
+
+        Raises:
+            SourceGone: it is not there (any more), or may not be read.
+        """
         descriptor = self._opened.get(key)
         if descriptor is None:
             if not _KEY.fullmatch(key):
                 raise SourceGone
-            path = self._folder / key
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                descriptor = os.open(self._folder / key, os.O_RDONLY | os.O_CLOEXEC)
+            except (OSError, ValueError) as error:
+                raise SourceGone from error
             self._opened[key] = descriptor
             self._stack.callback(os.close, descriptor)
         return descriptor
+
+
+def _fill_from(pieces: Iterable[Bytes], new: VerifiedFile) -> None:
+    new.append_all(pieces)
+    new.finish(keep=True)
+
+
+def _place_of(ranges: Sequence[Range], stamps: Sequence[Stamp], algorithm: str) -> bytes:
+    """Return what names bytes on the disk: where they lie, in which files, as they are now."""
+    place = msgspec.msgpack.encode((algorithm, ranges, stamps))
+    return hashlib.blake2b(place, digest_size=16).digest()
+
+
+def _places(answer: bytes) -> _Extents | None:
+    """Return where contents lie; None: the answer is none."""
+    try:
+        return _extents.decode(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
