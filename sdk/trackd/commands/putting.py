@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trackd.commands.describing import facts_of
-from trackd.commands.manner import print_json, verb
+from trackd.commands.manner import note, print_json, verb
 from trackd.remote.operations import VIEWER
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def put(  # noqa: PLR0913 - one for each option
     place = ArtifactPath.parse(name)
     if place.alias:
         raise ValueError(f"name {name!r}: give the alias {place.alias!r} with --alias")
+    if sys.stderr.isatty():
+        note(f"reading {path} ...")
     made = Artifact(place.collection, type_, description, _object(metadata))
     _fill(made, path, policy)
     logged = _logged(made, place, list(aliases), list(tags), base_url)
