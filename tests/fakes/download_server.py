@@ -45,6 +45,9 @@ class DownloadServer:
     statuses: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     #: The next answers for a file end after so many bytes.
     cuts: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    features: tuple[str, ...] = ()
+    #: What is answered where a server of ours tells or sends many contents.
+    contents: bytes = b""
     serves_ranges: bool = True
     lists_files: bool = True
     names_files: bool = True
@@ -94,7 +97,8 @@ class DownloadServer:
             files = {"pageInfo": info, "edges": [{"node": node}]}
             data = {"project": {"artifactCollection": {"artifactMembership": {"files": files}}}}
         elif name == "ServerFeaturesQuery":
-            data = {"serverInfo": {"features": []}}
+            features = [{"name": name, "isEnabled": True} for name in self.features]
+            data = {"serverInfo": {"features": features}}
         return JSONResponse({"data": data})
 
     def _page(self, cursor: str | None) -> dict[str, Any]:
@@ -141,6 +145,9 @@ class DownloadServer:
 
         return StreamingResponse(pieces(), code, headers)
 
+    async def send_contents(self, _request: Request) -> Response:
+        return Response(self.contents)
+
     async def send_manifest(self, _request: Request) -> Response:
         return Response(self.document())
 
@@ -154,6 +161,7 @@ async def download_server(**facts: Any) -> AsyncGenerator[DownloadServer]:
         routes=[
             Route("/graphql", server.graphql, methods=["POST"]),
             Route("/manifest", server.send_manifest),
+            Route("/api/v1/contents/{what}", server.send_contents, methods=["POST"]),
             Route("/signed/{path:path}", server.signed),
             Route("/artifactsV2/default/e/p/c/{birth}/{digest}/{name}", server.by_digest),
         ]

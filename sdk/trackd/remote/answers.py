@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trackd.errors import CommError
 
@@ -12,18 +12,25 @@ if TYPE_CHECKING:
 
 
 def part(answer: Any, *names: str) -> Any:
-    """Return what lies at a path of an answer; None where something on the way is null."""
+    """Return what lies at a path of an answer; None where something on the way is null.
+
+    Raises:
+        CommError: something on the way is no object.
+    """
     for name in names:
         if not answer:
             return None
-        answer = answer.get(name)
+        if not isinstance(answer, dict):
+            raise CommError(_not_what_was_asked(f"{'.'.join(names)} is in {answer!r:.100}"))
+        answer = cast("dict[str, Any]", answer).get(name)
     return answer
 
 
 def nodes(answer: Any, *names: str) -> list[dict[str, Any]]:
     """Return the nodes of the connection at a path of an answer, without null ones."""
     edges: list[Any] = part(answer, *names, "edges") or []
-    return [edge["node"] for edge in edges if edge and edge.get("node")]
+    with understood(".".join(names)):
+        return [edge["node"] for edge in edges if edge and edge.get("node")]
 
 
 @contextmanager
@@ -37,6 +44,12 @@ def understood(operation: str) -> Generator[None]:
         yield
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise CommError(
-            f"{operation}: the server's answer is not what was asked for "
-            f"({type(error).__name__}: {error}); is something between here and the server?"
+            f"{operation}: " + _not_what_was_asked(f"{type(error).__name__}: {error}")
         ) from error
+
+
+def _not_what_was_asked(why: str) -> str:
+    return (
+        f"the server's answer is not what was asked for ({why}); is something between here and "
+        "the server?"
+    )

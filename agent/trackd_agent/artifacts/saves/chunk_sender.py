@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from contextlib import aclosing
-from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ import msgspec
 from trackd_agent.artifacts.saves.order import algorithm_of
 from trackd_agent.artifacts.saves.reading import WindowedFile, read_whole
 from trackd_agent.artifacts.saves.workers import work_through
+from trackd_agent.upstream import RequestFailed, RetryClass
 from trackd_proto.chunks import (
     MAX_FILES_AT_ONCE,
     WHOLE_BYTES,
@@ -282,13 +283,17 @@ class ChunkSender:
         upstream, manner = self._calls.courier.upstream, self._calls.courier.manner
         data = msgspec.msgpack.encode(body)
         path = f"{self._base}/{what}"
-        answer = await self._calls.deliver(
-            what, partial(upstream.call, method, path, data, len(data), manner)
-        )
-        try:
-            return msgspec.msgpack.decode(answer, type=shape)
-        except msgspec.MsgspecError as error:
-            raise self._calls.failed("UNEXPECTED_ANSWER", f"{what}: {error}") from error
+
+        async def attempt() -> T:
+            answer = await upstream.call(method, path, data, len(data), manner)
+            try:
+                return msgspec.msgpack.decode(answer, type=shape)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                # Somebody on the way answered: a few more attempts may reach the server.
+                problem = f"{what}: an answer that is none: {error}"
+                raise RequestFailed(RetryClass.TRANSIENT, problem, status=HTTPStatus.OK) from error
+
+        return await self._calls.deliver(what, attempt)
 
 
 async def _body(head: bytes, chunks: Sequence[Chunk]) -> AsyncGenerator[bytes]:

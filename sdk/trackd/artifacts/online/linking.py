@@ -9,7 +9,7 @@ from trackd.artifacts import lookup, rules
 from trackd.artifacts.naming import DEFAULT_PROJECT, ArtifactPath, organization_entity
 from trackd.artifacts.notices import warn
 from trackd.errors import CommError
-from trackd.remote.answers import nodes, part
+from trackd.remote.answers import nodes, part, understood
 from trackd.remote.operations import (
     CREATED_BY,
     LINK_ARTIFACT,
@@ -90,7 +90,8 @@ def links_of(artifact: Artifact, facts: Logged) -> list[Artifact]:
         )
     found = nodes(answer, "artifact", "artifactMemberships")
     links = [node for node in found if part(node, "artifactCollection", "__typename") == _PORTFOLIO]
-    return [artifact.as_link(_link_of(facts, node)) for node in links[:_MAX_LINKS]]
+    with understood(LINKED_ARTIFACTS.name):
+        return [artifact.as_link(_link_of(facts, node)) for node in links[:_MAX_LINKS]]
 
 
 def _link_of(facts: Logged, node: Mapping[str, Any]) -> Logged:
@@ -121,20 +122,22 @@ def source_of(remote: Remote, facts: Logged) -> Artifact:
 def creator_of(remote: Remote, artifact_id: str) -> Any:
     """Return the run that logged a version; None: no run, or nobody knows."""
     node = part(remote.execute(CREATED_BY, {"id": artifact_id}), "artifact", "createdBy")
-    runs = list(_runs(remote, [node] if node and node.get("__typename") == "Run" else []))
+    runs = _runs(remote, [node] if part(node, "__typename") == "Run" else [])
     return runs[0] if runs else None
 
 
 def users_of(remote: Remote, artifact_id: str) -> list[Any]:
     """Return the runs that used a version or a link to it."""
     answer = remote.execute(USED_BY, {"id": artifact_id})
-    return list(_runs(remote, nodes(answer, "artifact", "usedBy")))
+    return _runs(remote, nodes(answer, "artifact", "usedBy"))
 
 
-def _runs(remote: Remote, found: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
+def _runs(remote: Remote, found: Iterable[Mapping[str, Any]]) -> list[Any]:
     from trackd.api import Run  # which is built on artifacts
 
-    for node in found:
-        project = node.get("project")
-        if project:
-            yield Run(remote, project["entity"]["name"], project["name"], node["name"])
+    with understood("RunFragment"):
+        return [
+            Run(remote, project["entity"]["name"], project["name"], node["name"])
+            for node in found
+            if (project := node.get("project"))
+        ]

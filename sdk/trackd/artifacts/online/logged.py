@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts.naming import ArtifactPath, is_version
-from trackd.remote.answers import part
+from trackd.remote.answers import part, understood
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,19 @@ def logged_of(
 
     Raises:
         ValueError: the server names two versions for it.
+        CommError: the node is not what was asked for.
     """
+    with understood("ArtifactFragment"):
+        return _read(node, place, membership, is_source=is_source)
+
+
+def _read(
+    node: Mapping[str, Any],
+    place: ArtifactPath | None,
+    membership: Mapping[str, Any] | None,
+    *,
+    is_source: bool,
+) -> Logged:
     source = _source_of(node)
     place = place or source
     version, aliases = _version_and_aliases(node, place, source, membership)

@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import msgspec
 import pytest
 from tests.fakes.download_server import ARTIFACT_ID, DownloadServer, download_server, md5
 
@@ -186,6 +187,31 @@ async def test_a_wrong_content_is_not_written(tmp_path: Path, wrong: bytes) -> N
         assert found(client.root) == {"b": b"b"}
         state = await client.downloads.cache_state()
         assert (state.files, state.temporary_files) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"<html>",
+        b"\xff" * 40,
+        msgspec.msgpack.encode({"folder": "/", "files": None}),
+        msgspec.msgpack.encode({"folder": b"\xff", "files": []}),
+        msgspec.msgpack.encode({"folder": "/", "files": [[["7c/" + "a" * 30, -1, 1 << 63]]] * 2}),
+        msgspec.msgpack.encode({"folder": "/\0", "files": [[["7c/" + "a" * 30, 0, 5]]] * 2}),
+        msgspec.msgpack.encode({"folder": "/", "files": [[["../etc/passwd", 0, 5]]] * 2}),
+    ],
+)
+async def test_a_server_of_ours_that_tells_nonsense_is_asked_for_each_file(
+    tmp_path: Path, answer: bytes
+) -> None:
+    files = {"a": b"hello", "b": b"bb"}
+    async with (
+        download_server(files=files, features=("TRACKD_CHUNKS",), contents=answer) as server,
+        client_of(server, tmp_path) as client,
+    ):
+        assert (await client.get()).error is None
+        assert found(client.root) == files
 
 
 async def test_a_damaged_copy_in_the_cache_is_replaced(tmp_path: Path) -> None:

@@ -135,6 +135,11 @@ async def test_addresses_that_expired_are_asked_for_again(tmp_path: Path) -> Non
         assert server.artifacts.calls.count("CreateArtifactFiles") == 3  # two files again
 
 
+async def somebody_else(_request: Request, _answer: Callable[[], Awaitable[Response]]) -> Response:
+    """Answer as the page does on which one signs in to a network."""
+    return JSONResponse({"sign": "in"})
+
+
 @pytest.mark.parametrize(
     ("chunks", "fault", "kind"),
     [
@@ -144,6 +149,7 @@ async def test_addresses_that_expired_are_asked_for_again(tmp_path: Path) -> Non
         (False, drop, "bytes"),
         (True, status(503), "bytes"),
         (True, drop_after_apply, "bytes"),
+        (True, somebody_else, "bytes"),
     ],
 )
 async def test_what_passes_is_waited_for(
