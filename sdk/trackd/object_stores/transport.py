@@ -97,6 +97,8 @@ class Transport:
 
     def __init__(self) -> None:
         self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
+        self._busy: set[http.client.HTTPConnection] = set()
+        self._is_closed = False
         self._lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
         self._proxies = urllib.request.getproxies()
@@ -108,12 +110,17 @@ class Transport:
         self.close()
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the connections; who waits for an answer gets an error at once."""
         with self._lock:
+            self._is_closed = True
             connections = [each for pool in self._idle.values() for each in pool]
             self._idle.clear()
+            busy = [each.sock for each in self._busy]
         for connection in connections:
             connection.close()
+        for line in busy:
+            with contextlib.suppress(OSError, AttributeError):  # not connected yet, or just closed
+                line.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def ask(
@@ -130,6 +137,8 @@ class Transport:
         """
         for attempt in range(MAX_ATTEMPTS):
             is_last = attempt == MAX_ATTEMPTS - 1
+            if self._is_closed:
+                raise StoreError(f"{_without_query(request.url)} is not asked any more: given up")
             signed = sign(request) if sign else request
             try:
                 connection, answer = self._once(signed, fresh=attempt > 0)
@@ -142,7 +151,7 @@ class Transport:
                 time.sleep(_wait_s(attempt))
                 continue
             if answer.status in _RETRIED and not is_last:
-                connection.close()
+                self._drop(connection)
                 time.sleep(_wait_s(attempt, answer.headers.get("Retry-After", "")))
                 continue
             with self._lending(request.url, connection, answer):
@@ -178,6 +187,8 @@ class Transport:
     def _once(self, request: Request, *, fresh: bool) -> tuple[http.client.HTTPConnection, Answer]:
         parts = urllib.parse.urlsplit(request.url)
         connection = (None if fresh else self._taken(parts)) or self._connected(parts)
+        with self._lock:
+            self._busy.add(connection)
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         headers = {"User-Agent": "trackd", "Accept-Encoding": "identity", **request.headers}
         if parts.scheme == "http" and (proxy := self._proxy(parts)):
@@ -187,7 +198,7 @@ class Transport:
             connection.request(request.method, target, headers=headers)
             return connection, Answer(connection.getresponse(), request.method)
         except BaseException:
-            connection.close()
+            self._drop(connection)
             raise
 
     @contextlib.contextmanager
@@ -197,14 +208,21 @@ class Transport:
         try:
             yield
         except BaseException:
-            connection.close()
+            self._drop(connection)
             raise
         key = _origin(urllib.parse.urlsplit(url))
         with self._lock:
             pool = self._idle.setdefault(key, [])
-            if answer.is_read and connection.sock and len(pool) < _MAX_IDLE:
+            is_fit = answer.is_read and connection.sock and len(pool) < _MAX_IDLE
+            if is_fit and not self._is_closed:
+                self._busy.discard(connection)
                 pool.append(connection)
                 return
+        self._drop(connection)
+
+    def _drop(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            self._busy.discard(connection)
         connection.close()
 
     def _taken(self, parts: urllib.parse.SplitResult) -> http.client.HTTPConnection | None:

@@ -223,6 +223,9 @@ def _download_references(
         try:
             for _ in pool.map(read, others):
                 pass
+        except BaseException:  # Ctrl-C, too: no thread waits for a server any more
+            reader.close()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

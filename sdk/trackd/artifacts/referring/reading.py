@@ -55,6 +55,10 @@ class ReferenceReader:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up what other threads are reading."""
         self._transport.close()
 
     def read(self, entry: ManifestEntry, target: Path) -> bool:

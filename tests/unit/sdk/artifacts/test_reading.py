@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -188,6 +189,19 @@ def test_many_threads_share_connections(server: str, tmp_path: Path) -> None:
     with ReferenceReader() as reader, ThreadPoolExecutor(4) as pool:
         assert all(pool.map(reader.read, [entry] * len(targets), targets))
     assert len(Server.connections) <= 4
+
+
+def test_who_gives_up_waits_for_no_server(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ReferenceReader() as reader:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
+        entry = ManifestEntry("x", "etag", ref=url)
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(reader.read, entry, tmp_path / "x")
+            line, _ = silent.accept()
+            with line, pytest.raises(CommError, match="given up"):
+                reader.close()
+                reading.result(5)
+    assert not list(tmp_path.glob("*"))
 
 
 def test_a_file_is_read_back_and_compared(tmp_path: Path) -> None:
