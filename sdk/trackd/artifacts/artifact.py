@@ -64,7 +64,7 @@ class Artifact(PublishedArtifact):
         super().__init__(rules.checked_name(name), rules.checked_type(type, name), manifest)
         self._description = description
         self._metadata = rules.checked_metadata(metadata)
-        self.incremental = incremental
+        self._is_incremental = incremental
         #: Keeps added values alive, so that their ids stay theirs.
         self._added_values: dict[int, tuple[ArtifactMember, ManifestEntry]] = {}
 
@@ -94,14 +94,15 @@ class Artifact(PublishedArtifact):
         self._manifest.fill(entry.as_kept(version.id) for entry in kept.entries.values())
 
     @classmethod
-    def for_own_use(cls, name: str, type_: str) -> Self:
+    def for_own_use(cls, name: str, type_: str, *, incremental: bool = False) -> Self:
         """Return an artifact that the recorder itself makes, such as one for a table.
 
         Args:
             name: any text; characters that names may not have are left out.
             type_: reserved types are allowed.
+            incremental: what is added comes on top of the latest version.
         """
-        made = cls(rules.own_name(name), "own")
+        made = cls(rules.own_name(name), "own", incremental=incremental)
         made._type = type_
         return made
 
@@ -127,8 +128,8 @@ class Artifact(PublishedArtifact):
         self._check_open("add")
         if not isinstance(obj, ArtifactMember):
             raise TypeError(
-                f"Artifact.add: {type(obj).__name__} is no type it can hold: add tables and media, or "
-                "write the value to a file and use add_file"
+                f"Artifact.add: {type(obj).__name__} is no type it can hold: add tables and "
+                "media, or write the value to a file and use add_file"
             )
         if id(obj) in self._added_values:
             return self._added_values[id(obj)][1]

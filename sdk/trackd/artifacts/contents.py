@@ -52,6 +52,7 @@ class ArtifactContents(ServerFacts):
         self._staging = Staging(self, self.client_id[:24])
         self._lock = threading.RLock()
         self._is_final = False
+        self._is_incremental = False
         self._added_paths: dict[str, str] = {}
         self._known: list[KnownFiles] = []
 
@@ -59,6 +60,11 @@ class ArtifactContents(ServerFacts):
     def is_final(self) -> bool:
         """True when nothing can be added any more."""
         return self._is_final
+
+    @property
+    def incremental(self) -> bool:
+        """True: what is added comes on top of the latest version."""
+        return self._is_incremental
 
     def finalize(self) -> None:
         """Refuse changes of the contents from now on; logging does that, too."""
@@ -144,7 +150,8 @@ class ArtifactContents(ServerFacts):
         root, checked = Path(local_path), _checked_policy(policy)
         if not root.is_dir():
             raise ValueError(f"add_dir: {str(local_path)!r} is no folder")
-        prefix = f"{logical_path(name)}/" if name else ""
+        folder = _folder(name) if name else "."
+        prefix = "" if folder == "." else f"{folder}/"
         below = len(f"{root}/".replace("//", "/"))
         sources = list(paths_below(root, follow_links=True))
         taking = Taking(checked, bool(skip_cache), self._known_files(str(root)))
@@ -239,8 +246,8 @@ class ArtifactContents(ServerFacts):
             OSError: the store does not answer.
         """
         self._check_open("add_reference")
-        path = None if name is None else logical_path(name)
-        target = uri.address() if isinstance(uri, ManifestEntry) else str(uri)
+        path = None if name is None else _folder(name)
+        target = uri.ref_url() if isinstance(uri, ManifestEntry) else str(uri)
         if not _is_utf8(target):
             raise ValueError(f"reference {target!r} is not valid UTF-8: quote it, as URIs are")
         reference = Reference(target, path, checksum, max_objects or DEFAULT_MAX_OBJECTS)
@@ -396,6 +403,11 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _folder(name: str | os.PathLike[str]) -> str:
+    """Return a folder inside an artifact in its one form; `.` is the root."""
+    return "." if PurePosixPath(name) == PurePosixPath() and str(name) else logical_path(name)
 
 
 def _checked_policy(policy: str | None) -> str:

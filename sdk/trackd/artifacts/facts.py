@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import string
 import weakref
@@ -44,6 +45,13 @@ def new_client_id() -> str:
     return text[:_ID_CHARACTERS].decode()
 
 
+class ArtifactDigestAlgorithm(enum.StrEnum):
+    """By what the digests of an artifact were made, as the protocol calls it."""
+
+    MANIFEST_MD5 = "MANIFEST_MD5"
+    MANIFEST_XXH128 = "MANIFEST_XXH128"
+
+
 class ArtifactFacts:
     """The facts that a draft has as well as a version; subclasses add the others."""
 
@@ -68,8 +76,6 @@ class ArtifactFacts:
         self.sequence_client_id = new_client_id()
         #: Shared by all processes that add parts to one version; see `Run.upsert_artifact`.
         self.distributed_id: str | None = None
-        #: True: what is added comes on top of the latest version.
-        self.incremental = False
         _by_client_id[self.client_id] = self
 
     @classmethod
@@ -236,11 +242,11 @@ class ArtifactFacts:
         return self.manifest.digest() if self._logged is None else self._logged.digest
 
     @property
-    def digest_algorithm(self) -> str:
-        """`MANIFEST_MD5` or `MANIFEST_XXH128`."""
+    def digest_algorithm(self) -> ArtifactDigestAlgorithm:
+        """By what the digests were made."""
         if self._logged is not None:
-            return self._logged.digest_algorithm
-        return f"MANIFEST_{self.manifest.digest_algorithm}"
+            return ArtifactDigestAlgorithm(self._logged.digest_algorithm)
+        return ArtifactDigestAlgorithm(f"MANIFEST_{self.manifest.digest_algorithm}")
 
     @property
     def size(self) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trackd.artifacts.artifact import Artifact
     from trackd.artifacts.hashing import DigestAlgorithm
 
+_FORM = 1
 _DIGEST_HEADER = b"wandb-artifact-manifest-v1\n"
 #: Key and value in an entry's `extra` say that its digest is no MD5.
 ALGORITHM_KEY = "alg"
@@ -123,14 +124,6 @@ class ManifestEntry:
 
         return crossing.entry_of_uri(self._parent.remote, self.ref).ref_target()
 
-    def address(self) -> str:
-        """Return what another artifact refers to: this entry, or where a draft's reference leads.
-
-        Raises:
-            ValueError: it is a file of a draft, which has no address yet.
-        """
-        return self.ref_target() if self._parent is None else self.ref_url()
-
     def ref_url(self) -> str:
         """Return an address of this entry, for `add_reference` of another artifact.
 
@@ -169,6 +162,11 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @staticmethod
+    def version() -> int:
+        """Return the version of the form in which servers keep manifests."""
+        return _FORM
 
     @property
     def entries(self) -> Mapping[str, ManifestEntry]:
@@ -260,7 +258,7 @@ class Manifest:
         if self.storage_region:
             config["storageRegion"] = self.storage_region
         return {
-            "version": 1,
+            "version": _FORM,
             "storagePolicy": "wandb-storage-policy-v1",
             "storagePolicyConfig": config,
             "contents": {path: entry.to_manifest_json() for path, entry in self._entries.items()},

@@ -125,15 +125,21 @@ def checked_metadata(metadata: Any) -> dict[str, Any]:
 
     Raises:
         TypeError: it is something else, or holds what JSON cannot.
-        ValueError: more than 100 keys at the top, or an infinite number.
+        ValueError: more than 100 keys at the top, an infinite number, or a text that is no UTF-8.
     """
     if metadata is None or metadata == "":
         return {}
-    if isinstance(metadata, str):
+    while isinstance(metadata, str):
         metadata = json.loads(metadata)
     if not isinstance(metadata, dict):
         raise TypeError(f"metadata must be a dictionary, got {type(metadata).__name__}")
-    plain = json.loads(json.dumps(to_config(metadata), allow_nan=False))
+    text = json.dumps(to_config(metadata), allow_nan=False, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        refused = f"metadata holds text that is not valid UTF-8: {error.object[error.start]!r}"
+        raise ValueError(f"{refused}: decode it, or leave it out") from None
+    plain = json.loads(text)
     if len(plain) > MAX_METADATA_KEYS:
         raise ValueError(
             f"metadata has {len(plain)} keys: at most {MAX_METADATA_KEYS} are allowed at the top; "

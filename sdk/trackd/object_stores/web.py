@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import contextlib
 import netrc
 import urllib.parse
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _GONE = (404, 410)
+_MD5_BYTES = 16
+#: What an address may hold besides letters, digits and `_.-~` (RFC 3986), quoted parts included.
+_NOT_QUOTED = "!#$%&'()*+,/:;=?@[]~"
 
 
 class WebPage(NamedTuple):
@@ -61,7 +65,7 @@ class WebServer:
         """
         is_part = start > 0 and etag.startswith('"')  # a weak one does not say that bytes are equal
         headers = {"Range": f"bytes={start}-", "If-Range": etag} if is_part else {}
-        plain, user = without_user(url)
+        plain, user = without_user(as_sent(url))
         request = Request(plain, headers)
         with self._transport.follow(request, lambda asked: _signed(asked, user)) as answer:
             if answer.status in _GONE:
@@ -70,13 +74,21 @@ class WebServer:
             if answer.status not in (OK, PARTIAL):
                 raise StoreError(f"{plain} answers HTTP {answer.status}{_hint(answer.status)}")
             told = answer.headers.get("ETag", "").strip('"')
-            md5 = answer.headers.get("Content-MD5") if answer.status == OK else None
+            md5 = answer.headers.get("Content-MD5", "") if answer.status == OK else ""
             yield Opened(
                 StoredObject(url, told, length_of(answer.headers)),
                 answer,
-                base64.b64decode(md5) if md5 else None,
+                _md5_of(md5),
                 start if answer.status == PARTIAL else 0,
             )
+
+
+def as_sent(url: str) -> str:
+    """Return an address as HTTP sends it: other characters than ASCII and blanks are quoted."""
+    parts = urllib.parse.urlsplit(url)
+    path = urllib.parse.quote(parts.path, safe=_NOT_QUOTED) or "/"
+    query = urllib.parse.quote(parts.query, safe=_NOT_QUOTED)
+    return urllib.parse.urlunsplit(parts._replace(path=path, query=query))
 
 
 def without_user(url: str) -> tuple[str, str]:
@@ -103,6 +115,15 @@ def _of_netrc(host: str) -> tuple[str, str] | None:
     except (OSError, netrc.NetrcParseError):
         return None  # a refusal says that ~/.netrc was looked for
     return (found[0], found[2] or "") if found else None
+
+
+def _md5_of(header: str) -> bytes | None:
+    """Return the digest that `Content-MD5` tells; None where it tells none, or nonsense."""
+    try:
+        digest = base64.b64decode(header, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return digest if len(digest) == _MD5_BYTES else None
 
 
 def _hint(status: int) -> str:

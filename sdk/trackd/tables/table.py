@@ -168,8 +168,8 @@ class Table(TableRows, Media, ArtifactMember):
         if self._increments is None:
             return Artifact.for_own_use(prefix + slot.key, "run_table"), slot.key
         self._increments.claim(place, slot.key)
-        artifact = Artifact.for_own_use(f"{prefix}incr-{slot.key}", increments.ARTIFACT_TYPE)
-        artifact.incremental = True
+        name, kind = f"{prefix}incr-{slot.key}", increments.ARTIFACT_TYPE
+        artifact = Artifact.for_own_use(name, kind, incremental=True)
         return artifact, self._increments.entry_name(slot.key)
 
     def run_form(self, place: RunPlace) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def place_of(uri: str, *, is_recorded: bool = False) -> Place:
         place = place._replace(uri=f"{root}/{address.blob}")
     else:
         scheme, _, rest = uri.partition("://")
+        scheme = scheme.lower()
         pattern = _S3_VERSION if scheme == "s3" else _GENERATION
         version = None if is_recorded else pattern.search(rest)
         if version:

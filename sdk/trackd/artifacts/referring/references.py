@@ -63,6 +63,8 @@ def local_path(uri: str) -> Path:
 
 def _file_entries(reference: Reference) -> list[ManifestEntry]:
     local = local_path(reference.uri)
+    if not local.is_absolute():
+        raise ValueError(f"reference {reference.uri!r} names no absolute path: use Path.as_uri()")
     if local.is_file():
         return [_file_entry(local, reference.name or local.name, reference.uri, reference.checksum)]
     if not local.is_dir():
@@ -94,20 +96,23 @@ def _http_entries(reference: Reference) -> list[ManifestEntry]:
     # Few artifacts need these.
     from trackd.artifacts.referring import cloud
     from trackd.object_stores import transport, web
-    from trackd.object_stores.errors import MissingObjectError
+    from trackd.object_stores.errors import InvalidAddressError, StoreError
 
     if cloud.is_azure(reference.uri):
         return cloud.cloud_entries(reference)
     uri, user = web.without_user(reference.uri)
+    if not urllib.parse.urlsplit(uri).hostname:
+        raise InvalidAddressError(f"reference {uri!r} names no server")
     name = reference.name or posixpath.basename(reference.uri)
     if user:
         warn(f"reference {uri}: its user and password are not recorded: keep them in ~/.netrc")
     if not reference.checksum:
         return [ManifestEntry(name, uri, ref=uri)]
+    uri = web.as_sent(uri)
     with transport.Transport() as line:
         page = web.WebServer(line).look(reference.uri)
     if page is None:
-        raise MissingObjectError(f"reference {uri!r}: nothing is there (HTTP 404 or 410)")
+        raise StoreError(f"reference {uri!r}: nothing is there (HTTP 404 or 410)")
     extra = {"etag": page.etag} if page.etag else {}
     return [ManifestEntry(name, page.etag.strip('"') or uri, page.size, ref=uri, extra=extra)]
 

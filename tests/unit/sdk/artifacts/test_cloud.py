@@ -102,7 +102,7 @@ def test_too_many_objects_are_refused() -> None:
 
 def test_without_checksum_the_store_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_S3_ENDPOINT_URL", "http://127.0.0.1:1")
-    [entry] = referred("s3://bucket/set/?versionId=x", checksum=False).manifest.entries.values()
+    [entry] = referred("S3://bucket/set/?versionId=x", checksum=False).manifest.entries.values()
     assert (entry.path, entry.digest, entry.size) == ("set", "s3://bucket/set/", None)
     [entry] = referred("gs://bucket/deep/key#17", checksum=False).manifest.entries.values()
     assert (entry.path, entry.digest) == ("deep/key", "gs://bucket/deep/key")

@@ -119,7 +119,7 @@ def test_without_room_in_the_run_folder_files_stay_in_the_staging_folder(
     assert contents(record, run_dir) == {"in/x": "1"}
 
 
-@pytest.mark.parametrize("path", ["n" * 300, "a\0b", "with\nnewline"])
+@pytest.mark.parametrize("path", ["n" * 300, "with\nnewline"])
 def test_a_path_that_no_file_system_takes_is_one_of_the_artifact_still(
     run_dir: Path, path: str
 ) -> None:

@@ -28,6 +28,8 @@ class Store(BaseHTTPRequestHandler):
             return
         found = self.path != "/missing"
         self.send_response(200 if found else 404)
+        if self.path == "/odd":
+            self.send_header("Content-MD5", "no digest")
         if self.path.startswith("/weak"):
             self.send_header("ETag", 'W/"abc"')
         self.send_header("Content-Length", "4")
@@ -59,6 +61,33 @@ def test_an_object_that_is_not_there_is_an_error(store: str) -> None:
     with pytest.raises(OSError, match="404"):
         artifact.add_reference(f"{store}/missing")
     assert not artifact.manifest.entries
+    for uri in ("http://", "https:///x", "file://"):
+        with pytest.raises(ValueError, match="names no"):
+            artifact.add_reference(uri, "n")
+
+
+def test_addresses_are_sent_as_http_has_them(store: str) -> None:
+    [entry] = Artifact("a", "t").add_reference(f"{store}/é x%20y?q=ü&r=a/b#part")
+    assert entry.ref == f"{store}/%C3%A9%20x%20y?q=%C3%BC&r=a/b#part"
+    [entry] = Artifact("a", "t").add_reference(f"{store}/odd")  # which tells nonsense as digest
+    assert (entry.digest, entry.size) == (f"{store}/odd", 4)
+
+
+def test_the_root_is_a_folder_to_add_to_and_no_file() -> None:
+    Path("set").mkdir()
+    Path("set/x").write_text("1")
+    artifact = Artifact("a", "t")
+    artifact.add_dir("set", ".")
+    artifact.add_reference(Path("set").absolute().as_uri(), ".")
+    assert list(artifact.manifest.entries) == ["x"]
+    with pytest.raises(ValueError, match="no place inside"):
+        artifact.add_reference("other://x", ".")
+
+
+def test_an_entry_of_a_draft_has_no_address_yet() -> None:
+    entry = Artifact("a", "t").add_reference("other://x", "x")[0]
+    with pytest.raises(NotImplementedError, match="get_entry"):
+        Artifact("b", "t").add_reference(entry)
 
 
 def test_names_with_reserved_characters_lead_back_to_their_file() -> None:
@@ -70,7 +99,7 @@ def test_names_with_reserved_characters_lead_back_to_their_file() -> None:
     artifact.add_reference(folder.absolute().as_uri())
     again = Artifact("b", "t")
     for path, entry in artifact.manifest.entries.items():
-        again.add_reference(entry, name=path)
+        again.add_reference(entry.ref_target(), name=path)
     assert again.digest == artifact.digest
     assert set(again.manifest.entries) == {"a#b", "c?d", "e%20f", "ü"}
 
