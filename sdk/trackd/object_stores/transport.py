@@ -195,6 +195,10 @@ class Transport:
             target = f"http://{parts.netloc}{target}"
             headers |= _proxy_headers(proxy)
         try:
+            if connection.sock is None:
+                connection.connect()
+            if self._is_closed:  # `close` may have looked before there was a line
+                raise ConnectionError("given up")
             connection.request(request.method, target, headers=headers)
             return connection, Answer(connection.getresponse(), request.method)
         except BaseException:
