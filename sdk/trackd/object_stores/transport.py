@@ -195,15 +195,18 @@ class Transport:
             target = f"http://{parts.netloc}{target}"
             headers |= _proxy_headers(proxy)
         try:
-            if connection.sock is None:
-                connection.connect()
-            if self._is_closed:  # `close` may have looked before there was a line
-                raise ConnectionError("given up")
+            self._connect(connection)
             connection.request(request.method, target, headers=headers)
             return connection, Answer(connection.getresponse(), request.method)
         except BaseException:
             self._drop(connection)
             raise
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        if connection.sock is None:
+            connection.connect()
+        if self._is_closed:  # `close` may have looked before there was a line
+            raise ConnectionError("given up")
 
     @contextlib.contextmanager
     def _lending(
