@@ -216,7 +216,7 @@ class _Packs:
             if not _KEY.fullmatch(key):
                 raise SourceGone
             try:
-                descriptor = os.open(self._folder / key, os.O_RDONLY | os.O_CLOEXEC)
+                descriptor = os.open(self._folder / key, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except (OSError, ValueError) as error:
                 raise SourceGone from error
             self._opened[key] = descriptor
