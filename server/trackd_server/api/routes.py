@@ -8,11 +8,9 @@ from starlette.routing import Route
 
 from trackd_server.api import (
     access,
-    adoption,
     artifact_pages,
     artifact_transfers,
-    chunk_protocol,
-    content_reads,
+    chunk_routes,
     documents,
     graphql,
     health,
@@ -43,27 +41,12 @@ def all_routes() -> list[Route]:
         *_artifact_routes(),
         Route("/api/v1/runs/{entity}/{project}/{run}/document", documents.document),
         *usage.routes(_guarded),
-        *_chunk_routes(),
+        *chunk_routes.routes(_guarded),
         Route("/login", _guarded(pages.login), methods=["POST"]),
         *artifact_pages.routes(),
         Route("/{entity}/{project}/runs/{run}", pages.run_page),
         Route("/{entity}/{project}", pages.project_page),
         Route("/", pages.index),
-    ]
-
-
-def _chunk_routes() -> list[Route]:
-    """Return the routes of the chunk protocol."""
-    artifact = "/api/v1/artifacts/{artifact_id}"
-    return [
-        Route(f"{artifact}/known", _guarded(chunk_protocol.known), methods=["POST"]),
-        Route(f"{artifact}/missing", _guarded(chunk_protocol.missing), methods=["POST"]),
-        Route(f"{artifact}/packs", _guarded(chunk_protocol.put_pack), methods=["PUT"]),
-        Route(f"{artifact}/contents", _guarded(chunk_protocol.assemble), methods=["POST"]),
-        Route(f"{artifact}/adopt", _guarded(adoption.adopt), methods=["POST"]),
-        Route("/api/v1/contents/extents", _guarded(content_reads.extents), methods=["POST"]),
-        Route("/api/v1/contents/read", _guarded(content_reads.read), methods=["POST"]),
-        Route("/api/v1/contents/{algorithm}/{digest}", chunk_protocol.extents),
     ]
 
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 from contextlib import aclosing
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from trackd_agent.artifacts.saves.adopting import Adopter
 from trackd_agent.artifacts.saves.order import algorithm_of
 from trackd_agent.artifacts.saves.reading import WindowedFile, read_whole
 from trackd_agent.artifacts.saves.workers import work_through
@@ -51,6 +53,8 @@ _WRITE_BYTES = 512 * 1024
 
 class _Stored(msgspec.Struct):
     stored: list[bool]
+    #: Where a server on this machine takes files over.
+    inbox: str | None = None
 
 
 class _Missing(msgspec.Struct):
@@ -95,6 +99,7 @@ class ChunkSender:
         self._saves = saves
         self._lanes = saves.lanes_to(calls.courier.upstream)
         self._files = files
+        self._inbox: str | None = None
         self._base = f"/api/v1/artifacts/{quote(save.artifact_id, safe='')}"
 
     async def send(self, entries: list[ArtifactEntry]) -> dict[str, str]:
@@ -108,6 +113,7 @@ class ChunkSender:
         # Of a file in place the server may have what was added, though it changed since.
         are_copies = all(map(self._order.is_staged, entries))
         wanted = entries if is_little and are_copies else await self._unknown(entries)
+        wanted = await self._offer(wanted)
         giant = [entry for entry in wanted if (entry.size or 0) > _MAX_CUT_BYTES]
         small = [entry for entry in wanted if (entry.size or 0) <= WHOLE_BYTES]
         large = [e for e in wanted if WHOLE_BYTES < (e.size or 0) <= _MAX_CUT_BYTES]
@@ -122,12 +128,24 @@ class ChunkSender:
             batch = entries[at : at + MAX_FILES_AT_ONCE]
             files = [self._named(entry) for entry in batch]
             answer = await self._call("POST", "known", {"files": files}, _Stored)
+            self._inbox = answer.inbox
             for entry, is_stored in zip(batch, answer.stored, strict=False):
                 if is_stored:
                     self._save.tally.note_file(entry.path, entry.size or 0)
                 else:
                     unknown.append(entry)
         return unknown
+
+    async def _offer(self, entries: list[ArtifactEntry]) -> list[ArtifactEntry]:
+        """Let a server on this machine take files over; return those that have to be sent."""
+        if self._inbox is None:
+            return entries
+        adopter = Adopter(self._order, self._call, self._named, self._saves.threads)
+        adopted = await adopter.offer(entries, Path(self._inbox))
+        for entry in adopted:
+            self._save.tally.note_file(entry.path, entry.size or 0)
+        paths = {entry.path for entry in adopted}
+        return [entry for entry in entries if entry.path not in paths]
 
     def _named(self, entry: ArtifactEntry) -> list[Any]:
         try:
