@@ -21,7 +21,7 @@ from tests.unit.server.storage.place import new_version, opened, pieces
 from trackd_proto import chunks
 from trackd_proto.chunks import Cutter, PackEntry
 from trackd_server.domain.errors import DomainError
-from trackd_server.domain.storage import MD5, Expected, contents, indexing
+from trackd_server.domain.storage import MD5, NOTHING_FREED, Expected, contents, indexing
 from trackd_server.domain.storage.adopting import Offer
 from trackd_server.domain.storage.packing import Assembly
 
@@ -94,7 +94,10 @@ async def adopt(storage: Storage, dice: random.Random, version: int) -> None:
 def drop(storage: Storage, version: int) -> None:
     """Drop a version with all that it holds."""
     with storage.database.write() as connection:
-        freed = contents.settle(connection, version)
+        freed, is_done = NOTHING_FREED, False
+        while not is_done:
+            more, is_done = contents.settle(connection, version, 1_000)
+            freed += more
         connection.exec_driver_sql("DELETE FROM versions WHERE id = ?", (version,))
     storage.finish(freed)
 

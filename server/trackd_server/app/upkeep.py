@@ -45,15 +45,19 @@ async def index(storage: Storage) -> None:
 
 
 async def expire(artifacts: Artifacts, pending_s: float) -> None:
-    """Delete versions whose time is over, and drafts that nobody finished; for ever."""
+    """Delete versions whose time is over, and drafts that nobody finished; for ever.
+
+    What deletions left to be cleared away goes, too.
+    """
     limiter = anyio.CapacityLimiter(1)
 
     def sweep() -> bool:
-        return artifacts.sweep(pending_s) > 0
+        artifacts.sweep(pending_s)
+        return not artifacts.clear()
 
     while True:
-        await attempted("expire", sweep, limiter)
-        await anyio.sleep(EXPIRE_EVERY_S)
+        more = await attempted("expire", sweep, limiter)
+        await anyio.sleep(RECLAIM_EVERY_S if more else EXPIRE_EVERY_S)
 
 
 async def attempted(duty: str, work: Callable[[], bool], limiter: anyio.CapacityLimiter) -> bool:
@@ -62,5 +66,7 @@ async def attempted(duty: str, work: Callable[[], bool], limiter: anyio.Capacity
         return await anyio.to_thread.run_sync(work, limiter=limiter)
     except (OSError, DatabaseBusy, DatabaseFull) as error:
         log.warning("upkeep_failed", extra={"facts": {"duty": duty, "error": str(error)}})
-        await anyio.sleep(PAUSE_AFTER_FAILURE_S)
-        return False
+    except Exception:  # a fault of ours: the duty goes on later, and the server meanwhile
+        log.exception("upkeep_broken", extra={"facts": {"duty": duty}})
+    await anyio.sleep(PAUSE_AFTER_FAILURE_S)
+    return False

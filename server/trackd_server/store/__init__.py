@@ -8,6 +8,7 @@ from trackd_server.store.database import (
     DatabaseBusy,
     DatabaseDamaged,
     DatabaseFull,
+    RehearsalTooLong,
     SchemaTooNew,
     SearchTooSlow,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "DatabaseBusy",
     "DatabaseDamaged",
     "DatabaseFull",
+    "RehearsalTooLong",
     "SchemaTooNew",
     "SearchTooSlow",
 ]

@@ -8,8 +8,11 @@ necessarily a power cut), and a commit costs no fsync.
 
 from __future__ import annotations
 
+import secrets
+import sqlite3
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, text
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 READERS = 4
 MORE_READERS = 60
 BUSY_TIMEOUT_S = 10
+#: What the name of a copy for a rehearsal has behind the database's name.
+_COPY = "-rehearsal-"
+#: Steps of SQLite's machine between two looks at the clock: some 0.1 ms.
+_STEPS_BETWEEN_LOOKS = 10_000
 
 
 class DatabaseBusy(Exception):
@@ -36,6 +43,10 @@ class DatabaseBusy(Exception):
 
 class DatabaseFull(Exception):
     """The disk has no room left; try again when there is."""
+
+
+class RehearsalTooLong(Exception):
+    """A rehearsal would keep others waiting: do it in a copy."""
 
 
 class DatabaseDamaged(Exception):
@@ -60,6 +71,7 @@ class Database:
 
     def migrate(self) -> str:
         """Bring the schema up to date; return what was done: created, upgraded or current."""
+        self._delete_copies(f"{self.path.name}{_COPY}")  # of a server that was killed
         with self._writing, _typed_errors(), self._engine.connect() as connection:
             revision = _current_revision(connection)
             if revision == tables.HEAD_REVISION:
@@ -105,14 +117,55 @@ class Database:
             connection.commit()
 
     @contextmanager
-    def rehearse(self) -> Generator[Connection]:
-        """Open a writing transaction that is rolled back on leaving."""
+    def rehearse(self, limit_s: float) -> Generator[Connection]:
+        """Open a writing transaction that is rolled back on leaving.
+
+        Raises:
+            RehearsalTooLong: It took longer than `limit_s`.
+        """
+        end_s = time.monotonic() + limit_s
         with self._writing, _typed_errors(), self._engine.connect() as connection:
+            raw: Any = connection.connection
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+            raw.set_progress_handler(lambda: time.monotonic() > end_s, _STEPS_BETWEEN_LOOKS)
             try:
                 yield connection
+            except OperationalError as error:
+                if "interrupted" in str(error.orig):
+                    raise RehearsalTooLong from error
+                raise
             finally:
+                raw.set_progress_handler(None, 0)
                 connection.rollback()
+
+    @contextmanager
+    def copied(self) -> Generator[Connection]:
+        """Open a writing transaction in a copy of the database, which is deleted on leaving."""
+        path = self.path.with_name(f"{self.path.name}{_COPY}{secrets.token_hex(8)}")
+        try:
+            with closing(sqlite3.connect(path)) as target, self._engine.connect() as source:
+                raw: Any = source.connection.driver_connection
+                raw.backup(target)
+            engine = _make_engine(path)
+            try:
+                with _typed_errors(), engine.connect() as connection:
+                    for pragma in (
+                        "journal_mode = OFF",
+                        "synchronous = OFF",
+                        "cache_size = -32000",
+                    ):
+                        connection.exec_driver_sql(f"PRAGMA {pragma}")
+                    connection.exec_driver_sql("BEGIN")
+                    yield connection
+                    connection.commit()
+            finally:
+                engine.dispose()
+        finally:
+            self._delete_copies(path.name)
+
+    def _delete_copies(self, name: str) -> None:
+        for path in self.path.parent.glob(f"{name}*"):
+            path.unlink(missing_ok=True)
 
     def reclaim(self, slice_pages: int = 4_000) -> None:
         """Give the free pages back to the file system, in slices so that no writer waits long."""

@@ -12,7 +12,6 @@ from trackd_server.api.resolvers.collections import KIND, tag
 from trackd_server.api.resolvers.context import context_of
 from trackd_server.domain import names, run_records
 from trackd_server.domain.artifacts import (
-    collection_removal,
     collections,
     creating,
     links,
@@ -86,12 +85,11 @@ def resolve_delete_sequence(_: object, info: Info, input: dict[str, Any]) -> dic
     context = context_of(info)
     context.renew()
     number = names.row_number(KIND, input["artifactSequenceID"])
-    with context.services.database.write() as connection:
-        found = collections.view(connection, number)
-        if not found.is_sequence:
-            raise InvalidRequest(f"{found.path} is a portfolio: use deleteArtifactPortfolio.")
-        freed = collection_removal.remove_sequence(connection, number)
-    context.services.storage.finish(freed)
+    found = collections.view(context.connection, number)
+    if not found.is_sequence:
+        raise InvalidRequest(f"{found.path} is a portfolio: use deleteArtifactPortfolio.")
+    context.renew()
+    context.services.artifacts.delete_sequence(number)
     return {"artifactCollection": replace(found, is_deleted=True)}
 
 

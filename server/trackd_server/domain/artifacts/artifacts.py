@@ -12,10 +12,10 @@ from trackd_server.domain.artifacts import (
     committing,
     creating,
     lifetimes,
-    removal,
     using,
 )
 from trackd_server.domain.artifacts.arrival import Manifests
+from trackd_server.domain.artifacts.ending import Endings
 from trackd_server.domain.artifacts.uploads import Uploads
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
 from trackd_server.store.tables import artifacts as tables
@@ -32,16 +32,13 @@ if TYPE_CHECKING:
 
 #: How often a commit merges again because one more part arrived meanwhile.
 MERGES = 5
-#: Versions that one transaction of the sweep deletes.
-SWEPT_AT_ONCE = 200
 
 
-class Artifacts:
+class Artifacts(Endings):
     """The artifacts of one server. Calls block; each is one transaction, or says otherwise."""
 
     def __init__(self, database: Database, storage: Storage) -> None:
-        self._database = database
-        self._storage = storage
+        super().__init__(database, storage)
         self.manifests = Manifests(database, storage)
         self.uploads = Uploads(database, storage)
 
@@ -71,7 +68,7 @@ class Artifacts:
             with self._database.write() as connection:
                 freed = committing.commit(connection, version_id, chosen, merged)
             if freed is not None:
-                self._storage.finish(freed)
+                self.clear(freed)
                 return
         raise Conflict("Parts of the artifact keep arriving: commit it when all ranks are done.")
 
@@ -125,29 +122,6 @@ class Artifacts:
         """Set how long versions of an entity live that say nothing of it."""
         with self._database.write() as connection:
             lifetimes.set_default(connection, entity, seconds)
-
-    def delete(self, version_ids: Sequence[int], *, delete_aliases: bool = False) -> None:
-        """Delete versions; their bytes are free when this returns (see `Storage.finish`)."""
-        with self._database.write() as connection:
-            freed = removal.remove(connection, version_ids, delete_aliases=delete_aliases)
-        self._storage.finish(freed)
-
-    def sweep(self, pending_s: float, now: float | None = None) -> int:
-        """Delete versions whose time is over; return how many.
-
-        Among them those that are pending, and nobody went on with for `pending_s` seconds.
-        """
-        swept = 0
-        while True:
-            moment = time.time() if now is None else now
-            with self._database.read() as connection:  # most often there is nothing to write
-                if not lifetimes.ended(connection, moment, pending_s, 1):
-                    return swept
-            with self._database.write() as connection:
-                ids = lifetimes.ended(connection, moment, pending_s, SWEPT_AT_ONCE)
-                freed = removal.remove(connection, ids, delete_aliases=True)
-            self._storage.finish(freed)
-            swept += len(ids)
 
 
 def _version(connection: Connection, version_id: int) -> Row[Any]:

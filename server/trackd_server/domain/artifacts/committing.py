@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, insert, select, update
 
-from trackd_server.domain.artifacts import aliases, lifetimes, manifests, pending, segments
+from trackd_server.domain.artifacts import aliases, lifetimes, manifests, pending, remains
 from trackd_server.store.tables import artifacts as tables
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ def commit(
         .returning(tables.memberships.c.id)
     ).scalar_one()
     aliases.set_(connection, membership, [*json.loads(row.wanted_aliases), aliases.LATEST])
-    others = select(tables.manifests.c.id).where(
-        tables.manifests.c.version_id == version_id, tables.manifests.c.id != manifest_id
-    )
-    others_ids = list(connection.execute(others).scalars())
-    freed = segments.remove(connection, others_ids)
-    connection.execute(tables.manifests.delete().where(tables.manifests.c.id.in_(others_ids)))
-    freed += pending.let_go(connection, version_id)
-    bases = [manifest.base_version_id] if manifest.base_version_id is not None else []
+    others = connection.execute(
+        tables.manifests.delete()
+        .where(tables.manifests.c.version_id == version_id, tables.manifests.c.id != manifest_id)
+        .returning(tables.manifests.c.id, tables.manifests.c.base_version_id)
+    ).all()
+    remains.leave(connection, remains.MANIFEST, [other.id for other in others])
+    freed = pending.let_go(connection, version_id)
+    bases = {part.base_version_id for part in (manifest, *others)} - {None}
     lifetimes.refresh(connection, [version_id, *bases])
-    return freed
+    return freed + remains.clear(connection)[0]

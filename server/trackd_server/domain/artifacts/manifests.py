@@ -62,12 +62,15 @@ def rebase(connection: Connection, manifest_id: int, base_id: int | None) -> Row
         _require_committed(connection, base_id)
         changed = update(manifests).where(manifests.c.id == manifest_id)
         connection.execute(changed.values(base_version_id=base_id))
-        lifetimes.refresh(connection, [base_id])
+        former = slot.base_version_id
+        lifetimes.refresh(connection, [base_id] if former is None else [base_id, former])
     return slot
 
 
 def _require_committed(connection: Connection, version_id: int) -> None:
-    query = select(versions.c.state).where(versions.c.id == version_id)
+    query = select(versions.c.state).where(
+        versions.c.id == version_id, lifetimes.alive(time.time())
+    )
     if connection.execute(query).scalar() != "COMMITTED":
         raise NotFound("The base version does not exist (any more).")
 

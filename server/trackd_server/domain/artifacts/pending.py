@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
+from trackd_server.domain.artifacts import remains
 from trackd_server.domain.artifacts.manifests import require_pending
-from trackd_server.domain.storage import contents
+from trackd_server.domain.storage import NOTHING_FREED, contents
 from trackd_server.store.tables.artifacts import (
     multipart_parts,
     multipart_uploads,
@@ -34,16 +35,14 @@ def hold(connection: Connection, version_id: int, content_ids: Iterable[int]) ->
 
 
 def let_go(connection: Connection, version_id: int) -> Freed:
-    """Let go of all that a version holds: it is committed, or it goes."""
-    freed = contents.settle(connection, version_id)
+    """Let go of all that a version holds: it is committed, or it goes. Holds are its `remains`."""
+    remains.leave(connection, remains.VERSION, [version_id])
     uploads = list(
         connection.execute(
             select(multipart_uploads.c.id).where(multipart_uploads.c.version_id == version_id)
         ).scalars()
     )
-    if uploads:
-        freed += drop_uploads(connection, uploads)
-    return freed
+    return drop_uploads(connection, uploads) if uploads else NOTHING_FREED
 
 
 def drop_uploads(connection: Connection, upload_ids: list[str]) -> Freed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from trackd_server.domain.artifacts import aliases, lifetimes, pending, segments
+from trackd_server.domain.artifacts import aliases, lifetimes, pending, remains
 from trackd_server.domain.errors import Conflict
 from trackd_server.domain.storage import NOTHING_FREED
 
@@ -43,7 +43,7 @@ _MAKING = (
 def remove(
     connection: Connection, version_ids: Sequence[int], *, delete_aliases: bool = False
 ) -> Freed:
-    """Delete versions with their manifests, links, aliases, tags and uses.
+    """Delete versions with their manifests, links, aliases, tags and uses; contents are `remains`.
 
     `latest` of a collection that loses it goes to its highest member that is left.
 
@@ -65,7 +65,8 @@ def _remove(connection: Connection, ids: Sequence[int]) -> Freed:
     these = (json.dumps(list(ids)),)
     shown_in = [number for (number,) in connection.exec_driver_sql(_SHOWN_IN, these)]
     found = connection.exec_driver_sql(_MANIFESTS, these).all()
-    freed = segments.remove(connection, [row.id for row in found])
+    remains.leave(connection, remains.MANIFEST, [row.id for row in found])
+    freed = NOTHING_FREED
     for (version_id,) in connection.exec_driver_sql(_PENDING, these).all():
         freed += pending.let_go(connection, version_id)
     # Memberships, aliases, tags, uses, manifests and client ids go with the row.

@@ -43,13 +43,6 @@ _SPREAD = 0x9E3779B1  # golden ratio: mixes the bits of a checksum
 _BELOW = 0x1_0000_0000 // AVERAGE_ENTRIES
 _PLAIN, _PACKED = b"\0", b"\1"
 
-_HELD_BY_MANIFESTS = (
-    "SELECT segment_id, count(*) FROM manifest_segments"
-    " WHERE manifest_id IN (SELECT value FROM json_each(?)) GROUP BY segment_id"
-)
-_CLEAR_MANIFESTS = (
-    "DELETE FROM manifest_segments WHERE manifest_id IN (SELECT value FROM json_each(?))"
-)
 _UNHELD = "SELECT id FROM segments WHERE refs <= 0 AND id IN (SELECT value FROM json_each(?))"
 _HELD_BY_SEGMENTS = (
     "SELECT content_id, sum(uses) AS uses FROM segment_contents"
@@ -122,18 +115,28 @@ def append(
     connection.exec_driver_sql("UPDATE segments SET refs = refs + ? WHERE id = ?", counts)
 
 
-def remove(connection: Connection, manifest_ids: Sequence[int]) -> Freed:
-    """Take all segments out of manifests; those that nobody holds any more go."""
-    these = (json.dumps(list(manifest_ids)),)
-    gone = [
-        (count, number) for number, count in connection.exec_driver_sql(_HELD_BY_MANIFESTS, these)
-    ]
+def places(connection: Connection, manifest_id: int, limit: int) -> list[tuple[int, int, int]]:
+    """Return the first segments of a manifest: manifest, position, segment."""
+    query = select(manifest_segments).where(manifest_segments.c.manifest_id == manifest_id)
+    rows = connection.execute(query.order_by(manifest_segments.c.position).limit(limit))
+    return [(row.manifest_id, row.position, row.segment_id) for row in rows]
+
+
+def let_go(connection: Connection, gone: Sequence[tuple[int, int, int]]) -> Freed:
+    """Take segments out of manifests: manifest, position, segment; those nobody holds go."""
     if not gone:
         return NOTHING_FREED
-    connection.exec_driver_sql(_CLEAR_MANIFESTS, these)
-    connection.exec_driver_sql("UPDATE segments SET refs = refs - ? WHERE id = ?", gone)
-    named = (json.dumps([number for _, number in gone]),)
-    dead = [number for (number,) in connection.exec_driver_sql(_UNHELD, named)]
+    connection.exec_driver_sql(
+        "DELETE FROM manifest_segments WHERE manifest_id = ? AND position = ?",
+        [place[:2] for place in gone],
+    )
+    counts = Counter(number for _, _, number in gone)
+    connection.exec_driver_sql(
+        "UPDATE segments SET refs = refs - ? WHERE id = ?",
+        [(count, number) for number, count in counts.items()],
+    )
+    these = (json.dumps(list(counts)),)
+    dead = [number for (number,) in connection.exec_driver_sql(_UNHELD, these)]
     return _drop(connection, dead) if dead else NOTHING_FREED
 
 

@@ -37,6 +37,8 @@ _columns = (
     ttl_defaults.c.ttl_seconds.label("default_ttl_seconds"),
 )
 
+_LIVING = "SELECT id FROM versions WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)"
+
 
 @dataclass(frozen=True)
 class AliasView:
@@ -108,6 +110,14 @@ def view(connection: Connection, version_id: int) -> VersionView:
     if not found:
         raise NotFound("The artifact version does not exist (any more).")
     return found[0]
+
+
+def living(connection: Connection, version_id: int) -> Row[Any]:
+    """Return the number of a version that is there, or say that it is gone."""
+    row = connection.exec_driver_sql(_LIVING, (version_id, time.time())).one_or_none()
+    if row is None:
+        raise NotFound("The artifact version does not exist (any more).")
+    return row
 
 
 def by_client_id(connection: Connection, digest: bytes) -> int | None:

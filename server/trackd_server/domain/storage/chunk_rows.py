@@ -55,10 +55,15 @@ class Freed:
     keys: tuple[str, ...] = ()
     #: Packs with bytes in them that no chunk needs any more.
     wasteful: frozenset[int] = frozenset()
+    #: Contents are leaving: `contents.take_apart` goes on.
+    leaving: bool = False
 
     def __add__(self, other: Freed) -> Freed:
         return Freed(
-            self.bytes + other.bytes, self.keys + other.keys, self.wasteful | other.wasteful
+            self.bytes + other.bytes,
+            self.keys + other.keys,
+            self.wasteful | other.wasteful,
+            self.leaving or other.leaving,
         )
 
 

@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-#: The algorithm of contents that are on their way in.
-ARRIVING = "arriving"
+#: The algorithm of contents that are on their way in, and of those on their way out.
+ARRIVING, LEAVING = "arriving", "leaving"
+#: What one transaction takes apart: bytes of contents that it drops as a whole (256 MiB have 4,000
+#: chunks on average), chunks of one that is leaving.
+DROPPED_BYTES_AT_ONCE = 256 * 1024 * 1024
+CHUNKS_AT_ONCE = 4_000
+#: Packs of an upload that one transaction lets go of.
+PACKS_AT_ONCE = 4
 #: Digests that one statement looks up.
 DIGESTS_AT_ONCE = 500
 
@@ -85,27 +91,75 @@ def release(connection: Connection, counts: Mapping[int, int]) -> Freed:
 
 
 def drop_unneeded(connection: Connection, content_ids: Sequence[int]) -> Freed:
-    """Delete those of some contents that have no reference."""
-    dead = chunk_rows.column(
-        connection,
-        "SELECT id FROM contents WHERE refs = 0 AND id IN (SELECT value FROM json_each(?))",
-        content_ids,
+    """Delete those of some contents that have no reference.
+
+    Large ones lose their name only: they are leaving, and `take_apart` does the rest.
+    """
+    found = connection.exec_driver_sql(
+        "SELECT id, bytes FROM contents WHERE refs = 0"
+        " AND id IN (SELECT value FROM json_each(?)) ORDER BY bytes",
+        (json.dumps(list(content_ids)),),
+    ).all()
+    dead: list[int] = []
+    room = DROPPED_BYTES_AT_ONCE
+    for row in found:
+        room -= row.bytes
+        if room < 0:
+            break
+        dead.append(row.id)
+    freed = _drop(connection, dead) if dead else NOTHING_FREED
+    large = found[len(dead) :]
+    return freed + _send_away(connection, [row.id for row in large]) if large else freed
+
+
+def _send_away(connection: Connection, content_ids: Sequence[int]) -> Freed:
+    connection.exec_driver_sql(
+        "UPDATE contents SET algorithm = ?, digest = randomblob(16) WHERE id = ?",
+        [(LEAVING, content_id) for content_id in content_ids],
     )
-    freed = NOTHING_FREED
-    if not dead:
-        return freed
+    return Freed(leaving=True)
+
+
+def take_apart(connection: Connection) -> tuple[Freed, bool]:
+    """Take some chunks from a content that is leaving; tell whether there is more to do."""
+    # The name stands in the text, so that the index of these rows is used.
+    query = f"SELECT id FROM contents WHERE algorithm = '{LEAVING}' LIMIT 1"  # noqa: S608
+    row = connection.exec_driver_sql(query).one_or_none()
+    if row is None:
+        return NOTHING_FREED, False
+    places = connection.exec_driver_sql(
+        "SELECT start, chunk_id FROM content_chunks WHERE content_id = ?"
+        " ORDER BY start DESC LIMIT ?",
+        (row.id, CHUNKS_AT_ONCE),
+    ).all()
+    if len(places) < CHUNKS_AT_ONCE:
+        return _drop(connection, [row.id]), True
+    connection.exec_driver_sql(
+        "DELETE FROM content_chunks WHERE content_id = ? AND start >= ?",
+        (row.id, places[-1].start),
+    )
+    return _unuse(connection, Counter(place.chunk_id for place in places)), True
+
+
+def _drop(connection: Connection, dead: Sequence[int]) -> Freed:
     of_dead = "content_id IN (SELECT value FROM json_each(?))"
     text = json.dumps(dead)
     found = connection.exec_driver_sql(
-        f"SELECT chunk_id, count(*) FROM content_chunks WHERE {of_dead} GROUP BY 1",  # noqa: S608
+        f"SELECT chunk_id, count(*) AS uses FROM content_chunks WHERE {of_dead} GROUP BY 1",  # noqa: S608
         (text,),
     )
-    uses = [(count, chunk_id) for chunk_id, count in found]
+    uses = {row.chunk_id: row.uses for row in found}
     connection.exec_driver_sql(f"DELETE FROM content_chunks WHERE {of_dead}", (text,))  # noqa: S608
     connection.exec_driver_sql(
         "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))", (text,)
     )
-    for some in chunk_rows.slices(uses):
+    return _unuse(connection, uses)
+
+
+def _unuse(connection: Connection, uses: Mapping[int, int]) -> Freed:
+    """Take from the references of chunks; those that nothing needs are deleted."""
+    freed = NOTHING_FREED
+    for some in chunk_rows.slices([(count, chunk_id) for chunk_id, count in uses.items()]):
         connection.exec_driver_sql("UPDATE cdc_chunks SET refs = refs - ? WHERE id = ?", some)
         freed += chunk_rows.drop(connection, [chunk_id for _, chunk_id in some])
     return freed
@@ -230,18 +284,27 @@ def hold(connection: Connection, version_id: int, content_ids: Iterable[int]) ->
         retain(connection, dict.fromkeys(new, 1))
 
 
-def settle(connection: Connection, version_id: int) -> Freed:
-    """End the holds of a version that is committed (its manifest keeps all) or dropped."""
+def settle(connection: Connection, version_id: int, limit: int) -> tuple[Freed, bool]:
+    """End up to `limit` holds of a version that is committed or dropped; tell whether all ended."""
     held = connection.exec_driver_sql(
-        "DELETE FROM held_contents WHERE version_id = ? RETURNING content_id", (version_id,)
+        "SELECT version_id, content_id FROM held_contents WHERE version_id = ? LIMIT ?",
+        (version_id, limit),
     ).all()
-    packs = chunk_rows.column(
-        connection,
-        "UPDATE packs SET upload_version_id = NULL"
-        " WHERE upload_version_id IN (SELECT value FROM json_each(?)) RETURNING id",
-        [version_id],
-    )
+    if held:
+        connection.exec_driver_sql(
+            "DELETE FROM held_contents WHERE version_id = ? AND content_id = ?",
+            [tuple(row) for row in held],
+        )
     freed = release(connection, {row.content_id: 1 for row in held})
-    for some in chunk_rows.slices(packs):
-        freed += chunk_rows.drop(connection, chunk_rows.unneeded_in(connection, some))
-    return freed
+    if len(held) == limit:
+        return freed, False
+    found = connection.exec_driver_sql(
+        "SELECT id FROM packs WHERE upload_version_id = ? LIMIT ?", (version_id, PACKS_AT_ONCE)
+    )
+    packs = [row.id for row in found]
+    if packs:
+        connection.exec_driver_sql(
+            "UPDATE packs SET upload_version_id = NULL WHERE id = ?", [(id_,) for id_ in packs]
+        )
+        freed += chunk_rows.drop(connection, chunk_rows.unneeded_in(connection, packs))
+    return freed, len(packs) < PACKS_AT_ONCE

@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from trackd_server.domain.storage import chunk_rows, contents
 from trackd_server.domain.storage import doomed as notes
+from trackd_server.domain.storage.chunk_rows import NOTHING_FREED
 from trackd_server.domain.storage.pack_writer import PackWriter
 from trackd_server.store import DatabaseBusy, DatabaseFull
 
@@ -36,6 +38,10 @@ COPIED_BEFORE_RETURN = 64 * 1024 * 1024
 #: A pack with more live bytes than this gives its chunks to new packs, so many bytes at a time:
 #: until the last of them has left, both the old and the new ones lie on the disk.
 SLICE_BYTES = 64 * 1024 * 1024
+#: How long a call takes chunks from contents that are leaving.
+TAKEN_APART_BEFORE_RETURN_S = 2.0
+#: Pause between them: whoever waits for the database goes first.
+PAUSE_S = 0.002
 #: Bytes copied at once.
 PIECE_BYTES = 4 * 1024 * 1024
 
@@ -68,12 +74,16 @@ class Reclaimer:
         self._packs: set[int] = set()
         self._copying = threading.Lock()
         self._rows_freed = False
+        self._leaving = False
 
     def finish(self, freed: Freed) -> None:
         """Give back what a committed transaction let go of.
 
         What the disk refuses now is left to `recover`: the transaction stands.
         """
+        if freed.leaving:
+            self._leaving = True
+            freed += self._take_apart()
         self._doomed.delete(freed.keys[:FILES_BEFORE_RETURN])
         with self._lock:
             self._rows_freed = True
@@ -87,6 +97,7 @@ class Reclaimer:
         with self._database.write() as connection:
             freed = contents.release(connection, dict.fromkeys(contents.arriving(connection), 1))
         self._doomed.delete(freed.keys)
+        self._leaving = True
         self.find_waste()
 
     def find_waste(self) -> None:
@@ -104,6 +115,9 @@ class Reclaimer:
 
     def work(self) -> bool:
         """Do a part of what waits, for about a second; tell whether there is more."""
+        if self._leaving:
+            self.finish(self._take_apart())
+            return True
         with self._lock:
             keys, self._files = (
                 self._files[:FILES_BEFORE_RETURN],
@@ -119,6 +133,24 @@ class Reclaimer:
             self._database.reclaim()
         with self._lock:
             return bool(self._files or self._packs)
+
+    def _take_apart(self) -> Freed:
+        """Go on with contents that are leaving, for some seconds."""
+        freed = NOTHING_FREED
+        end_s = time.monotonic() + TAKEN_APART_BEFORE_RETURN_S
+        while time.monotonic() < end_s:
+            try:
+                with self._database.write() as connection:
+                    more, is_left = contents.take_apart(connection)
+            except (DatabaseBusy, DatabaseFull) as error:
+                log.warning("contents_not_dropped", extra={"facts": {"error": str(error)}})
+                break
+            freed += more
+            if not is_left:
+                self._leaving = False
+                break
+            time.sleep(PAUSE_S)
+        return freed
 
     def _rewrite_some(self, pack_ids: Iterable[int], budget: int) -> None:
         """Rewrite packs until so many bytes were copied."""

@@ -18,6 +18,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trackd_server.domain.artifacts import remains
 from trackd_server.domain.errors import NotFound
 from trackd_server.domain.storage import doomed
 from trackd_server.domain.usage import ledger
@@ -81,7 +82,8 @@ class ServerUsage:
     disk_blobs: int
     #: Versions whose upload has not ended: count and exclusive bytes.
     pending: dict[str, int]
-    #: What waits to be given back: files to delete, packs to rewrite.
+    #: What waits to be given back: files to delete, packs to rewrite; manifests and drafts that
+    #: are gone, or committed, and not cleared away yet.
     reclaim: dict[str, int]
 
 
@@ -100,7 +102,11 @@ class Accounts:
     def server(self, storage: Storage) -> ServerUsage:
         """Return the figures of the server, and measure its disk."""
         rows = self._connection.exec_driver_sql("SELECT id, entity, name FROM projects").all()
-        projects = [self._project_part(row) for row in rows]
+        within = _grouped(self._entries, lambda entry: entry.project)
+        held = _grouped(self._versions, lambda version: version.project)
+        projects = [
+            _project_part(row, within.get(row.id, []), held.get(row.id, [])) for row in rows
+        ]
         owned = [entry for entry in self._entries if entry.owned]
         database = storage.database.size_bytes()
         in_rows = _total(entry for entry in owned if entry.kind in ledger.ROW_KINDS)
@@ -124,7 +130,11 @@ class Accounts:
                 "versions": len(pending),
                 "bytes": _total(entry for entry in owned if entry.version in pending),
             },
-            reclaim={"files": progress.files, "packs": progress.packs},
+            reclaim={
+                "files": progress.files,
+                "packs": progress.packs,
+                "remains": remains.count(self._connection),
+            },
         )
 
     def project(self, entity: str, name: str) -> Breakdown:
@@ -191,19 +201,6 @@ class Accounts:
             shared=_total(mine) - sum(part.exclusive for part in versions),
         )
 
-    def _project_part(self, row: Row[Any]) -> Part:
-        within = [entry for entry in self._entries if entry.project == row.id]
-        versions = [version for version in self._versions if version.project == row.id]
-        of_runs = _total(entry for entry in within if _of_run(entry) is not None)
-        return Part(
-            f"{row.entity}/{row.name}",
-            of_runs + sum(map(_logical, versions)),
-            _total(within),
-            sum(version.references for version in versions),
-            _by_kind(within),
-            {"entity": row.entity, "project": row.name, "versions": len(versions)},
-        )
-
     def _parts(
         self,
         query: str,
@@ -264,7 +261,8 @@ class Accounts:
         waste, _ = self._connection.exec_driver_sql(
             "SELECT coalesce(sum(bytes - live_bytes), 0), count(*) FROM packs"
         ).one()
-        arriving = _total(entry for entry in self._entries if not entry.owned)
+        in_files = (entry for entry in self._entries if entry.kind not in ledger.ROW_KINDS)
+        arriving = _total(entry for entry in in_files if not entry.owned)
         noted = sum(storage.blobs.size(key) for key in doomed.all_keys(self._connection))
         return waste + arriving + noted
 
@@ -323,6 +321,18 @@ _RUN_KINDS = frozenset(
         ledger.OTHER,
     )
 )
+
+
+def _project_part(row: Row[Any], within: list[Entry], versions: list[_Version]) -> Part:
+    of_runs = _total(entry for entry in within if _of_run(entry) is not None)
+    return Part(
+        f"{row.entity}/{row.name}",
+        of_runs + sum(map(_logical, versions)),
+        _total(within),
+        sum(version.references for version in versions),
+        _by_kind(within),
+        {"entity": row.entity, "project": row.name, "versions": len(versions)},
+    )
 
 
 def _of_run(entry: Entry) -> int | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trackd_server.domain import run_records, run_removal
-from trackd_server.domain.artifacts import collection_removal, removal
+from trackd_server.domain.artifacts import collection_removal, remains, removal
 from trackd_server.domain.errors import NotFound
-from trackd_server.domain.storage import NOTHING_FREED
+from trackd_server.domain.storage import NOTHING_FREED, contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def of_collection(entity: str, project: str, name: str) -> Deletion:
         ).one_or_none()
         if row is None:
             raise NotFound(f"There is no collection {entity}/{project}/{name}.")
-        return collection_removal.remove_sequence(connection, row.id)
+        return collection_removal.remove(connection, row.id)
 
     return delete
 
@@ -54,3 +54,16 @@ def of_run(path: RunPath, *, with_artifacts: bool) -> Deletion:
         return freed + run_removal.remove(connection, run.id)
 
     return delete
+
+
+def clear_all(connection: Connection) -> Freed:
+    """Clear away all that deletions left, as the background does in many transactions."""
+    freed, is_done = NOTHING_FREED, False
+    while not is_done:
+        more, is_done = remains.clear(connection)
+        freed += more
+    is_left = True
+    while is_left:
+        more, is_left = contents.take_apart(connection)
+        freed += more
+    return freed

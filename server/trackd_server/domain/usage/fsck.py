@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: Findings that a report lists; the rest are counted.
 MAX_LISTED = 1_000
 EXTENTS_AT_ONCE = 1_000
+CONTENTS_AT_ONCE = 1_000
 #: Bytes read at once.
 PIECE_BYTES = 1024 * 1024
 
@@ -109,7 +110,8 @@ def _check_blobs(
 def _still_owned(storage: Storage, key: str) -> bool:
     """Tell whether a row names a blob now: deletions go on during a check."""
     with storage.database.read() as connection:
-        return any(row[1] == key for row in connection.exec_driver_sql(_OWNED))
+        query = f"SELECT 1 FROM ({_OWNED}) WHERE blob_key = ?"  # noqa: S608
+        return connection.exec_driver_sql(query, (key,)).first() is not None
 
 
 def _noted_since(storage: Storage, key: str) -> bool:
@@ -154,9 +156,24 @@ _COUNTS = (
     (
         "packs",
         "upload_version_id",
-        """SELECT p.id, p.upload_version_id, 0 FROM packs p LEFT JOIN versions v
-        ON v.id = p.upload_version_id AND v.state = 'PENDING'
-        WHERE p.upload_version_id IS NOT NULL AND v.id IS NULL""",
+        """SELECT p.id, p.upload_version_id, 0 FROM packs p
+        WHERE p.upload_version_id IS NOT NULL AND p.upload_version_id NOT IN (
+        SELECT id FROM versions WHERE state = 'PENDING'
+        UNION ALL SELECT number FROM remains WHERE kind = 'version')""",
+    ),
+    (
+        "held_contents",
+        "version_id",
+        """SELECT DISTINCT version_id, 1, 0 FROM held_contents WHERE version_id NOT IN (
+        SELECT id FROM versions WHERE state = 'PENDING'
+        UNION ALL SELECT number FROM remains WHERE kind = 'version')""",
+    ),
+    (
+        "manifest_segments",
+        "manifest_id",
+        """SELECT DISTINCT manifest_id, 1, 0 FROM manifest_segments WHERE manifest_id NOT IN (
+        SELECT id FROM manifests
+        UNION ALL SELECT number FROM remains WHERE kind = 'manifest')""",
     ),
     (
         "contents",
@@ -164,7 +181,7 @@ _COUNTS = (
         """SELECT c.id, c.bytes, coalesce(n.size, 0) FROM contents c
         LEFT JOIN (SELECT cc.content_id, sum(k.bytes) size FROM content_chunks cc
         JOIN cdc_chunks k ON k.id = cc.chunk_id GROUP BY 1) n ON n.content_id = c.id
-        WHERE c.algorithm != 'arriving' AND c.bytes != coalesce(n.size, 0)""",
+        WHERE c.algorithm NOT IN ('arriving', 'leaving') AND c.bytes != coalesce(n.size, 0)""",
     ),
     (
         "contents",
@@ -217,25 +234,32 @@ def _check_counts(connection: Connection, report: Report) -> None:
 
 
 def _verify(storage: Storage, report: Report) -> None:
-    with storage.database.read() as connection:
-        names = connection.exec_driver_sql(
-            "SELECT id, algorithm, digest, bytes FROM contents WHERE algorithm != 'arriving'"
-        ).all()
-    verified = 0
-    for row in names:
-        name = Content(*row)
-        error = _verified(storage, name)
-        if error is not None and _is_there(storage, name.id):
-            error = _verified(storage, name)  # its packs may have moved meanwhile
-        if error is not None and _is_there(storage, name.id):
-            report.damaged.add(content=name.id, error=error)
-        verified += name.bytes
+    verified, last = 0, 0
+    while found := _names(storage, last):
+        for name in found:
+            error = _verified(storage, name)
+            if error is not None and _is_there(storage, name.id):
+                error = _verified(storage, name)  # its packs may have moved meanwhile
+            if error is not None and _is_there(storage, name.id):
+                report.damaged.add(content=name.id, error=error)
+            verified += name.bytes
+            last = name.id
     report.checked["verified_bytes"] = verified
+
+
+def _names(storage: Storage, after: int) -> list[Content]:
+    with storage.database.read() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT id, algorithm, digest, bytes FROM contents"
+            " WHERE id > ? AND algorithm NOT IN ('arriving', 'leaving') ORDER BY id LIMIT ?",
+            (after, CONTENTS_AT_ONCE),
+        )
+        return [Content(*row) for row in rows]
 
 
 def _is_there(storage: Storage, content_id: int) -> bool:
     with storage.database.read() as connection:
-        query = "SELECT 1 FROM contents WHERE id = ?"
+        query = "SELECT 1 FROM contents WHERE id = ? AND algorithm != 'leaving'"
         return connection.exec_driver_sql(query, (content_id,)).first() is not None
 
 

@@ -48,7 +48,7 @@ class Entry(NamedTuple):
     run: int | None
     collection: int | None = None
     version: int | None = None
-    #: Bytes of a file that is on its way in belong to nobody yet.
+    #: Bytes of a file on its way in belong to nobody yet, those that deletions left to nobody more.
     owned: bool = True
 
 
@@ -148,7 +148,7 @@ chunk AS MATERIALIZED (
         JOIN owner ON v = packs.upload_version_id)
     GROUP BY id)
 SELECT kind, sum(bytes), count(*), p, r, c, v, owned FROM (
-    SELECT '{MANIFEST}' kind, segments.bytes, {_ONLY}, 1 owned
+    SELECT '{MANIFEST}' kind, segments.bytes, {_ONLY}, segment.id IS NOT NULL owned
     FROM segments LEFT JOIN segment ON segment.id = segments.id
     UNION ALL
     SELECT CASE whole WHEN 0 THEN '{PART}' WHEN -1 THEN '{CHUNK}' ELSE '{FILE}' END,

@@ -163,6 +163,7 @@ manifests = Table(
     Column("bytes", Integer, nullable=False, server_default="0"),
     Column("reference_bytes", Integer, nullable=False, server_default="0"),
     Column("created_at", Float, nullable=False),
+    sqlite_autoincrement=True,  # `remains` names those that are gone
 )
 
 #: `hash` covers the entries; `body` is how they lie here; `bytes` is the length of `body`.
@@ -187,12 +188,11 @@ segment_contents = Table(
     sqlite_with_rowid=False,
 )
 
+#: Rows of a manifest that is gone stay until `remains` of it are cleared.
 manifest_segments = Table(
     "manifest_segments",
     metadata,
-    Column(
-        "manifest_id", Integer, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True
-    ),
+    Column("manifest_id", Integer, primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("segment_id", Integer, ForeignKey("segments.id"), nullable=False),
     sqlite_with_rowid=False,
@@ -205,12 +205,23 @@ births = Table(
     Column("version_id", Integer, nullable=False),
 )
 
-#: Contents that came for a pending version: one reference each, until the commit.
+#: Contents that came for a pending version: one reference each, until the commit, or its end, is
+#: through with its `remains`.
 held_contents = Table(
     "held_contents",
     metadata,
-    Column("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
+    Column("version_id", Integer, primary_key=True),
     Column("content_id", Integer, ForeignKey("contents.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+#: What commits and deletions left to be cleared away, in short transactions: the segments of a
+#: 'manifest' that is gone, what was held for a 'version' that is committed or gone.
+remains = Table(
+    "remains",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
     sqlite_with_rowid=False,
 )
 

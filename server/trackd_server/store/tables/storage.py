@@ -7,7 +7,8 @@ who needs a row; a content or chunk that nobody needs is deleted in the transact
 it. `live_bytes` of a pack are those that chunks lie in. `upload_version_id` is the pending version
 that a pack was sent for: until its end the pack stays even if no content needs it. A content whose
 algorithm is 'arriving' is a file on its way in: it has the chunks that came so far, and a digest
-made up for it. A content of `uncut_contents` came as one file that became a
+made up for it. One whose algorithm is 'leaving' is on its way out: nobody needs it, and it loses
+its chunks in several transactions. A content of `uncut_contents` came as one file that became a
 pack: its last chunk is all that was not cut yet, has a name made up for it, and any length; the
 indexer cuts it.
 
@@ -96,6 +97,7 @@ uncut_contents = Table(
 doomed_blobs = Table("doomed_blobs", metadata, Column("blob_key", Text, primary_key=True))
 
 Index("contents_arriving", contents.c.id, sqlite_where=contents.c.algorithm == "arriving")
+Index("contents_leaving", contents.c.id, sqlite_where=contents.c.algorithm == "leaving")
 Index("chunks_by_pack", cdc_chunks.c.pack_id, cdc_chunks.c.offset)
 Index(
     "packs_by_upload",

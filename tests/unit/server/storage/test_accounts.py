@@ -58,7 +58,7 @@ async def test_what_projects_share_belongs_to_none_of_them(tmp_path: Path) -> No
         assert usage_of(storage) == usage  # nothing was done
         both = usage_of(storage).kinds["file"]
         with storage.database.write() as connection:
-            freed = contents.settle(connection, first)
+            freed, _ = contents.settle(connection, first, 1_000)
         storage.finish(freed)
         assert both - usage_of(storage).kinds["file"] == gone.bytes == freed.bytes
         assert [part.exclusive for part in usage_of(storage).projects] == [50_000, 0]

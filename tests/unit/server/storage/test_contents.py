@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.server.storage.place import get, keep, let_go, opened, pack_bytes, pieces, put
 
-from trackd_server.domain.storage import MD5, XXH128, DigestMismatch, Expected, contents
+from trackd_server.domain.storage import MD5, XXH128, DigestMismatch, Expected, contents, reclaim
+from trackd_server.domain.usage import fsck
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,3 +108,27 @@ async def test_a_reader_goes_on_while_its_packs_are_rewritten(tmp_path: Path) ->
         assert let_go(storage, first.content_id) > 1_500_000
         rest = [piece async for piece in stream]
         assert got + b"".join(rest) == DATA[2_000_000:]
+
+
+async def test_a_large_content_leaves_in_steps_also_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "DROPPED_BYTES_AT_ONCE", 100_000)
+    monkeypatch.setattr(contents, "CHUNKS_AT_ONCE", 4)
+    monkeypatch.setattr(reclaim, "TAKEN_APART_BEFORE_RETURN_S", 0.0)
+    with opened(tmp_path) as storage:
+        received = await put(storage, random.Random(5).randbytes(3_000_000))
+        let_go(storage, received.content_id)
+        assert fsck.check(storage).ok
+        assert storage.blobs.total_bytes() == 3_000_000
+        with storage.database.write() as connection:
+            freed, is_left = contents.take_apart(connection)
+        assert is_left
+        assert 0 < freed.bytes < 3_000_000
+        assert fsck.check(storage, verify=True).ok
+    monkeypatch.setattr(reclaim, "TAKEN_APART_BEFORE_RETURN_S", 2.0)
+    with opened(tmp_path) as storage:
+        while storage.reclaimer.work():
+            pass
+        assert storage.blobs.total_bytes() == 0
+        assert fsck.check(storage).ok

@@ -26,6 +26,14 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE TABLE remains (
+        kind TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        PRIMARY KEY (kind, number)
+    )
+     WITHOUT ROWID
+    """,
+    """
     CREATE TABLE ttl_defaults (
         entity TEXT NOT NULL,
         ttl_seconds INTEGER NOT NULL,
@@ -89,12 +97,31 @@ STATEMENTS = (
      WITHOUT ROWID
     """,
     """
+    CREATE TABLE manifest_segments (
+        manifest_id INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        segment_id INTEGER NOT NULL,
+        PRIMARY KEY (manifest_id, position),
+        FOREIGN KEY(segment_id) REFERENCES segments (id)
+    )
+     WITHOUT ROWID
+    """,
+    """
     CREATE TABLE births (
         content_id INTEGER NOT NULL,
         version_id INTEGER NOT NULL,
         PRIMARY KEY (content_id),
         FOREIGN KEY(content_id) REFERENCES contents (id) ON DELETE CASCADE
     )
+    """,
+    """
+    CREATE TABLE held_contents (
+        version_id INTEGER NOT NULL,
+        content_id INTEGER NOT NULL,
+        PRIMARY KEY (version_id, content_id),
+        FOREIGN KEY(content_id) REFERENCES contents (id)
+    )
+     WITHOUT ROWID
     """,
     """
     CREATE TABLE registries (
@@ -245,7 +272,7 @@ STATEMENTS = (
     """,
     """
     CREATE TABLE manifests (
-        id INTEGER NOT NULL,
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         version_id INTEGER NOT NULL,
         kind TEXT NOT NULL,
         base_version_id INTEGER,
@@ -255,20 +282,9 @@ STATEMENTS = (
         bytes INTEGER DEFAULT '0' NOT NULL,
         reference_bytes INTEGER DEFAULT '0' NOT NULL,
         created_at FLOAT NOT NULL,
-        PRIMARY KEY (id),
         FOREIGN KEY(version_id) REFERENCES versions (id) ON DELETE CASCADE,
         FOREIGN KEY(base_version_id) REFERENCES versions (id) ON DELETE SET NULL
     )
-    """,
-    """
-    CREATE TABLE held_contents (
-        version_id INTEGER NOT NULL,
-        content_id INTEGER NOT NULL,
-        PRIMARY KEY (version_id, content_id),
-        FOREIGN KEY(version_id) REFERENCES versions (id),
-        FOREIGN KEY(content_id) REFERENCES contents (id)
-    )
-     WITHOUT ROWID
     """,
     """
     CREATE TABLE multipart_uploads (
@@ -292,17 +308,6 @@ STATEMENTS = (
         FOREIGN KEY(collection_id) REFERENCES collections (id),
         FOREIGN KEY(membership_id) REFERENCES memberships (id) ON DELETE CASCADE
     )
-    """,
-    """
-    CREATE TABLE manifest_segments (
-        manifest_id INTEGER NOT NULL,
-        position INTEGER NOT NULL,
-        segment_id INTEGER NOT NULL,
-        PRIMARY KEY (manifest_id, position),
-        FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE,
-        FOREIGN KEY(segment_id) REFERENCES segments (id)
-    )
-     WITHOUT ROWID
     """,
     """
     CREATE TABLE multipart_parts (
@@ -330,6 +335,9 @@ STATEMENTS = (
     """,
     """
     CREATE INDEX contents_arriving ON contents (id) WHERE algorithm = 'arriving'
+    """,
+    """
+    CREATE INDEX contents_leaving ON contents (id) WHERE algorithm = 'leaving'
     """,
     """
     CREATE INDEX held_by_content ON held_contents (content_id)
