@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ariadne import MutationType
+from graphql import FieldNode
 
 from trackd_server.api.resolvers import artifact_files
 from trackd_server.api.resolvers.artifacts import KIND, version_number
@@ -20,6 +21,8 @@ from trackd_server.domain.errors import InvalidRequest, NotFound
 from trackd_server.domain.run_records import RunPath
 
 if TYPE_CHECKING:
+    from graphql import SelectionNode
+
     from trackd_server.api.resolvers.context import Info, RequestContext
     from trackd_server.domain.artifacts.uploads import Target
     from trackd_server.domain.artifacts.versions import VersionView
@@ -166,7 +169,10 @@ def resolve_delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, An
     context = context_of(info)
     context.renew()
     number = version_number(input["artifactID"])
-    gone = versions.view(context.connection, number)
+    if _asks_for_ids_only(info):  # thousands are deleted in a loop: a view costs as much again
+        gone = versions.living(context.connection, number)
+    else:
+        gone = versions.view(context.connection, number)
     context.renew()
     context.services.artifacts.delete([number], delete_aliases=bool(input.get("deleteAliases")))
     return {"artifact": gone}
@@ -178,6 +184,21 @@ def resolve_ttl_default(_: object, info: Info, input: dict[str, Any]) -> dict[st
     entity = names.entity(input.get("entityName"))
     context_of(info).services.artifacts.set_ttl_default(entity, input.get("ttlDurationSeconds"))
     return SUCCESS
+
+
+def _asks_for_ids_only(info: Info) -> bool:
+    """Tell whether the answer is to name no more of the artifact than its id."""
+    fields = list(info.field_nodes)
+    for expected in ("artifact", "id"):
+        inner = [part for field in fields for part in _parts_of(field)]
+        fields = [part for part in inner if isinstance(part, FieldNode)]
+        if len(fields) < len(inner) or any(part.name.value != expected for part in fields):
+            return False
+    return True
+
+
+def _parts_of(field: FieldNode) -> tuple[SelectionNode, ...]:
+    return field.selection_set.selections if field.selection_set else ()
 
 
 def _new_version(given: dict[str, Any]) -> NewVersion:

@@ -261,3 +261,19 @@ def test_an_open_upload_in_parts_goes_with_its_draft(server: Serving) -> None:
     assert logger.put(multipart["uploadUrlParts"][1]["uploadUrl"], part).status_code == 200
     logger.delete(artifact)
     assert _is_empty(server)
+
+
+def test_a_deletion_tells_of_the_version_as_it_was(server: Serving) -> None:
+    logger = Logger(server)
+    query = """mutation D($id: ID!) {
+      deleteArtifact(input: {artifactID: $id, deleteAliases: true}) {
+        artifact { id versionIndex aliases { alias } } } }"""
+    first, second = logger.log({"a": b"1"}), logger.log({"a": b"2"})
+    told = server.graphql(query, {"id": second})["deleteArtifact"]["artifact"]
+    assert told == {"id": second, "versionIndex": 1, "aliases": [{"alias": "latest"}]}
+    answer = logger.delete(first)  # asks for no more than the id
+    assert answer.json()["data"]["result"] == {"artifact": {"id": first}}
+    for gone in (first, second):
+        again = logger.delete(gone)
+        assert again.status_code == 404 and "does not exist" in again.text
+        assert server.post_graphql(query, {"id": gone}).status_code == 404
