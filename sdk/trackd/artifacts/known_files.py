@@ -6,7 +6,8 @@ facts last changed. Where all of that is still so, the file is the same and is n
 is a file whose bytes changed just before it was read (see `hashing`), nor one that this process
 has mapped into its memory for writing (`numpy.memmap`): such changes leave no trace in the times.
 Of other processes that is not known: what they change in memory they have to flush (`msync`)
-before the file is added again.
+before the file is added again. Nothing is noted of file systems of other machines, whose facts may
+be those of a while ago.
 
 If moreover the server to which the open run writes has the version of a note, it has the bytes,
 and a `mutable` file needs no copy: that is asked when the file is added. When the artifact is
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,7 +47,10 @@ _MAX_FILES = 200_000
 #: How long agent and server may take to say how a version stands, and how long a server that did
 #: not answer is not asked again, in seconds.
 _ANSWER_S, _QUIET_S = 2.0, 60.0
-_MAPPINGS = Path("/proc/self/maps")
+_MAPPINGS, _MOUNTS = Path("/proc/self/maps"), Path("/proc/self/mountinfo")
+#: File systems that tell each change at once.
+_OWN_DISKS = ("btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs")
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 #: Whether a version is still there, and the one of this client id.
 _STANDS = operation(
     "ArtifactStands",
@@ -87,14 +92,15 @@ class KnownFiles:
     def __init__(self, source: Source, remote: Remote | None) -> None:
         self._source = source
         self._remote = remote
-        note = _read(source.note_path())
+        self._mapped = mapped_files() if is_on_own_disk(source.path) else None
+        self._device = os.stat(source.path).st_dev  # noqa: PTH116 - also of links to elsewhere
+        note = None if self._mapped is None else _read(source.note_path())
         self._before = note.files if note else {}
         self._now: dict[str, tuple[Identity, str]] = {}
         #: The server has the bytes of all that is known.
         self.is_held = note is not None and remote is not None and _is_held(note, remote)
         #: Entries of files that were left in place for that.
         self.left: list[ManifestEntry] = []
-        self._mapped = mapped_files()
 
     def __bool__(self) -> bool:
         return bool(self._before)
@@ -109,7 +115,7 @@ class KnownFiles:
 
     def learn(self, path: str, found: FileDigest) -> None:
         """Note the digest of a file that was read."""
-        if found.facts is not None:
+        if found.facts is not None and found.facts.st_dev == self._device:
             self._now[path] = (identity_of(found.facts), found.digest)
 
     def is_of(self, remote: Remote | None) -> bool:
@@ -140,6 +146,21 @@ class KnownFiles:
 def identity_of(facts: os.stat_result) -> Identity:
     """Return what changes with the bytes of a file."""
     return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+
+
+def is_on_own_disk(path: str, mounts: Path = _MOUNTS) -> bool:
+    """Tell whether a path is on a file system of this machine that tells each change at once."""
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    place, best, kind = f"{os.path.realpath(path)}/", "", ""
+    for line in lines:
+        facts = line.split()
+        point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), facts[4]).rstrip("/") + "/"
+        if len(point) >= len(best) and place.startswith(point):  # the last one lies on top
+            best, kind = point, facts[facts.index("-") + 1]
+    return kind in _OWN_DISKS
 
 
 def mapped_files() -> set[tuple[int, int]] | None:

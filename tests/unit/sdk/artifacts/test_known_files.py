@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trackd.artifacts.hashing import digest_file
-from trackd.artifacts.known_files import KnownFiles, Source, identity_of, mapped_files
+from trackd.artifacts.known_files import (
+    KnownFiles,
+    Source,
+    identity_of,
+    is_on_own_disk,
+    mapped_files,
+)
 from trackd.remote.connection import Remote
 from trackd.settings import Settings
 
@@ -59,6 +65,21 @@ def test_a_file_that_is_mapped_for_writing_is_not_noted(tmp_path: Path) -> None:
     later = KnownFiles(source, None)
     facts = {name: (tmp_path / name).stat() for name in ("mapped", "read", "plain")}
     assert [name for name, each in facts.items() if later.find(name, each)] == ["read", "plain"]
+
+
+def test_file_systems_of_other_machines_are_not_trusted(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "1 0 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+        "2 1 0:5 / /net rw master:2 shared:3 - nfs4 host:/x rw\n"
+        "3 1 8:2 / /with\\040blank rw - xfs /dev/sdb rw\n"
+        "4 1 0:6 / /over rw - ext4 /dev/sdc rw\n"
+        "5 4 0:7 / /over rw - fuse.sshfs host: rw\n"
+    )
+    known = {p: is_on_own_disk(p, mounts) for p in ("/home", "/net/a", "/with blank/a", "/over/a")}
+    assert known == {"/home": True, "/net/a": False, "/with blank/a": True, "/over/a": False}
+    assert is_on_own_disk("/network", mounts)
+    assert not is_on_own_disk("/home", tmp_path / "nothing")
 
 
 def test_a_time_in_whole_seconds_tells_less(tmp_path: Path) -> None:
