@@ -9,9 +9,11 @@ import io
 import os
 import stat
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from trackd import libraries
+from trackd.artifacts.copying import blocks_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 #: How files and manifest are digested.
 DigestAlgorithm = Literal["MD5", "XXH128"]
 DIGEST_ALGORITHMS: tuple[DigestAlgorithm, ...] = ("MD5", "XXH128")
-_CHUNK_BYTES = 1024 * 1024
 #: Within what time file systems give two changes the same time, with room: those that tell whole
 #: seconds or two, and all others, whose clock ticks each 10 ms at least.
 _COARSE_S, _FINE_S = 2.0, 0.05
@@ -99,17 +100,15 @@ def hex_of(digest: str) -> str:
 
 def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileDigest:
     hasher = new_hasher(algorithm)
-    view = memoryview(bytearray(_CHUNK_BYTES))
     size = 0
     with open_regular(source) as file:
         before, began_s = os.fstat(file.fileno()), time.time()
         output = target.open("xb", buffering=0) if target is not None else None
         try:
-            while count := file.readinto(view):
-                hasher.update(view[:count])
-                if output is not None:
-                    _write_all(output, view[:count])
-                size += count
+            with closing(blocks_of(file, output, before.st_size)) as blocks:
+                for block in blocks:
+                    hasher.update(block)
+                    size += len(block)
             after = os.fstat(file.fileno())
         finally:
             if output is not None:
@@ -151,12 +150,3 @@ def open_regular(path: Path) -> io.FileIO:
         file.close()
         raise ValueError(what)
     return file
-
-
-class _Output(Protocol):
-    def write(self, data: memoryview, /) -> int | None: ...
-
-
-def _write_all(output: _Output, data: memoryview) -> None:
-    while data:
-        data = data[output.write(data) or 0 :]
