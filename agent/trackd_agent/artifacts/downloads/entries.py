@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
 
+import msgspec
+
 from trackd_agent.artifacts.contents import MD5
 from trackd_agent.core.errors import InvalidRequest
 
@@ -21,8 +23,7 @@ class InvalidManifest(InvalidRequest):
     """A manifest that nothing may be written from; said before anything is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One entry of a manifest (fields as in `trackd.v1.ManifestEntry`)."""
 
     path: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import ijson
 import msgspec
@@ -27,6 +27,16 @@ _MAX_ENTRY_BYTES = 16 * 1024 * 1024
 _MAX_SIZE_BYTES = 2**63 - 1
 _SHOWN_CHARS = 200
 _json = cast("Any", ijson)  # the package has no types
+
+
+class _Sent(msgspec.Struct):
+    """An entry in the words of the protocol."""
+
+    digest: str
+    size: Annotated[int, msgspec.Meta(ge=0, le=_MAX_SIZE_BYTES)] | None = None
+    ref: str | None = None
+    birth_artifact_id: str | None = msgspec.field(default=None, name="birthArtifactID")
+    extra: dict[str, Any] | None = None
 
 
 class _Watched:
@@ -112,24 +122,20 @@ class ManifestReader:
 def _entry(path: str, value: Any) -> Entry:
     """Return an entry as the server wrote it; what only its writer needed is left out."""
     path = checked_path(path)
-    if not isinstance(value, dict):
-        raise _invalid(f"the entry {path[:_SHOWN_CHARS]!r} is no object")
-    fields = cast("dict[str, Any]", value)
-    digest, size, ref = fields.get("digest"), fields.get("size"), fields.get("ref") or ""
-    birth = fields.get("birthArtifactID") or ""
-    extra = cast("dict[str, Any]", fields.get("extra") or {})
-    is_size = size is None or (type(size) is int and 0 <= size <= _MAX_SIZE_BYTES)
-    are_texts = all(isinstance(text, str) for text in (digest, ref, birth))
-    if not (is_size and are_texts and type(extra) is dict):
-        raise _invalid(f"the entry {path[:_SHOWN_CHARS]!r} has fields of a wrong kind")
+    try:
+        sent = msgspec.convert(value, _Sent)
+    except msgspec.ValidationError as error:
+        shown = path[:_SHOWN_CHARS]
+        raise _invalid(f"the entry {shown!r} has fields of a wrong kind: {error}") from error
+    extra = sent.extra
     return Entry(
-        path=path,
-        digest=cast("str", digest),
-        size=size,
-        ref=ref,
-        birth_artifact_id=birth,
-        extra_json=msgspec.json.encode(extra) if extra else b"",
-        algorithm=XXH128 if extra.get("alg") == XXH128 else MD5,
+        path,
+        sent.digest,
+        sent.size,
+        sent.ref or "",
+        sent.birth_artifact_id or "",
+        msgspec.json.encode(extra) if extra else b"",
+        XXH128 if extra and extra.get("alg") == XXH128 else MD5,
     )
 
 

@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import Row, func, insert, select, update
 
 from trackd_server.domain import names
@@ -105,27 +106,31 @@ def json_pieces(database: Database, manifest_id: int) -> Iterator[bytes]:
     config = {"storageLayout": "V2"} | ({"storageRegion": region} if region else {})
     head = {"version": 1, "storagePolicy": "wandb-storage-policy-v1", "storagePolicyConfig": config}
     yield json.dumps(head, separators=(",", ":"))[:-1].encode() + b',"contents":{'
-    position, comma = 0, ""
+    position, comma = 0, b""
     while True:
         with database.read() as connection:
             find(connection, manifest_id)
             some = segments.read(connection, manifest_id, position, SEGMENTS_AT_ONCE)
             listed = [entry for segment in some for entry in segment]
-            births = segments.birth_versions(connection, (e.content for e in listed if e.content))
+            numbers = segments.birth_versions(connection, (e.content for e in listed if e.content))
         if listed:
-            yield (comma + ",".join(_shown(entry, births) for entry in listed)).encode()
-            comma = ","
+            ids = {number: names.storage_id("Artifact", number) for number in set(numbers.values())}
+            births = {content: ids[number] for content, number in numbers.items()}
+            yield comma + b",".join([_shown(entry, births) for entry in listed])
+            comma = b","
         position += len(some)
         if len(some) < SEGMENTS_AT_ONCE:
             break
     yield b"}}"
 
 
-def _shown(entry: Entry, births: Mapping[int, int]) -> str:
-    number = births.get(entry.content)
-    birth = None if number is None else names.storage_id("Artifact", number)
-    value = json.dumps(entry.shown(birth), separators=(",", ":"), ensure_ascii=False)
-    return f"{json.dumps(entry.path, ensure_ascii=False)}:{value}"
+def _shown(entry: Entry, births: Mapping[int, str]) -> bytes:
+    value = entry.shown(births.get(entry.content))
+    if entry.extra:  # may hold numbers that only Python's json writes
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    else:
+        text = msgspec.json.encode(value)
+    return msgspec.json.encode(entry.path) + b":" + text
 
 
 def require_pending(connection: Connection, version_id: int) -> Row[Any]:

@@ -133,7 +133,7 @@ async def test_a_manifest_that_leads_elsewhere_writes_nothing(tmp_path: Path, pa
         (b'{"contents": {}}', "version is None"),
         (b'{"version": true, "contents": {}}', "version is True"),
         (b'{"version": 2, "contents": {}}', "version is 2"),
-        (b'{"version": 1, "contents": {"a": 3}}', "no object"),
+        (b'{"version": 1, "contents": {"a": 3}}', "Expected `object`, got `int`"),
         (b'{"version": 1, "contents": {"a": {"digest": 3}}}', "wrong kind"),
         (b'{"version": 1, "contents": {"a": {"digest": "x", "size": -1}}}', "wrong kind"),
         (b'{"version": 1, "contents": {"a": {"digest": "x", "size": true}}}', "wrong kind"),
