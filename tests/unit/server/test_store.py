@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import OperationalError
 
 from trackd_server.store import Database, SchemaTooNew, tables
+from trackd_server.store.migrations.versions import v0001_first
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +33,25 @@ def test_migrations_lead_to_the_same_schema_as_a_fresh_start(tmp_path: Path) -> 
     assert migrated.migrate() == fresh.migrate() == "current"
     for database in (fresh, migrated):
         database.close()
+
+
+def test_a_migration_that_breaks_off_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as connection:
+        for statement in v0001_first.STATEMENTS:
+            connection.execute(statement)
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT PRIMARY KEY)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
+        connection.execute("CREATE TABLE client_ids (in_the_way TEXT)")
+    database, before = Database(path), schema_of(path)
+    with pytest.raises(OperationalError, match="client_ids already exists"):
+        database.migrate()
+    assert schema_of(path) == before
+    with database.write() as transaction:
+        transaction.exec_driver_sql("DROP TABLE client_ids")
+    assert database.migrate() == "upgraded"
+    assert database.migrate() == "current"
+    database.close()
 
 
 def test_the_newest_migration_is_the_one_the_code_expects() -> None:

@@ -55,6 +55,11 @@ class Limit:
         self._used_at = 0.0
         self._warned = False
 
+    @property
+    def is_set(self) -> bool:
+        """Tell whether there is a limit but the disk."""
+        return self._max_bytes is not None
+
     def state(self) -> LimitState | None:
         """Return how far the limit is used, now."""
         if self._max_bytes is None:
