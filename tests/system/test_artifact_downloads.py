@@ -18,6 +18,7 @@ import msgspec
 import pytest
 from tests.fakes.download_server import ARTIFACT_ID, download_server
 from tests.support.agent import RunningAgent, running_agent
+from tests.support.artifact_wire import Artifacts
 from tests.support.server import RunningServer, running_server
 
 from trackd_agent.artifacts.config import ArtifactsConfig
@@ -317,3 +318,49 @@ async def test_the_cache_is_shown_and_shrunk_with_and_without_an_agent(tmp_path:
         await anyio.to_thread.run_sync(trackd, agent.environment, "cleanup", "0")
         shown = await anyio.to_thread.run_sync(trackd, agent.environment, "ls")
         assert (shown["files"], shown["bytes"]) == (0, 0)
+
+
+#: Downloads to folders in which something else has the name of a file or of a folder.
+IN_THE_WAY = """
+import os, trackd
+api = trackd.Api()
+plain, twofold = (api.artifact(f"local/p/{name}:latest") for name in ("plain", "twofold"))
+os.makedirs("one/d/f")
+os.makedirs("two")
+open("two/d", "w").close()
+for root in ("one", "two"):
+    try:
+        plain.download(root)
+    except trackd.artifacts.errors.ArtifactWriteError as error:
+        assert "d" in str(error), error
+    else:
+        raise AssertionError(f"{root} lacks a file")
+    assert open(f"{root}/g").read() == "g"
+twofold.download("three")
+assert sorted(os.listdir("three")) == ["a", "z"]
+"""
+
+
+async def test_a_file_that_cannot_be_put_is_an_error_unless_the_artifact_is_in_its_own_way(
+    tmp_path: Path,
+) -> None:
+    async with running_server(tmp_path) as server:
+        client = Artifacts(server)
+        client.log("plain", {"d/f": b"f", "g": b"g"})
+        client.log("twofold", {"a": b"a", "a/b": b"b", "z": b"z"})
+        client.close()
+        own: dict[str, Any] = {"TRACKD_BASE_URL": server.address, "TRACKD_API_KEY": server.key}
+        async with running_agent(tmp_path, **own) as agent:
+            done = await anyio.to_thread.run_sync(
+                lambda: subprocess.run(
+                    [sys.executable, "-c", IN_THE_WAY],
+                    cwd=tmp_path,
+                    env=agent.environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+            )
+    assert done.returncode == 0, done.stderr
+    assert "left out" in done.stderr

@@ -49,3 +49,19 @@ class ArtifactWriteError(CommError, OSError):
 
 class WaitTimeoutError(Error):
     """The time to wait for an artifact is over; its upload goes on."""
+
+
+#: What codes of the agent mean; the rest is `CommError`.
+KINDS: dict[str, type[CommError]] = {
+    "UNKNOWN_ARTIFACT": ArtifactNotFoundError,
+    "DIGEST_MISMATCH": ArtifactContentError,
+    "INVALID_DIGEST": ArtifactContentError,
+    "INVALID_MANIFEST": ArtifactContentError,
+    "UNSAFE_PATH": ArtifactContentError,
+    "LINK_IN_ROOT": ArtifactContentError,
+    "DISK_FULL": ArtifactWriteError,
+    "NOT_WRITABLE": ArtifactWriteError,
+    "PATH_CONFLICT": ArtifactWriteError,
+    "INVALID_ROOT": ArtifactWriteError,
+    "ROOT_NOT_VISIBLE": ArtifactWriteError,
+}

@@ -15,11 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from trackd.artifacts import crossing
-from trackd.artifacts.errors import (
-    ArtifactContentError,
-    ArtifactNotFoundError,
-    ArtifactWriteError,
-)
+from trackd.artifacts.errors import KINDS
 from trackd.artifacts.manifest import ARTIFACT_SCHEME
 from trackd.artifacts.notices import info, warn
 from trackd.artifacts.online import fetching
@@ -39,21 +35,8 @@ _REFERENCE_THREADS = 32
 #: Larger downloads are announced, and told of when they are done.
 _MANY_FILES, _MANY_BYTES = 5_000, 50 * 1024 * 1024
 _MIB = 1024 * 1024
-#: The agent's code for a file in whose way something is: it is left out with a warning.
+#: The agent's code for a file in whose way something is.
 _IN_THE_WAY = "PATH_CONFLICT"
-#: What other codes of the agent mean; the rest is `CommError`.
-_KINDS: dict[str, type[CommError]] = {
-    "UNKNOWN_ARTIFACT": ArtifactNotFoundError,
-    "DIGEST_MISMATCH": ArtifactContentError,
-    "INVALID_DIGEST": ArtifactContentError,
-    "INVALID_MANIFEST": ArtifactContentError,
-    "UNSAFE_PATH": ArtifactContentError,
-    "LINK_IN_ROOT": ArtifactContentError,
-    "DISK_FULL": ArtifactWriteError,
-    "NOT_WRITABLE": ArtifactWriteError,
-    "INVALID_ROOT": ArtifactWriteError,
-    "ROOT_NOT_VISIBLE": ArtifactWriteError,
-}
 
 
 class Options(NamedTuple):
@@ -139,7 +122,7 @@ def _download_files(artifact: Artifact, root: Path, options: Options) -> list[Ma
                     (step.files_done, step.files_total), (step.bytes_done, step.bytes_total)
                 )
     except AgentCallError as error:
-        kind = _KINDS.get(error.code, CommError)
+        kind = KINDS.get(error.code, CommError)
         raise kind(f"download of {artifact.name}: {error.message}") from error
     _raise_for(artifact, failures, failed)
     return references
@@ -170,23 +153,34 @@ def _request(artifact: Artifact, root: Path, options: Options) -> artifact_pb2.D
 def _raise_for(
     artifact: Artifact, failures: list[artifact_pb2.DownloadFailure], failed: int
 ) -> None:
-    """Raise the first failure that is more than something in the way.
+    """Raise the first failure. One file of an artifact in the way of another is only told.
 
     Raises:
         ArtifactContentError: a file has other contents than the manifest says, or leads elsewhere.
-        ArtifactWriteError: a file cannot be written.
+        ArtifactWriteError: a file cannot be written, or something else lies in its place.
         CommError: a file cannot be had from the server.
     """
-    others = [failure for failure in failures if failure.code != _IN_THE_WAY]
+    others: list[artifact_pb2.DownloadFailure] = []
     for failure in failures:
-        if failure.code == _IN_THE_WAY:
+        if failure.code == _IN_THE_WAY and _is_also_a_folder(artifact, failure.path):
             warn(f"download of {artifact.name}: {failure.path!r} is left out: {failure.message}")
+        else:
+            others.append(failure)
     if not others:
         return
     first, more = others[0], failed - 1
-    kind = _KINDS.get(first.code, CommError)
+    kind = KINDS.get(first.code, CommError)
     rest = f" ({more} more files failed)" if more > 0 else ""
     raise kind(f"download of {artifact.name}: {first.path!r}: {first.message}{rest}")
+
+
+def _is_also_a_folder(artifact: Artifact, path: str) -> bool:
+    """Tell whether an entry, or one above it, is a file and a folder in the artifact itself."""
+    entries = artifact.manifest.entries
+    above = (str(folder) for folder in PurePosixPath(path).parents)
+    return any(folder in entries for folder in above) or any(
+        other.startswith(f"{path}/") for other in entries
+    )
 
 
 # --- references ----------------------------------------------------------------------------------
