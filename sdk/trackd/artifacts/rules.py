@@ -74,6 +74,17 @@ def checked_type(type_: str, name: str) -> str:
     return type_
 
 
+def checked_some(what: str, given: Iterable[str] | str | None) -> Iterable[str] | str:
+    """Return what was given for aliases or tags.
+
+    Raises:
+        TypeError: it is None, which could mean none as well as no change.
+    """
+    if given is None:
+        raise TypeError(f"{what} None: give a list, [] for none")
+    return given
+
+
 def checked_aliases(aliases: Iterable[str] | str | None) -> list[str]:
     """Return the aliases of a new version: those given, each once, and `latest`.
 

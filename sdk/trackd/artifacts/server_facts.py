@@ -98,7 +98,7 @@ class ServerFacts(ArtifactFacts):
     @aliases.setter
     def aliases(self, aliases: Iterable[str] | str) -> None:
         self._facts("aliases")
-        self._aliases = rules.checked_alias_names(aliases)
+        self._aliases = rules.checked_alias_names(rules.checked_some("aliases", aliases))
 
     @property
     def tags(self) -> list[str]:
@@ -114,7 +114,7 @@ class ServerFacts(ArtifactFacts):
     def tags(self, tags: Iterable[str] | str) -> None:
         self._facts("tags")
         self._warn_of_source("tags")
-        self._tags = rules.checked_tags(tags)
+        self._tags = rules.checked_tags(rules.checked_some("tags", tags))
 
     @property
     def commit_hash(self) -> str | None:

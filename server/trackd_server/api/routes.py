@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.routing import Route
 
 from trackd_server.api import (
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
     Endpoint = Callable[[Request], Awaitable[Response]]
 
 
+class FileNameConvertor(PathConvertor):
+    """Names of files: as `path`, and line ends may be in them, too."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("file", FileNameConvertor())
+
+
 def all_routes() -> list[Route]:
     """Return the routes of the application."""
     run_files = "/files/{entity}/{project}/{run}"
@@ -36,8 +46,8 @@ def all_routes() -> list[Route]:
         Route("/healthz", health.healthz),
         Route("/graphql", graphql.graphql, methods=["POST"]),
         Route(f"{run_files}/file_stream", _guarded(stream.file_stream), methods=["POST"]),
-        Route(f"{run_files}/{{name:path}}", _guarded(transfers.put_file), methods=["PUT"]),
-        Route(f"{run_files}/{{name:path}}", transfers.get_file, methods=["GET", "HEAD"]),
+        Route(f"{run_files}/{{name:file}}", _guarded(transfers.put_file), methods=["PUT"]),
+        Route(f"{run_files}/{{name:file}}", transfers.get_file, methods=["GET", "HEAD"]),
         *_artifact_routes(),
         Route("/api/v1/runs/{entity}/{project}/{run}/document", documents.document),
         *usage.routes(_guarded),
@@ -62,7 +72,7 @@ def _artifact_routes() -> list[Route]:
         Route(manifest, _guarded(artifact_transfers.delete_manifest), methods=["DELETE"]),
         Route(manifest, artifact_transfers.get_manifest),
         Route(
-            "/artifactsV2/{region}/{entity}/{project}/{collection}/{rest:path}",
+            "/artifactsV2/{region}/{entity}/{project}/{collection}/{rest:file}",
             artifact_transfers.get_file,
         ),
         Route("/artifacts/{entity}/{digest}", artifact_transfers.get_file_v1),

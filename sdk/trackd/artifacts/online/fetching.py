@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from trackd.artifacts.errors import KINDS
 from trackd.artifacts.manifest import ManifestEntry
 from trackd.errors import CommError
 
@@ -20,7 +21,8 @@ def fill(manifest: Manifest, remote: Remote, artifact_id: str) -> Manifest:
     """Fill an empty manifest with the entries of a version; return it.
 
     Raises:
-        CommError: the server does not answer, or has no such version.
+        CommError: the server does not answer.
+        ArtifactNotFoundError: it has no such version (any more).
     """
     manifest.fill(_entries(manifest, remote, artifact_id))
     return manifest
@@ -38,7 +40,7 @@ def _entries(manifest: Manifest, remote: Remote, artifact_id: str) -> Iterator[M
                 manifest.storage_region = _region_of(part.header)
             yield from map(entry_of, part.entries)
     except AgentCallError as error:
-        raise CommError(error.message) from error
+        raise KINDS.get(error.code, CommError)(error.message) from error
 
 
 def entry_of(sent: artifact_pb2.ManifestEntry) -> ManifestEntry:

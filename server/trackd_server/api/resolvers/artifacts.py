@@ -55,7 +55,7 @@ _PLAIN_FIELDS: dict[str, Callable[[VersionView], Any]] = {
     "storageBytes": lambda version: version.row.bytes,
     "digest": lambda version: version.row.digest,
     "digestAlgorithm": lambda version: digest_algorithm(version.row.digest_algorithm),
-    "commitHash": lambda version: None,
+    "commitHash": lambda version: version.row.digest if version.row.committed_at else None,
     "fileCount": lambda version: version.row.file_count,
     "createdAt": lambda version: iso(version.row.created_at),
     "updatedAt": lambda version: iso(version.row.updated_at),

@@ -34,12 +34,15 @@ def _logical(files: dict[str, bytes]) -> str:
 def test_a_version_has_the_files_the_digest_and_the_sizes_that_were_logged(
     server: Serving,
 ) -> None:
-    files = {"b/ü.txt": b"two", "a": b"one" * 1000, "a b#?%": b""}
+    files = {"b/ü.txt": b"two", "a": b"one" * 1000, "a b#?%": b"", "line\nend\n": b"x"}
     artifact = Logger(server).log(files)
-    fields = "digest size storageBytes fileCount state versionIndex files { totalCount edges "
+    fields = (
+        "digest commitHash size storageBytes fileCount state versionIndex files { totalCount edges "
+    )
     shown = Logger(server).read(artifact, fields + "{ node { name directUrl url sizeBytes } } }")
     assert shown["digest"] == _logical(files)
-    assert (shown["size"], shown["storageBytes"], shown["fileCount"]) == (3003, 3003, 3)
+    assert shown["commitHash"]  # without one, the real client's `commit_hash` fails
+    assert (shown["size"], shown["storageBytes"], shown["fileCount"]) == (3004, 3004, 4)
     assert (shown["state"], shown["versionIndex"]) == ("COMMITTED", 0)
     nodes = [edge["node"] for edge in shown["files"]["edges"]]
     assert [node["name"] for node in nodes] == sorted(files)
