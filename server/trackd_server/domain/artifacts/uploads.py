@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,13 +16,13 @@ from sqlalchemy import Row, insert, select, update
 
 from trackd_server.domain.artifacts import manifests, pending, segments
 from trackd_server.domain.artifacts.entries import DIGEST_BYTES, MD5, encode_digest
-from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
+from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from trackd_server.domain.storage import Expected, contents
 from trackd_server.store.tables.artifacts import held_contents, multipart_parts, multipart_uploads
 from trackd_server.store.tables.storage import contents as contents_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Generator, Sequence
 
     from sqlalchemy import Connection
 
@@ -58,6 +60,8 @@ class Uploads:
     def __init__(self, database: Database, storage: Storage) -> None:
         self._database = database
         self._storage = storage
+        self._joining: set[str] = set()
+        self._lock = threading.Lock()
 
     def announce(self, version_id: int, files: Sequence[Announced]) -> list[Target]:
         """Say for each file whether its bytes are here; those that are are held from now on."""
@@ -130,7 +134,24 @@ class Uploads:
             Conflict: Parts are missing.
             InvalidRequest: The client means other parts than came.
             DigestMismatch: Together they are not the file that was announced.
+            Unavailable: Another request is joining them.
         """
+        with self._alone(upload_id):
+            return self._complete(version_id, upload_id, storage_path, parts)
+
+    @contextmanager
+    def _alone(self, upload_id: str) -> Generator[None]:
+        """Let nobody else join the same parts: a client that waits too long asks again."""
+        with self._lock:
+            if upload_id in self._joining:
+                raise Unavailable("The parts are being joined by another request; try again later.")
+            self._joining.add(upload_id)
+        try:
+            yield
+        finally:
+            self._joining.discard(upload_id)
+
+    def _complete(self, version_id: int, upload_id: str, storage_path: str, parts: Parts) -> str:
         with self._database.read() as connection:
             upload = connection.execute(
                 select(multipart_uploads).where(multipart_uploads.c.id == upload_id)

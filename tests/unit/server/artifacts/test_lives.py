@@ -244,6 +244,28 @@ def test_a_file_in_parts_is_one_file_when_all_are_there(server: Serving) -> None
     assert _is_empty(server)
 
 
+def test_parts_are_joined_by_one_request_at_a_time(server: Serving) -> None:
+    logger = Logger(server)
+    whole, md5 = b"ab", hashlib.md5
+    parts = [
+        {"partNumber": place + 1, "hexMD5": md5(whole[place : place + 1]).hexdigest()}
+        for place in range(2)
+    ]
+    draft = logger.create()["id"]
+    file = {"artifactID": draft, "name": "f", "md5": base64_md5(whole), "uploadPartsInput": parts}
+    made = server.graphql(FILES, {"input": {"artifactFiles": [file]}})
+    target = made["createArtifactFiles"]["files"]["edges"][0]["node"]
+    urls = target["uploadMultipartUrls"]
+    for place, part in enumerate(urls["uploadUrlParts"]):
+        assert logger.put(part["uploadUrl"], whole[place : place + 1]).status_code == 200
+    given = {"parts": parts, "a": draft, "path": target["storagePath"], "id": urls["uploadID"]}
+    uploads = server.services.artifacts.uploads
+    with uploads._alone(urls["uploadID"]):  # pyright: ignore[reportPrivateUsage]
+        assert server.post_graphql(COMPLETE, given).status_code == 503
+    for _ in range(2):
+        assert server.post_graphql(COMPLETE, given).status_code == 200
+
+
 def test_an_open_upload_in_parts_goes_with_its_draft(server: Serving) -> None:
     logger = Logger(server)
     artifact = logger.create()["id"]

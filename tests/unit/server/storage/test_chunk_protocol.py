@@ -6,15 +6,20 @@ import base64
 import hashlib
 import random
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import xxhash
 from tests.support.server import running_server
+from tests.unit.server.storage.place import new_version, opened, pieces
 
 from trackd_proto import chunks
 from trackd_proto.chunks import Chunk, Cutter, PackEntry
+from trackd_server.domain.storage import DigestMismatch, contents, packing
+from trackd_server.domain.storage.packing import Assembly
+from trackd_server.domain.usage import fsck
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +118,35 @@ async def test_chunks_and_files_are_sent_once(tmp_path: Path) -> None:
                 assert (encoding, length, chunks.chunk_name(chunk)) == ("raw", stored, blake3)
                 read += chunk
             assert read == DATA and place["next"] is None
+
+
+async def test_files_of_many_chunks_are_made_in_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "CHUNKS_AT_ONCE", 7)
+    files = [random.Random(seed).randbytes(size) for seed, size in enumerate((3_000_000, 90_000))]
+    with opened(tmp_path) as storage:
+        version = new_version(storage)
+
+        def assembly(data: bytes) -> Assembly:
+            name = ("MD5", hashlib.md5(data).digest(), len(data))
+            return Assembly(name, [piece.name for piece in cut(data)])
+
+        assert len(assembly(files[0]).chunks) > 20
+        wanted = [assembly(data) for data in files]
+        every = {name for file in wanted for name in file.chunks}
+        assert set(storage.packs.assemble(version, wanted)) == every
+        for data in files:
+            await storage.packs.receive(version, pieces(pack(cut(data))))
+        wrong = replace(wanted[0], name=("MD5", b"x" * 16, 1))
+        with pytest.raises(DigestMismatch):
+            storage.packs.assemble(version, [wrong])
+        for _ in range(2):  # the second time everything is there
+            assert storage.packs.assemble(version, wanted) == []
+            assert fsck.check(storage, verify=True).ok
+        with storage.database.read() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM held_contents").one()[0] == 2
+            assert not contents.arriving(connection)
 
 
 async def test_wrong_requests_are_refused_and_leave_nothing(tmp_path: Path) -> None:
