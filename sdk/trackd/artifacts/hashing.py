@@ -65,6 +65,17 @@ def new_hasher(algorithm: DigestAlgorithm) -> Hasher:
     return libraries.load("xxhash", what, "xxhash").xxh3_128()
 
 
+def hex_digest(data: bytes, algorithm: DigestAlgorithm = "MD5") -> str:
+    """Return the digest of bytes as hex digits.
+
+    Raises:
+        Error: see `new_hasher`.
+    """
+    hasher = new_hasher(algorithm)
+    hasher.update(data)
+    return hasher.hexdigest()
+
+
 def digest_file(path: Path, algorithm: DigestAlgorithm = "MD5") -> FileDigest:
     """Return the digest of a file.
 

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO, cast
 
+from trackd.artifacts.hashing import hex_digest
 from trackd.artifacts.member import ArtifactMember
 from trackd.recording.recordable import Recordable
 
@@ -220,7 +221,7 @@ class Media(Recordable, ArtifactMember):
         if self._origin is not None:
             return artifact.add_reference(self._origin, self._origin.path)[0].path
         content = self._content
-        path = self._path_of(content)
+        path = self._path_in(artifact)
         if isinstance(content, bytes):
             with artifact.new_file(path, "wb") as file:
                 file.write(content)
@@ -236,13 +237,11 @@ class Media(Recordable, ArtifactMember):
             form["caption"] = self._caption
         return form
 
-    def artifact_path(self) -> str:
+    def _path_in(self, artifact: Artifact) -> str:
         """Return where its file lies in an artifact: by content, whoever adds it."""
-        return self._path_of(self._content)
-
-    def _path_of(self, content: bytes | Path) -> str:
+        content = self._content
         if isinstance(content, bytes):
-            digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            digest = hex_digest(content, artifact.manifest.digest_algorithm)
             return f"{self.folder}/{digest[:HASH_CHARACTERS]}{self._extension}"
         return f"{self.folder}/{self._sha256[:HASH_CHARACTERS]}/{content.name}"
 

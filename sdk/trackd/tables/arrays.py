@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
 from trackd import libraries
+from trackd.artifacts.hashing import hex_digest
 from trackd.tables.column_types import ColumnType, ListType, NDArrayType, NumberType, UnionType
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _store(key: str, values: Any, artifact: Artifact) -> str:
     out = io.BytesIO()
     np.savez_compressed(out, **{key: values})
     data = out.getvalue()
-    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    digest = hex_digest(data, artifact.manifest.digest_algorithm)
     path = f"{_FOLDER}/{digest[:_HASH_CHARACTERS]}.npz"
     with artifact.new_file(path, mode="wb") as file:
         file.write(data)

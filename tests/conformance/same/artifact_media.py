@@ -43,6 +43,13 @@ attempt("hist", a.add, sdk.Histogram([1, 2, 3]), "hist")
 attempt("type", a.add, sdk.Plotly, "pl")
 obs("paths", sorted(a.manifest.entries))
 run.log_artifact(a)
+# names by content follow the artifact's algorithm
+x = sdk.Artifact("hashed", "ds", digest_algorithm="XXH128")
+x.add(img, "img")
+x.add(sdk.Html("<p>x</p>", inject=False), "page")
+x.add(sdk.Table(columns=["a"], data=[[np.zeros((3, 300))]]), "media/tables/t")
+obs("hashed", sorted([p, e.digest, e.size, e.extra] for p, e in x.manifest.entries.items()))
+obs("algorithm", x.digest_algorithm.value)
 # keys that are no artifact names
 run.log({"grp/sc table": sdk.Table(columns=["a"], data=[[1]])})
 run.log({"after": 1})
