@@ -52,7 +52,12 @@ class RequestContext:
 
     @property
     def connection(self) -> Connection:
-        """Return the snapshot, opened with the first read."""
+        """Return the snapshot, opened with the first read.
+
+        How long a change before it took is not counted: the change is done.
+        """
+        if self._connection is None:
+            self._end_s = time.monotonic() + MAX_OPERATION_S
         if time.monotonic() > self._end_s:
             raise InvalidRequest(
                 f"The operation takes longer than {MAX_OPERATION_S:.0f} s: ask for less at once."

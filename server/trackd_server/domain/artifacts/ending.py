@@ -47,8 +47,8 @@ class Endings:
             some = version_ids[at : at + DELETED_AT_ONCE]
             with self._database.write() as connection:
                 freed = removal.remove(connection, some, delete_aliases=delete_aliases)
-                freed += remains.clear(connection)[0]
-            self.clear(freed)
+                more, is_done = remains.clear(connection)
+            self._finish(freed + more, is_done=is_done)
 
     def delete_sequence(self, collection_id: int) -> None:
         """Delete a sequence with all its versions, drafts too; the oldest go first.
@@ -103,6 +103,12 @@ class Endings:
             with self._database.write() as connection:
                 ids = lifetimes.ended(connection, moment, pending_s, DELETED_AT_ONCE)
                 freed = removal.remove(connection, ids, delete_aliases=True)
-                freed += remains.clear(connection)[0]
-            self.clear(freed)
+                more, is_done = remains.clear(connection)
+            self._finish(freed + more, is_done=is_done)
             swept += len(ids)
+
+    def _finish(self, freed: Freed, *, is_done: bool) -> None:
+        if is_done:  # the usual case: one look at the database less
+            self._storage.finish(freed)
+        else:
+            self.clear(freed)

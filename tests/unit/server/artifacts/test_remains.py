@@ -142,3 +142,18 @@ async def test_a_duty_that_breaks_is_tried_again(monkeypatch: pytest.MonkeyPatch
         raise ValueError("a fault of ours")
 
     assert await upkeep.attempted("test", broken, anyio.CapacityLimiter(1)) is False
+
+
+def test_a_change_that_takes_long_is_answered(
+    server: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackd_server.api.resolvers.context.MAX_OPERATION_S", 0.5)
+    commit = server.services.artifacts.commit
+
+    def slow(version_id: int) -> None:
+        time.sleep(0.6)
+        commit(version_id)
+
+    monkeypatch.setattr(server.services.artifacts, "commit", slow)
+    Logger(server).log({"a": b"1"})
+    assert Logger(server).named("v0") is not None
