@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from trackd.artifacts.errors import ArtifactFinalizedError
 from trackd.artifacts.hashing import FileDigest, copy_and_digest, digest_file, hex_of
-from trackd.artifacts.known_files import KnownFiles, Source
+from trackd.artifacts.known.known_files import KnownFiles, Source
 from trackd.artifacts.manifest import ALGORITHM_KEY, Manifest, ManifestEntry
 from trackd.artifacts.paths import logical_path
 from trackd.artifacts.referring.references import DEFAULT_MAX_OBJECTS, Reference, entries_of

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trackd.artifacts.file_systems import is_on_own_disk, mapped_files
 from trackd.artifacts.hashing import digest_file
-from trackd.artifacts.known_files import KnownFiles, Source, identity_of
+from trackd.artifacts.known.file_systems import is_on_own_disk, mapped_files
+from trackd.artifacts.known.known_files import KnownFiles, Source, identity_of
 from trackd.remote.connection import Remote
 from trackd.settings import Settings
 

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from trackd.artifacts.file_systems import is_on_own_disk, mapped_files
 from trackd.artifacts.hashing import FileDigest
+from trackd.artifacts.known.file_systems import is_on_own_disk, mapped_files
 from trackd.errors import CommError
 from trackd.logs import LOGGER
 from trackd.remote.answers import part
