@@ -198,7 +198,10 @@ class ArtifactCalls:
         if step is None and self._headers:  # several writers: rows have no common numbers
             step = 0
         metadata = msgspec.json.encode(record.metadata).decode() if record.metadata else None
+        # Servers without the feature refuse the field, even an empty one.
+        tags = {"tags": [{"tagName": tag} for tag in record.tags]} if record.tags else {}
         return {
+            **tags,
             "entityName": self._path.entity,
             "projectName": self._path.project,
             "runName": None if record.use_after_commit else self._path.run,
@@ -210,7 +213,6 @@ class ArtifactCalls:
             "aliases": [
                 {"artifactCollectionName": record.name, "alias": alias} for alias in record.aliases
             ],
-            "tags": [{"tagName": tag} for tag in record.tags],
             "metadata": metadata,
             "ttlDurationSeconds": record.ttl_seconds,
             "historyStep": step,

@@ -78,6 +78,7 @@ async def test_a_version_is_made_with_the_calls_of_the_reference(tmp_path: Path)
         assert {path: store.content(version, path) for path in FILES} == FILES
         assert version.input["metadata"] == '{"k":[1,null]}'
         assert version.input["runName"] == "r1"
+        assert version.input["tags"] == [{"tagName": "t1"}]
         assert list(version.contents) == sorted(FILES)
         assert version.contents["a.txt"] == {
             "digest": md5_of(b"hello"),
@@ -111,6 +112,8 @@ async def test_equal_contents_make_no_second_version_and_that_is_told(tmp_path: 
     async with fake_server() as server:
         ends = await save(tmp_path, server, logged(run_dir, FILES), logged(run_dir, FILES))
         assert {end.artifact_id for end in ends} == {server.artifacts.versions[0].id}
+        # older servers refuse a field that they do not know
+        assert "tags" not in server.artifacts.versions[0].input
         assert len(server.artifacts.versions) == 1
         assert [end.is_unchanged for end in ends] == [False, True]
 
