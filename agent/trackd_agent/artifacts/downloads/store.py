@@ -1,5 +1,10 @@
 """Contents of a server of ours, many at a time: from its disk where it is this machine's, else by
-one request for many small files. What it does not give comes as from any other server."""
+one request for many small files. What it does not give comes as from any other server.
+
+A downloaded file never shares its inode with the server's files: who edits it would edit what the
+server keeps. The kernel copies (where the disk can, it shares the blocks until one side writes)
+what was verified before and lies unchanged where it lay; everything else is read and hashed.
+"""
 
 from __future__ import annotations
 
