@@ -86,7 +86,7 @@ async def test_lineage_goes_up_down_and_stops_where_told(tmp_path: Path) -> None
     async with wired(tmp_path) as (_, wire):
         versions = chain(wire, 5)
 
-        def graph(direction: str, depth: int) -> Any:
+        def graph(direction: str | None, depth: int | None) -> Any:
             asked = {"id": versions[2], "direction": direction, "depth": depth}
             return wire.graphql(_LINEAGE, asked)["artifact"]["lineage"]
 
@@ -95,6 +95,7 @@ async def test_lineage_goes_up_down_and_stops_where_told(tmp_path: Path) -> None
             "entityName": "local", "projectName": "p", "runName": "run0", "artifactID": versions[4],
         }})  # fmt: skip
         circle = graph("BOTH", 50)
+        assert graph(None, None)["artifacts"] == graph("BOTH", 6)["artifacts"]
     assert [one["id"] for one in up["artifacts"]] == versions[2::-1]
     assert {one["name"] for one in up["runs"]} == {"run0", "run1", "run2"}
     assert [one["id"] for one in down["artifacts"]] == versions[2:]

@@ -67,12 +67,13 @@ def resolve_memberships(
 
 @artifact_type.field("lineage")
 def resolve_lineage(
-    version: VersionView, info: Info, direction: str = "BOTH", depth: int = lineage.DEFAULT_DEPTH
+    version: VersionView, info: Info, direction: str | None = None, depth: int | None = None
 ) -> dict[str, Any]:
     """Return what led to a version and what came of it."""
     context = context_of(info)
+    steps = lineage.DEFAULT_DEPTH if depth is None else depth
     up, down = direction != "DOWNSTREAM", direction != "UPSTREAM"
-    graph = lineage.graph(context.connection, version.id, up=up, down=down, depth=depth)
+    graph = lineage.graph(context.connection, version.id, up=up, down=down, depth=steps)
     found = versions.views(context.connection, list(graph.versions))
     alive = {view.id for view in found}
     return {
