@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from trackd import libraries
-from trackd.artifacts.copying import blocks_of
+from trackd.copying import blocks_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trackd.artifacts.copying import blocks_of
 from trackd.artifacts.hashing import copy_and_digest, digest_file
+from trackd.copying import blocks_of
 
 if TYPE_CHECKING:
     from pathlib import Path
