@@ -133,7 +133,9 @@ def test_whoever_names_no_project_is_shown_what_there_is(trackd: Shell) -> None:
     assert "write PROJECT/data" in trackd.refused(NO_SUCH_THING, "artifact", "info", "data")
     refusal = trackd.refused(NO_SUCH_THING, "artifact", "ls", "lost/nothing")
     assert "project lost has no collection 'nothing'" in refusal
-    assert trackd.json("du", "lost")["name"] == trackd.json("du", "local/lost")["name"] == "local/lost"
+    assert (
+        trackd.json("du", "lost")["name"] == trackd.json("du", "local/lost")["name"] == "local/lost"
+    )
     gone = trackd.text("artifact", "rm", "wandb-registry-found/data:v0")
     assert "local/lost/data:v0 stays" in gone
     trackd.text("registry", "rm", "found")
