@@ -140,7 +140,7 @@ for what, call in {
     "is_draft": art.is_draft,
     "log again": lambda: run.log_artifact(art).version,
     "eq": lambda: art == run.use_artifact("every:b"),
-    "hash": lambda: isinstance(hash(art), int),
+    "hash": lambda: bool(hash(art) or True),
     "len": lambda: len(art.manifest.entries),
     "unlink": art.unlink,
     "linked": lambda: art.linked_artifacts,
