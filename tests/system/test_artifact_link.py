@@ -181,7 +181,7 @@ with artifact.new_file("f", "wb") as file:
 run.log_artifact(artifact)
 killed = 0
 for status in link.watch_save(artifact_pb2.WatchSaveRequest(client_id=artifact.client_id), 50):
-    if not killed and status.state == artifact_pb2.SAVE_STATE_SENDING:
+    if not killed and status.state < artifact_pb2.SAVE_STATE_COMMITTED:
         killed = agent()
         os.kill(killed, signal.SIGKILL)
 waited = artifact.wait().version
