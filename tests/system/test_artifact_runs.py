@@ -79,7 +79,7 @@ try:
 except trackd.artifacts.errors.WaitTimeoutError as error:
     print("timeout", "its upload goes on" in str(error))
 assert not hasattr(art, "version") and art.is_draft()
-print(time.monotonic() - began < 10)
+print(time.monotonic() - began < 10, flush=True)
 os._exit(0)
 """
 
