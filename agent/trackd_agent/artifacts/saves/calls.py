@@ -12,6 +12,16 @@ import anyio
 import msgspec
 
 from trackd_agent.artifacts.contents import XXH128
+from trackd_agent.artifacts.saves.answers import (
+    ClientIdMapping,
+    CreatedArtifact,
+    CreatedFiles,
+    Entity,
+    FileAddress,
+    Id,
+    ManifestAnswer,
+    UploadAddress,
+)
 from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_agent.upstream import RequestFailed, RetryClass
 from trackd_proto.wandb_http import artifact_operations as operations
@@ -28,82 +38,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 S = TypeVar("S")
-
-
-class _Id(msgspec.Struct):
-    id: str
-
-
-class _Sequence(msgspec.Struct, rename="camel"):
-    latest_artifact: _Id | None = None
-
-
-class _Artifact(msgspec.Struct, rename="camel"):
-    id: str
-    state: str
-    artifact_sequence: _Sequence | None = None
-
-
-class _Created(msgspec.Struct):
-    artifact: _Artifact
-
-
-class _Upload(msgspec.Struct, rename="camel"):
-    upload_url: str | None = None
-    upload_headers: list[str] | None = None
-
-
-class _Manifest(msgspec.Struct):
-    id: str | None = None
-    file: _Upload | None = None
-
-
-class _ManifestAnswer(msgspec.Struct, rename="camel"):
-    artifact_manifest: _Manifest | None = None
-
-
-class PartAddress(msgspec.Struct, rename="camel"):
-    """Where one part of a file goes."""
-
-    part_number: int
-    upload_url: str
-
-
-class Multipart(msgspec.Struct, rename={"upload_id": "uploadID", "parts": "uploadUrlParts"}):
-    """Where the parts of a file go."""
-
-    upload_id: str
-    parts: list[PartAddress]
-
-
-class FileAddress(msgspec.Struct, rename="camel"):
-    """Where one file goes; without `upload_url` the server has its bytes."""
-
-    artifact: _Id
-    storage_path: str | None = None
-    upload_url: str | None = None
-    upload_headers: list[str] | None = None
-    upload_multipart_urls: Multipart | None = None
-
-
-class _Edge(msgspec.Struct):
-    node: FileAddress
-
-
-class _Edges(msgspec.Struct):
-    edges: list[_Edge]
-
-
-class _Files(msgspec.Struct):
-    files: _Edges
-
-
-class _Mapping(msgspec.Struct, rename={"server_id": "serverID"}):
-    server_id: str | None = None
-
-
-class _Entity(msgspec.Struct, rename={"enabled": "xxhashDigestsEnabled"}):
-    enabled: bool | None = None
 
 
 class ManifestKind(enum.Enum):
@@ -182,7 +116,10 @@ class ArtifactCalls:
     async def create(self, record: ArtifactLogged) -> Created:
         """Make the version, or find it."""
         answer = await self._ask(
-            operations.CREATE_ARTIFACT, {"input": self._input(record)}, "createArtifact", _Created
+            operations.CREATE_ARTIFACT,
+            {"input": self._input(record)},
+            "createArtifact",
+            CreatedArtifact,
         )
         artifact = answer.artifact
         if artifact.state not in ("PENDING", "COMMITTED", "DELETED"):
@@ -246,7 +183,7 @@ class ArtifactCalls:
             operations.CREATE_ARTIFACT_MANIFEST,
             variables,
             "createArtifactManifest",
-            _ManifestAnswer,
+            ManifestAnswer,
         )
         return answer.artifact_manifest.id if answer.artifact_manifest else None
 
@@ -269,7 +206,7 @@ class ArtifactCalls:
         async def address() -> FileAddress:
             upload = await self._manifest_address(at, manifest.md5)
             return FileAddress(
-                _Id(at.artifact_id),
+                Id(at.artifact_id),
                 upload_url=upload.upload_url,
                 upload_headers=upload.upload_headers,
             )
@@ -288,7 +225,7 @@ class ArtifactCalls:
             manner,
         )
 
-    async def _manifest_address(self, at: ManifestPlace, digest: str) -> _Upload:
+    async def _manifest_address(self, at: ManifestPlace, digest: str) -> UploadAddress:
         manifest_id = None if at.kind is ManifestKind.FULL else await at.announced_id()
         if manifest_id is None:
             variables = self._manifest_variables(at)
@@ -302,7 +239,7 @@ class ArtifactCalls:
                 "includeUpload": True,
             }
             operation, member = operations.UPDATE_ARTIFACT_MANIFEST, "updateArtifactManifest"
-        answer = await self._ask(operation, variables, member, _ManifestAnswer)
+        answer = await self._ask(operation, variables, member, ManifestAnswer)
         upload = answer.artifact_manifest.file if answer.artifact_manifest else None
         if upload is None or not upload.upload_url:
             raise self.failed("UNEXPECTED_ANSWER", f"{member}: no address for the manifest")
@@ -321,7 +258,7 @@ class ArtifactCalls:
             "cloudRegionID": None,
         }
         answer = await self._ask(
-            operations.CREATE_ARTIFACT_FILES, {"input": wanted}, "createArtifactFiles", _Files
+            operations.CREATE_ARTIFACT_FILES, {"input": wanted}, "createArtifactFiles", CreatedFiles
         )
         edges = answer.files.edges
         if len(edges) != len(files):
@@ -351,7 +288,10 @@ class ArtifactCalls:
     async def server_id_of(self, client_id: str) -> str:
         """Return the id of the version that has a client id."""
         answer = await self._ask(
-            operations.CLIENT_ID_MAPPING, {"clientID": client_id}, "clientIDMapping", _Mapping
+            operations.CLIENT_ID_MAPPING,
+            {"clientID": client_id},
+            "clientIDMapping",
+            ClientIdMapping,
         )
         if not answer.server_id:
             raise self.failed(
@@ -386,7 +326,7 @@ class ArtifactCalls:
                     operations.XXHASH_DIGESTS_ENABLED, {"entityName": self._path.entity}
                 ),
             )
-            entity = msgspec.convert(data.get("entity"), _Entity | None)
+            entity = msgspec.convert(data.get("entity"), Entity | None)
         except (SaveFailed, msgspec.ValidationError):
             return False
         return bool(entity and entity.enabled)

@@ -21,12 +21,8 @@ from trackd_agent.artifacts.saves.workers import work_through
 from trackd_agent.upstream import RequestFailed
 
 if TYPE_CHECKING:
-    from trackd_agent.artifacts.saves.calls import (
-        ArtifactCalls,
-        FileAddress,
-        ManifestPlace,
-        PartAddress,
-    )
+    from trackd_agent.artifacts.saves.answers import FileAddress, PartAddress
+    from trackd_agent.artifacts.saves.calls import ArtifactCalls, ManifestPlace
     from trackd_agent.artifacts.saves.order import SaveOrder
     from trackd_agent.artifacts.saves.saves import Save, Saves
     from trackd_proto.records import ArtifactEntry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 from typing import TYPE_CHECKING, Any
@@ -198,7 +199,8 @@ async def test_references_to_drafts_get_the_id_of_what_they_became(tmp_path: Pat
     async with fake_server() as server:
         ends = await save(tmp_path, server, target, pointing, lost)
         (version,) = server.artifacts.committed("pointing")
-        hex_id = b"Artifact:1".hex()
+        (became,) = server.artifacts.committed("target")  # names are saved in any order
+        hex_id = base64.b64decode(became.id).hex()
         assert version.contents["r"]["ref"] == f"wandb-artifact://{hex_id}/t"
         assert (ends[2].state, ends[2].error_code) == ("FAILED", "REFERENCE_UNKNOWN")
 
