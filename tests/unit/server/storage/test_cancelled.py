@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.server.storage.place import new_version, opened, pieces
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trackd_server.domain.storage import Storage
 
 
-def send_pack(storage: Storage, data: bytes) -> Coroutine[object, object, object]:
+def send_pack(storage: Storage, data: bytes) -> Coroutine[Any, Any, object]:
     cutter = Cutter()
     found = [*cutter.feed(data), *cutter.finish()]
     header = chunks.pack_header([PackEntry(chunk.name, len(chunk.data)) for chunk in found])
@@ -30,7 +30,7 @@ def send_pack(storage: Storage, data: bytes) -> Coroutine[object, object, object
     return storage.packs.receive(new_version(storage), pieces(body))
 
 
-def send_file(storage: Storage, data: bytes) -> Coroutine[object, object, object]:
+def send_file(storage: Storage, data: bytes) -> Coroutine[Any, Any, object]:
     version = new_version(storage)
     expected = Expected(MD5, hashlib.md5(data).digest())
     return storage.receive(
@@ -43,17 +43,18 @@ def send_file(storage: Storage, data: bytes) -> Coroutine[object, object, object
 @pytest.mark.parametrize("send", [send_pack, send_file])
 @pytest.mark.parametrize("size", [50_000, 3_000_000])
 async def test_the_task_is_cancelled_while_a_thread_waits_to_write_rows(
-    tmp_path: Path, send: Callable[[Storage, bytes], Coroutine[object, object, object]], size: int
+    tmp_path: Path, send: Callable[[Storage, bytes], Coroutine[Any, Any, object]], size: int
 ) -> None:
     with opened(tmp_path) as storage:
         storage.doomed.new_key()  # reserves the keys that the upload takes
-        task = asyncio.ensure_future(send(storage, random.Random(size).randbytes(size)))
-        with storage.database.write():
-            await asyncio.sleep(0.2)  # the thread is at its transaction, which must wait
-            task.cancel()
-            await asyncio.sleep(0.1)
-            assert not task.done()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        sending = send(storage, random.Random(size).randbytes(size))
+        async with asyncio.TaskGroup() as tasks:
+            with storage.database.write():
+                task = tasks.create_task(sending)
+                await asyncio.sleep(0.2)  # the thread is at its transaction, which must wait
+                task.cancel()
+                await asyncio.sleep(0.1)
+                assert not task.done()
+        assert task.cancelled()
         report = fsck.check(storage, verify=True)
         assert report.ok, report
