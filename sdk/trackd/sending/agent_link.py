@@ -109,10 +109,13 @@ class AgentLink:
     def attach(self, request: run_pb2.AttachRequest, timeout_s: float) -> run_pb2.AttachResponse:
         """Join a run.
 
+        A connection that fails ends the call: an agent that dies just now, and whose socket still
+        took us, is not waited for, as nobody starts another one meanwhile.
+
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        return call(self._stub.Attach, request, timeout_s, wait_for_ready=True)
+        return call(self._stub.Attach, request, timeout_s)
 
     def continue_run(
         self, request: run_pb2.ContinueRunRequest, timeout_s: float
@@ -122,7 +125,7 @@ class AgentLink:
         Raises:
             AgentCallError: the agent refused, or did not answer in time.
         """
-        return call(self._stub.ContinueRun, request, timeout_s, wait_for_ready=True)
+        return call(self._stub.ContinueRun, request, timeout_s)
 
     def records(self, requests: Iterable[run_pb2.RecordsRequest]) -> RecordsCall:
         """Open the record stream."""
@@ -184,16 +187,14 @@ class AgentLink:
         self._channel.close()
 
 
-def call(
-    method: Callable[..., _Answer], request: object, timeout_s: float, **options: bool
-) -> _Answer:
+def call(method: Callable[..., _Answer], request: object, timeout_s: float) -> _Answer:
     """Make one call.
 
     Raises:
         AgentCallError: the agent refused, or did not answer in time.
     """
     try:
-        return method(request, timeout=timeout_s, **options)
+        return method(request, timeout=timeout_s)
     except grpc.RpcError as error:
         raise translate(error) from None
     except ValueError as error:  # another thread just closed the channel

@@ -6,6 +6,7 @@ import copy
 import logging
 import os
 import pickle
+import socket
 import sys
 import threading
 import time
@@ -198,6 +199,24 @@ def test_a_connection_that_another_thread_closed_is_a_failed_call(agent: SmallAg
     assert caught.value.retryable
     with pytest.raises(AgentCallError):
         link.read_summary(run_pb2.ReadSummaryRequest(), 1.0)
+
+
+@pytest.mark.parametrize("method", ["attach", "continue_run"])
+def test_an_agent_that_dies_after_its_socket_took_us_is_not_waited_for(
+    tmp_path: Path, method: str
+) -> None:
+    request = {"attach": run_pb2.AttachRequest, "continue_run": run_pb2.ContinueRunRequest}[method]
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dying:
+        dying.bind(str(path))
+        dying.listen()
+        link = AgentLink(f"unix:{path}")
+        threading.Thread(target=lambda: (dying.accept()[0].close(), dying.close())).start()
+        with pytest.raises(AgentCallError) as caught:
+            getattr(link, method)(request(), 30.0)
+        link.close()
+    assert caught.value.retryable
+    assert not caught.value.is_timeout
 
 
 def test_reading_the_step_without_an_agent_costs_time_once(
