@@ -74,6 +74,9 @@ _run_by_path = select_runs().where(
     projects.c.name == bindparam("in_project"),
     runs.c.name == bindparam("called"),
 )
+_project_by_name = select(projects.c.id).where(
+    projects.c.entity == bindparam("entity"), projects.c.name == bindparam("called")
+)
 _writer_by_client = select(writers.c.id, writers.c.label).where(
     writers.c.run_id == bindparam("of_run"), writers.c.client_id == bindparam("client")
 )
@@ -103,9 +106,7 @@ def by_path(connection: Connection, path: RunPath) -> Row[Any]:
 
 def ensure_project(connection: Connection, entity: str, name: str, now: float) -> int:
     """Return the number of a project, made if need be."""
-    found = connection.execute(
-        select(projects.c.id).where(projects.c.entity == entity, projects.c.name == name)
-    ).scalar()
+    found = connection.execute(_project_by_name, {"entity": entity, "called": name}).scalar()
     if found is not None:
         return found
     return _new_id(connection, projects, {"entity": entity, "name": name, "created_at": now})

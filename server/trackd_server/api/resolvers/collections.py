@@ -269,8 +269,7 @@ def resolve_membership(parent: CollectionView, info: Info, aliasName: str) -> Me
 @collection_type.field("latestArtifact")
 def resolve_latest(parent: CollectionView, info: Info) -> VersionView | None:
     """Return what `latest` names."""
-    found = memberships.find(context_of(info).connection, parent.id, memberships.LATEST)
-    return None if found is None else found.version
+    return memberships.find_version(context_of(info).connection, parent.id, memberships.LATEST)
 
 
 @sequence_type.field("digestAlgorithm")

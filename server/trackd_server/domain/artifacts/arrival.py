@@ -16,7 +16,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, bindparam, func, select, update
 
 from trackd_server.domain.artifacts import entries, manifests, segments
 from trackd_server.domain.artifacts.entries import Entry, LogicalDigest
@@ -37,6 +37,19 @@ if TYPE_CHECKING:
 SEGMENTS_AT_ONCE = 64
 #: Missing files that an error names.
 NAMED_FILES = 3
+
+_NOT_ARRIVED = "UPDATE manifests SET arrived = NULL WHERE id = ?"
+# Put together once: that takes several times as long as running it.
+_others = table.alias()
+_ARRIVED = (
+    update(table)
+    .where(table.c.id == bindparam("number"))
+    .values(
+        arrived=select(func.coalesce(func.max(_others.c.arrived), 0) + 1)
+        .where(_others.c.version_id == table.c.version_id)
+        .scalar_subquery()
+    )
+)
 
 
 class OutOfOrder(Exception):
@@ -174,33 +187,32 @@ class Manifests:
         self._clear(slot)
         totals = Totals(algorithm)
         cuts = segments.cut(given)
-        while some := list(islice(cuts, SEGMENTS_AT_ONCE)):
+        some = list(islice(cuts, SEGMENTS_AT_ONCE))
+        is_whole = False
+        while not is_whole:
+            for segment in some:
+                for entry in segment.entries:
+                    totals.add(entry)
+            following = list(islice(cuts, SEGMENTS_AT_ONCE))
+            is_whole = not following
             with self._database.write() as connection:
                 manifests.require_pending(connection, slot.version_id)
                 resolved = _resolved(connection, some)
                 segments.append(connection, slot.id, slot.version_id, totals.segments, resolved)
+                if is_whole:  # in its last transaction: of most manifests the only one
+                    connection.execute(_ARRIVED, {"number": slot.id, **totals.columns()})
             totals.segments += len(some)
-            for segment in resolved:
-                for entry in segment.entries:
-                    totals.add(entry)
-        with self._database.write() as connection:
-            manifests.require_pending(connection, slot.version_id)
-            of_version = table.c.version_id == slot.version_id
-            count = func.coalesce(func.max(table.c.arrived), 0)
-            newest = select(count).where(of_version).scalar_subquery()
-            connection.execute(
-                update(table)
-                .where(table.c.id == slot.id)
-                .values(arrived=newest + 1, **totals.columns())
-            )
+            some = following
 
     def _clear(self, slot: Row[Any]) -> None:
         """Take out what came before, a few segments at a time."""
-        is_empty = False
+        with self._database.read() as connection:  # most often there is nothing
+            former = manifests.find(connection, slot.id)
+            is_empty = former.arrived is None and not segments.places(connection, slot.id, 1)
         while not is_empty:
             with self._database.write() as connection:
                 manifests.require_pending(connection, slot.version_id)
-                connection.execute(update(table).where(table.c.id == slot.id).values(arrived=None))
+                connection.exec_driver_sql(_NOT_ARRIVED, (slot.id,))
                 places = segments.places(connection, slot.id, SEGMENTS_AT_ONCE)
                 freed = segments.let_go(connection, places)
             self._storage.finish(freed)

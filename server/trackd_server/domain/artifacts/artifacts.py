@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from trackd_server.domain.artifacts import (
     aliases,
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 #: How often a commit merges again because one more part arrived meanwhile.
 MERGES = 5
+
+# Put together once: that takes several times as long as running it.
+_VERSION = select(tables.versions).where(tables.versions.c.id == bindparam("number"))
 
 
 class Artifacts(Endings):
@@ -66,9 +69,10 @@ class Artifacts(Endings):
                 chosen = self.manifests.merge(version_id, parts, row.digest_algorithm)
             merged = committing.names_of(parts)
             with self._database.write() as connection:
-                freed = committing.commit(connection, version_id, chosen, merged)
-            if freed is not None:
-                self.clear(freed)
+                done = committing.commit(connection, version_id, chosen, merged)
+            if done is not None:
+                freed, is_done = done
+                self.finish(freed, is_done=is_done)
                 return
         raise Conflict("Parts of the artifact keep arriving: commit it when all ranks are done.")
 
@@ -125,9 +129,7 @@ class Artifacts(Endings):
 
 
 def _version(connection: Connection, version_id: int) -> Row[Any]:
-    row = connection.execute(
-        select(tables.versions).where(tables.versions.c.id == version_id)
-    ).one_or_none()
+    row = connection.execute(_VERSION, {"number": version_id}).one_or_none()
     if row is None:
         raise NotFound("The artifact version does not exist (any more).")
     return row

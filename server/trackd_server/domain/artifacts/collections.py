@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from trackd_server.domain import names
@@ -21,7 +21,7 @@ from trackd_server.store.tables.artifacts import artifact_types, collection_tags
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, Select
 
 SEQUENCE = "sequence"
 PORTFOLIO = "portfolio"
@@ -32,6 +32,32 @@ MAX_DESCRIPTION_CHARS = 100_000
 #: Tags of one collection or version.
 MAX_TAGS = 100
 _TAG = re.compile(r"[-\w]+( +[-\w]+)*")
+
+# Statements are put together once: that takes several times as long as running one.
+_VIEWS, _TYPES, _PROJECTS = (
+    select(table).where(table.c.id.in_(bindparam("ids", expanding=True)))
+    for table in (collections, artifact_types, projects)
+)
+_TAGS = (
+    select(collection_tags)
+    .where(collection_tags.c.collection_id.in_(bindparam("ids", expanding=True)))
+    .order_by(collection_tags.c.tag)
+)
+_FIND_IN, _FIND_TYPE = (
+    select(table).where(
+        table.c.project_id == bindparam("project_id"), table.c.name == bindparam("called")
+    )
+    for table in (collections, artifact_types)
+)
+_FIND = (
+    select(collections)
+    .join(projects, projects.c.id == collections.c.project_id)
+    .where(
+        projects.c.entity == bindparam("entity"),
+        projects.c.name == bindparam("project"),
+        collections.c.name == bindparam("called"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -70,15 +96,11 @@ def views(connection: Connection, ids: Sequence[int]) -> list[CollectionView]:
 
     Four queries, however many there are.
     """
-    rows = {
-        row.id: row
-        for row in connection.execute(select(collections).where(collections.c.id.in_(ids)))
-    }
-    types = _by_id(connection, artifact_types, {row.type_id for row in rows.values()})
-    owners = _by_id(connection, projects, {row.project_id for row in rows.values()})
+    rows = _by_id(connection, _VIEWS, ids)
+    types = _by_id(connection, _TYPES, {row.type_id for row in rows.values()})
+    owners = _by_id(connection, _PROJECTS, {row.project_id for row in rows.values()})
     tags: dict[int, list[str]] = {}
-    query = select(collection_tags).where(collection_tags.c.collection_id.in_(ids))
-    for tagged in connection.execute(query.order_by(collection_tags.c.tag)):
+    for tagged in connection.execute(_TAGS, {"ids": list(ids)}):
         tags.setdefault(tagged.collection_id, []).append(tagged.tag)
     return [
         CollectionView(row, types[row.type_id], owners[row.project_id], tuple(tags.get(row.id, ())))
@@ -97,30 +119,20 @@ def view(connection: Connection, id_: int) -> CollectionView:
 
 def find(connection: Connection, entity: str, project: str, name: str) -> Row[Any] | None:
     """Return the row of a collection by its path, or None."""
-    query = select(collections).join(projects, projects.c.id == collections.c.project_id)
-    return connection.execute(
-        query.where(
-            projects.c.entity == entity, projects.c.name == project, collections.c.name == name
-        )
-    ).one_or_none()
+    wanted = {"entity": entity, "project": project, "called": name}
+    return connection.execute(_FIND, wanted).one_or_none()
 
 
 def find_in(connection: Connection, project_id: int, name: str) -> Row[Any] | None:
     """Return the row of a project's collection, or None."""
-    return connection.execute(
-        select(collections).where(
-            collections.c.project_id == project_id, collections.c.name == name
-        )
-    ).one_or_none()
+    wanted = {"project_id": project_id, "called": name}
+    return connection.execute(_FIND_IN, wanted).one_or_none()
 
 
 def find_type(connection: Connection, project_id: int, name: str) -> Row[Any] | None:
     """Return the row of a project's artifact type, or None."""
-    return connection.execute(
-        select(artifact_types).where(
-            artifact_types.c.project_id == project_id, artifact_types.c.name == name
-        )
-    ).one_or_none()
+    wanted = {"project_id": project_id, "called": name}
+    return connection.execute(_FIND_TYPE, wanted).one_or_none()
 
 
 def ensure_type(connection: Connection, project_id: int, name: str, now: float) -> int:
@@ -157,7 +169,7 @@ def ensure_collection(
     if found.kind != kind:
         wanted = "links" if kind == PORTFOLIO else "versions of its own"
         raise Conflict(f"Collection {name!r} is a {found.kind}: it takes no {wanted}.")
-    has = _by_id(connection, artifact_types, {found.type_id})[found.type_id].name
+    has = _by_id(connection, _TYPES, {found.type_id})[found.type_id].name
     if has != type_name:
         raise Conflict(
             f"Collection {name!r} holds artifacts of type {has!r}, not {type_name!r}: "
@@ -253,6 +265,5 @@ def _change(connection: Connection, collection_id: int, values: dict[str, Any]) 
     connection.execute(update(collections).where(collections.c.id == collection_id).values(changed))
 
 
-def _by_id(connection: Connection, table: Any, ids: Iterable[int]) -> dict[int, Row[Any]]:
-    found = connection.execute(select(table).where(table.c.id.in_(list(ids))))
-    return {row.id: row for row in found}
+def _by_id(connection: Connection, query: Select[Any], ids: Iterable[int]) -> dict[int, Row[Any]]:
+    return {row.id: row for row in connection.execute(query, {"ids": list(ids)})}

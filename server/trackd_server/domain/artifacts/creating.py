@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from trackd_server.domain import run_records
@@ -42,6 +42,20 @@ _MAX_CHARS = {
     "description": MAX_DESCRIPTION_CHARS,
 }
 _DIGEST = re.compile(r"[!-~]+")
+
+# Statements are put together once: that takes several times as long as running one.
+_LATEST = (
+    select(versions.c.id, versions.c.digest, memberships.c.id.label("membership_id"))
+    .join(memberships, memberships.c.version_id == versions.c.id)
+    .join(aliases_table, aliases_table.c.membership_id == memberships.c.id)
+    .where(
+        aliases_table.c.collection_id == bindparam("made_in"),
+        aliases_table.c.alias == aliases.LATEST,
+        lifetimes.alive(bindparam("moment")),
+    )
+)
+_INSERT = insert(versions).returning(versions.c.id)
+_NOTE_CLIENT = insert_or(client_ids).on_conflict_do_nothing()
 
 
 @dataclass(frozen=True)
@@ -142,10 +156,11 @@ def check_metadata(text: str) -> dict[str, Any]:
 def tag(connection: Connection, version_id: int, tags: Sequence[str]) -> None:
     """Add tags to a version; those that it has stay."""
     rows = [{"version_id": version_id, "tag": collections.checked_tag(name)} for name in tags]
-    if rows:
-        connection.execute(insert_or(version_tags).on_conflict_do_nothing(), rows)
+    if not rows:
+        return
+    connection.execute(insert_or(version_tags).on_conflict_do_nothing(), rows)
     of_this = version_tags.c.version_id == version_id
-    has = connection.execute(select(func.count()).where(of_this)).scalar_one() if rows else 0
+    has = connection.execute(select(func.count()).where(of_this)).scalar_one()
     if has > collections.MAX_TAGS:
         raise InvalidRequest(
             f"An artifact version can have {collections.MAX_TAGS} tags; remove some first."
@@ -191,17 +206,7 @@ def _existing(
 
 
 def _latest(connection: Connection, collection_id: int, now: float) -> Row[Any, Any, Any] | None:
-    query = (
-        select(versions.c.id, versions.c.digest, memberships.c.id.label("membership_id"))
-        .join(memberships, memberships.c.version_id == versions.c.id)
-        .join(aliases_table, aliases_table.c.membership_id == memberships.c.id)
-        .where(
-            aliases_table.c.collection_id == collection_id,
-            aliases_table.c.alias == aliases.LATEST,
-            lifetimes.alive(now),
-        )
-    )
-    return connection.execute(query).first()
+    return connection.execute(_LATEST, {"made_in": collection_id, "moment": now}).first()
 
 
 def _insert(
@@ -225,8 +230,7 @@ def _insert(
         "created_at": now,
         "updated_at": now,
     }
-    made = connection.execute(insert(versions).values(values).returning(versions.c.id))
-    version_id = made.scalar_one()
+    version_id = connection.execute(_INSERT, values).scalar_one()
     tag(connection, version_id, new.tags)
     return version_id
 
@@ -234,7 +238,6 @@ def _insert(
 def _note_client(connection: Connection, version_id: int, new: NewVersion) -> None:
     if new.client_id is None:
         return
-    noted = insert_or(client_ids).on_conflict_do_nothing()
     row = {"digest": client_key(new.client_id), "version_id": version_id}
-    if not connection.execute(noted, row).rowcount:
+    if not connection.execute(_NOTE_CLIENT, row).rowcount:
         raise Conflict("This clientID was used for another artifact.")

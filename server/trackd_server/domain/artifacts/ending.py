@@ -48,7 +48,7 @@ class Endings:
             with self._database.write() as connection:
                 freed = removal.remove(connection, some, delete_aliases=delete_aliases)
                 more, is_done = remains.clear(connection)
-            self._finish(freed + more, is_done=is_done)
+            self.finish(freed + more, is_done=is_done)
 
     def delete_sequence(self, collection_id: int) -> None:
         """Delete a sequence with all its versions, drafts too; the oldest go first.
@@ -104,10 +104,11 @@ class Endings:
                 ids = lifetimes.ended(connection, moment, pending_s, DELETED_AT_ONCE)
                 freed = removal.remove(connection, ids, delete_aliases=True)
                 more, is_done = remains.clear(connection)
-            self._finish(freed + more, is_done=is_done)
+            self.finish(freed + more, is_done=is_done)
             swept += len(ids)
 
-    def _finish(self, freed: Freed, *, is_done: bool) -> None:
+    def finish(self, freed: Freed, *, is_done: bool) -> None:
+        """Give back what a transaction let go of; clear what it left, unless that is done."""
         if is_done:  # the usual case: one look at the database less
             self._storage.finish(freed)
         else:

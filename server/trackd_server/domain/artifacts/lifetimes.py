@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import BindParameter, ColumnElement, Connection
 
 #: On the wire, too.
 INHERITED, NO_END = -1, -2
@@ -38,7 +38,7 @@ def checked(seconds: int) -> int:
     )
 
 
-def alive(now: float) -> ColumnElement[bool]:
+def alive(now: float | BindParameter[Any]) -> ColumnElement[bool]:
     """Return the condition that a version is not expired."""
     return or_(versions.c.expires_at.is_(None), versions.c.expires_at > now)
 

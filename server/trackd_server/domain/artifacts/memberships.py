@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from trackd_server.domain.artifacts import collections as collections_
 from trackd_server.domain.artifacts import versions as versions_
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 _NUMBER = re.compile(r"v(\d{1,15})")
+
+# Statements are put together once: that takes several times as long as running one.
+_VIEWS = select(memberships).where(memberships.c.id.in_(bindparam("ids", expanding=True)))
+_BY_NUMBER = select(memberships.c.id, memberships.c.version_id).where(
+    memberships.c.collection_id == bindparam("shown_in"),
+    memberships.c.version_index == bindparam("number"),
+)
+_BY_ALIAS = (
+    select(memberships.c.id, memberships.c.version_id)
+    .join(aliases, aliases.c.membership_id == memberships.c.id)
+    .where(aliases.c.collection_id == bindparam("shown_in"), aliases.c.alias == bindparam("called"))
+)
 
 
 @dataclass(frozen=True)
@@ -51,8 +63,7 @@ class MembershipView:
 
 def views(connection: Connection, ids: Sequence[int]) -> list[MembershipView]:
     """Return memberships in the order of their numbers; those that are gone are left out."""
-    query = select(memberships).where(memberships.c.id.in_(ids))
-    rows = {row.id: row for row in connection.execute(query)}
+    rows = {row.id: row for row in connection.execute(_VIEWS, {"ids": list(ids)})}
     shown = versions_.views(connection, list({row.version_id for row in rows.values()}))
     by_version = {version.id: version for version in shown}
     owners = collections_.views(connection, list({row.collection_id for row in rows.values()}))
@@ -66,18 +77,25 @@ def views(connection: Connection, ids: Sequence[int]) -> list[MembershipView]:
 
 def find(connection: Connection, collection_id: int, alias: str | None) -> MembershipView | None:
     """Return the member that a collection shows under an alias or number, or None."""
-    number = _NUMBER.fullmatch(alias or LATEST)
-    if number:
-        query = select(memberships.c.id).where(memberships.c.version_index == int(number[1]))
-        query = query.where(memberships.c.collection_id == collection_id)
-    else:
-        query = select(aliases.c.membership_id).where(
-            aliases.c.collection_id == collection_id, aliases.c.alias == (alias or LATEST)
-        )
-    found = connection.execute(query).scalar()
+    found = _find(connection, collection_id, alias or LATEST)
+    return None if found is None else next(iter(views(connection, [found.id])), None)
+
+
+def find_version(connection: Connection, collection_id: int, alias: str) -> VersionView | None:
+    """Return the version that a collection shows under an alias or number, or None."""
+    found = _find(connection, collection_id, alias)
     if found is None:
         return None
-    return next(iter(views(connection, [found])), None)
+    return next(iter(versions_.views(connection, [found.version_id])), None)
+
+
+def _find(connection: Connection, collection_id: int, alias: str) -> Row[Any, Any] | None:
+    number = _NUMBER.fullmatch(alias)
+    if number:
+        wanted: dict[str, Any] = {"shown_in": collection_id, "number": int(number[1])}
+        return connection.execute(_BY_NUMBER, wanted).one_or_none()
+    wanted = {"shown_in": collection_id, "called": alias}
+    return connection.execute(_BY_ALIAS, wanted).one_or_none()
 
 
 def by_name(connection: Connection, entity: str, project: str, name: str) -> MembershipView:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from trackd_server.domain.storage import Freed
 
 
+_UPLOADS = "SELECT id FROM multipart_uploads WHERE version_id = ?"
+
+
 def hold(connection: Connection, version_id: int, content_ids: Iterable[int]) -> None:
     """Hold contents for a pending version, each once.
 
@@ -37,11 +40,7 @@ def hold(connection: Connection, version_id: int, content_ids: Iterable[int]) ->
 def let_go(connection: Connection, version_id: int) -> Freed:
     """Let go of all that a version holds: it is committed, or it goes. Holds are its `remains`."""
     remains.leave(connection, remains.VERSION, [version_id])
-    uploads = list(
-        connection.execute(
-            select(multipart_uploads.c.id).where(multipart_uploads.c.version_id == version_id)
-        ).scalars()
-    )
+    uploads = [row.id for row in connection.exec_driver_sql(_UPLOADS, (version_id,))]
     return drop_uploads(connection, uploads) if uploads else NOTHING_FREED
 
 

@@ -53,6 +53,31 @@ _CLEAR_SEGMENTS = (
 )
 _DELETE_SEGMENTS = "DELETE FROM segments WHERE id IN (SELECT value FROM json_each(?))"
 
+# Statements are put together once: that takes several times as long as running one.
+_PLACES = (
+    select(manifest_segments)
+    .where(manifest_segments.c.manifest_id == bindparam("of_manifest"))
+    .order_by(manifest_segments.c.position)
+    .limit(bindparam("most"))
+)
+_BODIES = (
+    select(segments.c.body)
+    .join(manifest_segments, manifest_segments.c.segment_id == segments.c.id)
+    .where(
+        manifest_segments.c.manifest_id == bindparam("of_manifest"),
+        manifest_segments.c.position >= bindparam("first"),
+    )
+    .order_by(manifest_segments.c.position)
+    .limit(bindparam("most"))
+)
+_BIRTHS = select(births).where(births.c.content_id.in_(bindparam("ids", expanding=True)))
+_KNOWN = select(segments.c.hash, segments.c.id).where(
+    segments.c.hash.in_(bindparam("hashes", expanding=True))
+)
+_INSERT = insert(segments).returning(segments.c.id)
+_INSERT_USES, _INSERT_PLACES = insert(segment_contents), insert(manifest_segments)
+_NOTE_BIRTH = insert_or(births).on_conflict_do_nothing()
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Entry]).decode
 
@@ -99,6 +124,8 @@ def append(
     connection: Connection, manifest_id: int, version_id: int, first: int, new: Sequence[Segment]
 ) -> None:
     """Put segments at the end of a manifest, from position `first` on; store those that are new."""
+    if not new:
+        return
     by_hash = {segment.hash: segment for segment in new}
     known = _ids_of(connection, list(by_hash))
     for hash_, segment in by_hash.items():
@@ -110,15 +137,14 @@ def append(
         {"manifest_id": manifest_id, "position": position, "segment_id": number}
         for position, number in enumerate(numbers, first)
     ]
-    connection.execute(insert(manifest_segments), rows)
+    connection.execute(_INSERT_PLACES, rows)
     counts = [(count, number) for number, count in Counter(numbers).items()]
     connection.exec_driver_sql("UPDATE segments SET refs = refs + ? WHERE id = ?", counts)
 
 
 def places(connection: Connection, manifest_id: int, limit: int) -> list[tuple[int, int, int]]:
     """Return the first segments of a manifest: manifest, position, segment."""
-    query = select(manifest_segments).where(manifest_segments.c.manifest_id == manifest_id)
-    rows = connection.execute(query.order_by(manifest_segments.c.position).limit(limit))
+    rows = connection.execute(_PLACES, {"of_manifest": manifest_id, "most": limit})
     return [(row.manifest_id, row.position, row.segment_id) for row in rows]
 
 
@@ -142,16 +168,8 @@ def let_go(connection: Connection, gone: Sequence[tuple[int, int, int]]) -> Free
 
 def read(connection: Connection, manifest_id: int, start: int, count: int) -> list[list[Entry]]:
     """Return up to `count` segments of a manifest from a position on, as their entries."""
-    query = (
-        select(segments.c.body)
-        .join(manifest_segments, manifest_segments.c.segment_id == segments.c.id)
-        .where(
-            manifest_segments.c.manifest_id == manifest_id, manifest_segments.c.position >= start
-        )
-        .order_by(manifest_segments.c.position)
-        .limit(count)
-    )
-    return [unpack(body) for body in connection.execute(query).scalars()]
+    wanted = {"of_manifest": manifest_id, "first": start, "most": count}
+    return [unpack(body) for body in connection.execute(_BODIES, wanted).scalars()]
 
 
 def positions_of(connection: Connection, manifest_id: int, paths: Sequence[str]) -> list[int]:
@@ -180,7 +198,7 @@ def birth_versions(connection: Connection, content_ids: Iterable[int]) -> dict[i
     """Return for each content the number of the version that first stored it."""
     found: dict[int, int] = {}
     for some in _slices(list(set(content_ids))):
-        rows = connection.execute(select(births).where(births.c.content_id.in_(some)))
+        rows = connection.execute(_BIRTHS, {"ids": some})
         found.update((row.content_id, row.version_id) for row in rows)
     return found
 
@@ -188,9 +206,7 @@ def birth_versions(connection: Connection, content_ids: Iterable[int]) -> dict[i
 def _ids_of(connection: Connection, hashes: list[bytes]) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
     for some in _slices(hashes):
-        rows = connection.execute(
-            select(segments.c.hash, segments.c.id).where(segments.c.hash.in_(some))
-        )
+        rows = connection.execute(_KNOWN, {"hashes": some})
         found.update((row.hash, row.id) for row in rows)
     return found
 
@@ -204,12 +220,11 @@ def _store(connection: Connection, hash_: bytes, segment: Segment) -> int:
         "first_path": segment.entries[0].path,
         "body": body,
     }
-    made = insert(segments).values(values).returning(segments.c.id)
-    number = connection.execute(made).scalar_one()
+    number = connection.execute(_INSERT, values).scalar_one()
     uses = segment.uses
     if uses:
         rows = [{"segment_id": number, "content_id": id_, "uses": n} for id_, n in uses.items()]
-        connection.execute(insert(segment_contents), rows)
+        connection.execute(_INSERT_USES, rows)
         contents.retain(connection, uses)
     return number
 
@@ -221,7 +236,7 @@ def _note_births(connection: Connection, version_id: int, new: Iterable[Segment]
         for content_id in segment.uses
     ]
     if rows:
-        connection.execute(insert_or(births).on_conflict_do_nothing(), rows)
+        connection.execute(_NOTE_BIRTH, rows)
 
 
 def _drop(connection: Connection, dead: list[int]) -> Freed:

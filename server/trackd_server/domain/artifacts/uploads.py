@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.from_thread
-import anyio.to_thread
 from sqlalchemy import Row, insert, select, update
 
+from trackd_server.domain import threads
 from trackd_server.domain.artifacts import manifests, pending, segments
 from trackd_server.domain.artifacts.entries import DIGEST_BYTES, MD5, encode_digest
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound, Unavailable
@@ -69,7 +69,7 @@ class Uploads:
             manifests.require_pending(connection, version_id)
             wanted = [(file.algorithm, file.digest, None) for file in files]
             found = contents.find_many(connection, list(dict.fromkeys(wanted)))
-            pending.hold(connection, version_id, found.values())
+            contents.hold(connection, version_id, found.values())
             births = segments.birth_versions(connection, found.values())
             targets: list[Target] = []
             for file, name in zip(files, wanted, strict=True):
@@ -116,7 +116,7 @@ class Uploads:
         freed: list[Freed] = []
         received = await self._storage.receive(body, Expected(MD5, part.md5), keep)
         for former in freed:
-            await anyio.to_thread.run_sync(self._storage.finish, former)
+            await threads.call(self._storage.finish, former)
         return received.md5.hex()
 
     def part(self, upload_id: str, number: int) -> Row[Any]:
