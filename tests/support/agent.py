@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 40.0
 #: Variables of the caller that would change what a test sees.
 _FOREIGN = ("TRACKD_", "WANDB_", "NOTIFY_SOCKET", "LISTEN_", "XDG_RUNTIME_DIR")
 

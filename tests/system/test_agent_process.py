@@ -162,7 +162,7 @@ async def test_the_server_comes_back_at_its_address_and_leaves_with_the_agent(
         assert await ready() == address
         second_pid = int(lock.read_text())
         await agent.kill()
-        with anyio.fail_after(20):
+        with anyio.fail_after(40):
             while is_running(second_pid):
                 await anyio.sleep(0.05)
 

@@ -50,7 +50,7 @@ class Ended:
 
     def file(self, pattern: str) -> str:
         """Return the content of a file that the agent writes when the run is over."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 40
         while True:
             found = sorted((self.folder / "trackd").glob(pattern))
             text = "".join(path.read_bytes().decode() for path in found)

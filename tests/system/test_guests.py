@@ -137,7 +137,7 @@ async def test_rows_of_all_processes_are_one_sequence_online(tmp_path: Path) -> 
         await ended(process)
         found = await shown(agent, "turns", rows=15)
         spools = agent.data / "agent" / "spool"
-        with anyio.fail_after(20):  # they go when the journal is on the disk
+        with anyio.fail_after(40):  # they go when the journal is on the disk
             while list(spools.iterdir()):
                 await anyio.sleep(0.1)
     assert sequence(found) == [(n, n) for n in range(15)]

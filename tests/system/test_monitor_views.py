@@ -247,7 +247,7 @@ async def until_exported(
     agent: RunningAgent, path: str, part: str, key: str
 ) -> list[dict[str, Any]]:
     """Wait until a part of a run's document has a key somewhere; return the part."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(40):
         while True:
             found = json.loads(await run_verb(agent, "export", "--json", path))[part]
             if any(key in each for each in found):

@@ -84,7 +84,7 @@ def document(folder: Path, run_id: str) -> dict[str, Any]:
 
     [run_dir] = (folder / "trackd").glob(f"offline-run-*-{run_id}")
     facts = RunFolderFacts.read(run_dir)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while True:
         made = [replay(source, facts) for source in find_writers(run_dir, facts)]
         found = run_document([writer for writer in made if writer], run_dir / "files")

@@ -164,7 +164,7 @@ def test_tail_follows_a_run(bench: Bench) -> None:
     )
     time.sleep(2)
     follower.send_signal(signal.SIGINT)
-    shown, _ = follower.communicate(timeout=10)
+    shown, _ = follower.communicate(timeout=40)
     assert shown.splitlines() == ["hello", *(f"row {n}" for n in range(30)), "logged"]
     process.kill()
     process.communicate()

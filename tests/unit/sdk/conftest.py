@@ -68,7 +68,7 @@ def agent_process(place: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]
             cwd=REPOSITORY,
         )
         started.append(process)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while not socket.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         return process
