@@ -10,7 +10,13 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from trackd_server.domain.artifacts import collection_removal, lifetimes, remains, removal
+from trackd_server.domain.artifacts import (
+    collection_removal,
+    lifetimes,
+    remains,
+    removal,
+    versions,
+)
 from trackd_server.domain.storage import NOTHING_FREED
 from trackd_server.store import DatabaseBusy, DatabaseFull
 
@@ -42,10 +48,16 @@ class Endings:
 
         Their bytes are free when this returns, up to the bounds of `clear` and `Storage.finish`;
         the rest goes in the background.
+
+        Raises:
+            NotFound: One of them is gone, or its time is over.
+            Conflict: See `removal.remove`.
         """
         for at in range(0, len(version_ids), DELETED_AT_ONCE):
             some = version_ids[at : at + DELETED_AT_ONCE]
             with self._database.write() as connection:
+                for version_id in some:
+                    versions.require_living(connection, version_id)
                 freed = removal.remove(connection, some, delete_aliases=delete_aliases)
                 more, is_done = remains.clear(connection)
             self.finish(freed + more, is_done=is_done)

@@ -22,10 +22,8 @@ _SHOWN_IN = (
     " WHERE version_id IN (SELECT value FROM json_each(?))"
 )
 _MANIFESTS = (
-    "SELECT id, base_version_id FROM manifests WHERE version_id IN (SELECT value FROM json_each(?))"
-)
-_PENDING = (
-    "SELECT id FROM versions WHERE state = 'PENDING' AND id IN (SELECT value FROM json_each(?))"
+    "SELECT v.id, v.state, m.id, m.base_version_id FROM versions v"
+    " LEFT JOIN manifests m ON m.version_id = v.id WHERE v.id IN (SELECT value FROM json_each(?))"
 )
 _DELETE = "DELETE FROM versions WHERE id IN (SELECT value FROM json_each(?))"
 _ALIASES = (
@@ -65,16 +63,17 @@ def _remove(connection: Connection, ids: Sequence[int]) -> Freed:
     these = (json.dumps(list(ids)),)
     shown_in = [number for (number,) in connection.exec_driver_sql(_SHOWN_IN, these)]
     found = connection.exec_driver_sql(_MANIFESTS, these).all()
-    remains.leave(connection, remains.MANIFEST, [row.id for row in found])
+    remains.leave(
+        connection, remains.MANIFEST, [manifest for _, _, manifest, _ in found if manifest]
+    )
     freed = NOTHING_FREED
-    for (version_id,) in connection.exec_driver_sql(_PENDING, these).all():
+    for version_id in {version for version, state, _, _ in found if state == "PENDING"}:
         freed += pending.let_go(connection, version_id)
     # Memberships, aliases, tags, uses, manifests and client ids go with the row.
     connection.exec_driver_sql(_DELETE, these)
     for collection_id in shown_in:
         aliases.restore_latest(connection, collection_id)
-    bases = [row.base_version_id for row in found if row.base_version_id is not None]
-    lifetimes.refresh(connection, bases)
+    lifetimes.refresh(connection, [base for _, _, _, base in found if base is not None])
     return freed
 
 

@@ -43,13 +43,13 @@ _SPREAD = 0x9E3779B1  # golden ratio: mixes the bits of a checksum
 _BELOW = 0x1_0000_0000 // AVERAGE_ENTRIES
 _PLAIN, _PACKED = b"\0", b"\1"
 
-_UNHELD = "SELECT id FROM segments WHERE refs <= 0 AND id IN (SELECT value FROM json_each(?))"
-_HELD_BY_SEGMENTS = (
-    "SELECT content_id, sum(uses) AS uses FROM segment_contents"
-    " WHERE segment_id IN (SELECT value FROM json_each(?)) GROUP BY content_id"
+_LET_GO = (
+    "UPDATE segments SET refs = refs - gone.value FROM json_each(?) gone"
+    " WHERE segments.id = CAST(gone.key AS INTEGER) RETURNING id, refs"
 )
 _CLEAR_SEGMENTS = (
     "DELETE FROM segment_contents WHERE segment_id IN (SELECT value FROM json_each(?))"
+    " RETURNING content_id, uses"
 )
 _DELETE_SEGMENTS = "DELETE FROM segments WHERE id IN (SELECT value FROM json_each(?))"
 
@@ -157,12 +157,8 @@ def let_go(connection: Connection, gone: Sequence[tuple[int, int, int]]) -> Free
         [place[:2] for place in gone],
     )
     counts = Counter(number for _, _, number in gone)
-    connection.exec_driver_sql(
-        "UPDATE segments SET refs = refs - ? WHERE id = ?",
-        [(count, number) for number, count in counts.items()],
-    )
-    these = (json.dumps(list(counts)),)
-    dead = [number for (number,) in connection.exec_driver_sql(_UNHELD, these)]
+    left = connection.exec_driver_sql(_LET_GO, (json.dumps(counts),)).all()
+    dead = [number for number, refs in left if refs <= 0]
     return _drop(connection, dead) if dead else NOTHING_FREED
 
 
@@ -241,9 +237,9 @@ def _note_births(connection: Connection, version_id: int, new: Iterable[Segment]
 
 def _drop(connection: Connection, dead: list[int]) -> Freed:
     these = (json.dumps(dead),)
-    found = connection.exec_driver_sql(_HELD_BY_SEGMENTS, these)
-    held = {row.content_id: row.uses for row in found}
-    connection.exec_driver_sql(_CLEAR_SEGMENTS, these)
+    held: Counter[int] = Counter()
+    for content_id, uses in connection.exec_driver_sql(_CLEAR_SEGMENTS, these):
+        held[content_id] += uses
     connection.exec_driver_sql(_DELETE_SEGMENTS, these)
     return contents.release(connection, held)
 

@@ -134,12 +134,14 @@ def view(connection: Connection, version_id: int) -> VersionView:
     return found[0]
 
 
-def living(connection: Connection, version_id: int) -> Row[Any]:
-    """Return the number of a version that is there, or say that it is gone."""
-    row = connection.exec_driver_sql(_LIVING, (version_id, time.time())).one_or_none()
-    if row is None:
+def require_living(connection: Connection, version_id: int) -> None:
+    """Refuse a version that is gone, or whose time is over.
+
+    Raises:
+        NotFound: It is so.
+    """
+    if connection.exec_driver_sql(_LIVING, (version_id, time.time())).first() is None:
         raise NotFound("The artifact version does not exist (any more).")
-    return row
 
 
 def by_client_id(connection: Connection, digest: bytes) -> int | None:

@@ -83,33 +83,41 @@ def retain(connection: Connection, counts: Mapping[int, int]) -> None:
 
 def release(connection: Connection, counts: Mapping[int, int]) -> Freed:
     """Take from the references of contents; those that nobody needs any more are deleted."""
-    rows = [(count, content_id) for content_id, count in counts.items()]
-    if not rows:
+    if not counts:
         return NOTHING_FREED
-    connection.exec_driver_sql("UPDATE contents SET refs = refs - ? WHERE id = ?", rows)
-    return drop_unneeded(connection, list(counts))
+    left = connection.exec_driver_sql(
+        "UPDATE contents SET refs = refs - gone.value FROM json_each(?) gone"
+        " WHERE contents.id = CAST(gone.key AS INTEGER) RETURNING refs, bytes, id",
+        (json.dumps(counts),),
+    )
+    return _drop_some(connection, sorted((size, number) for refs, size, number in left if not refs))
 
 
 def drop_unneeded(connection: Connection, content_ids: Sequence[int]) -> Freed:
-    """Delete those of some contents that have no reference.
+    """Delete those of some contents that have no reference."""
+    found = connection.exec_driver_sql(
+        "SELECT bytes, id FROM contents WHERE refs = 0"
+        " AND id IN (SELECT value FROM json_each(?)) ORDER BY bytes",
+        (json.dumps(list(content_ids)),),
+    )
+    return _drop_some(connection, [(size, number) for size, number in found])
+
+
+def _drop_some(connection: Connection, found: Sequence[tuple[int, int]]) -> Freed:
+    """Delete contents: pairs of bytes and number, the smallest first.
 
     Large ones lose their name only: they are leaving, and `take_apart` does the rest.
     """
-    found = connection.exec_driver_sql(
-        "SELECT id, bytes FROM contents WHERE refs = 0"
-        " AND id IN (SELECT value FROM json_each(?)) ORDER BY bytes",
-        (json.dumps(list(content_ids)),),
-    ).all()
     dead: list[int] = []
     room = DROPPED_BYTES_AT_ONCE
-    for row in found:
-        room -= row.bytes
+    for size, number in found:
+        room -= size
         if room < 0:
             break
-        dead.append(row.id)
+        dead.append(number)
     freed = _drop(connection, dead) if dead else NOTHING_FREED
-    large = found[len(dead) :]
-    return freed + _send_away(connection, [row.id for row in large]) if large else freed
+    large = [number for _, number in found[len(dead) :]]
+    return freed + _send_away(connection, large) if large else freed
 
 
 def _send_away(connection: Connection, content_ids: Sequence[int]) -> Freed:
@@ -142,14 +150,13 @@ def take_apart(connection: Connection) -> tuple[Freed, bool]:
 
 
 def _drop(connection: Connection, dead: Sequence[int]) -> Freed:
-    of_dead = "content_id IN (SELECT value FROM json_each(?))"
     text = json.dumps(dead)
-    found = connection.exec_driver_sql(
-        f"SELECT chunk_id, count(*) AS uses FROM content_chunks WHERE {of_dead} GROUP BY 1",  # noqa: S608
+    gone = connection.exec_driver_sql(
+        "DELETE FROM content_chunks WHERE content_id IN (SELECT value FROM json_each(?))"
+        " RETURNING chunk_id",
         (text,),
     )
-    uses = {row.chunk_id: row.uses for row in found}
-    connection.exec_driver_sql(f"DELETE FROM content_chunks WHERE {of_dead}", (text,))  # noqa: S608
+    uses = Counter(chunk_id for (chunk_id,) in gone)
     connection.exec_driver_sql(
         "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))", (text,)
     )

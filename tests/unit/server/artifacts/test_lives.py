@@ -154,16 +154,16 @@ def test_an_inherited_time_follows_the_default(server: Serving) -> None:
     sweep = server.services.artifacts.sweep
     assert sweep(7 * DAY_S, time.time() + 1_000 * DAY_S) == 1  # only the one with its own time
     assert logger.read(own, "id") is None
-    _set_default(server, 10)
+    _set_default(server, 1_000)
     assert logger.read(inherits, "ttlDurationSeconds ttlIsInherited") == {
-        "ttlDurationSeconds": 10,
+        "ttlDurationSeconds": 1_000,
         "ttlIsInherited": True,
     }
-    assert sweep(7 * DAY_S, time.time() + 9) == 0
+    assert sweep(7 * DAY_S, time.time() + 500) == 0
     _set_default(server, None)
-    assert sweep(7 * DAY_S, time.time() + 11) == 0
-    _set_default(server, 10)
-    assert sweep(7 * DAY_S, time.time() + 11) == 1
+    assert sweep(7 * DAY_S, time.time() + 2_000) == 0
+    _set_default(server, 1_000)
+    assert sweep(7 * DAY_S, time.time() + 2_000) == 1
     assert logger.read(inherits, "id") is None and logger.read(never, "id")
 
 
