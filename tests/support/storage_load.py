@@ -1,8 +1,9 @@
 """Uploads and deletions at random, all at once, until somebody kills the process.
 
 `python -m tests.support.storage_load FOLDER SEED`: works on the storage in FOLDER as the server
-does. Several versions are filled with whole files, chunks and files that are taken over, all made
-of a few pieces so that they share a lot; others are dropped meanwhile.
+does, and prints a line for each thing done. Several versions are filled with whole files, chunks
+and files that are taken over, all made of a few pieces so that they share a lot; others are dropped
+meanwhile.
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ async def work(storage: Storage, dice: random.Random) -> None:
                 await anyio.to_thread.run_sync(storage.reclaimer.work)
         except (DomainError, LookupError):
             pass  # refused: the version was dropped, or the digest was wrong
+        print("done", flush=True)
 
 
 async def main() -> None:
