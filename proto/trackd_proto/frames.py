@@ -105,6 +105,11 @@ def encode_frame(kind: int, producer: int, seq: int, payload: bytes, flags: int 
     return b"".join((head, _CRC.pack(crc), payload, padding))
 
 
+def may_hold(data: bytes | memoryview, kind: int) -> bool:
+    """Tell whether a blob of frames may hold one of a kind; cheap, and rarely yes by chance."""
+    return struct.pack("<HBB", FRAME_MAGIC, kind, 0) in bytes(data)
+
+
 def encode_segment_header(run_hash: int, producer: int, first_seq: int, created_ns: int) -> bytes:
     """Return the 64-byte header of a segment file."""
     body = _SEGMENT.pack(SEGMENT_MAGIC, FORMAT_VERSION, run_hash, producer, first_seq, created_ns)

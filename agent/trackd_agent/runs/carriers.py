@@ -32,8 +32,8 @@ class Carrier(Protocol):
     @property
     def exit_code(self) -> int | None: ...  # noqa: D102
 
-    def grew(self, size_bytes: int) -> None:
-        """More was journalled."""
+    def grew(self, size_bytes: int, *, is_awaited: bool = False) -> None:
+        """More was journalled; what is awaited is sent without waiting for the interval."""
         ...
 
     def hurry(self) -> None:
@@ -72,10 +72,10 @@ class Carriers:
         """A pump started anew."""
         self._all[self._all.index(old)] = new
 
-    def grew(self, size_bytes: int) -> None:
-        """More was journalled."""
+    def grew(self, size_bytes: int, *, is_awaited: bool = False) -> None:
+        """More was journalled; see `Carrier.grew`."""
         for carrier in self._all:
-            carrier.grew(size_bytes)
+            carrier.grew(size_bytes, is_awaited=is_awaited)
 
     def hurry(self) -> None:
         """Send what there is without waiting for the interval."""

@@ -20,6 +20,7 @@ from trackd_agent.runs.noted.event_files import EventFiles, folders_in
 from trackd_agent.runs.noted.guests import Guests
 from trackd_agent.runs.spool_window import SpoolWindow
 from trackd_proto import records
+from trackd_proto.frames import may_hold
 
 if TYPE_CHECKING:
     from trackd_agent.runs.context import RunsContext
@@ -131,7 +132,9 @@ class Writer:
         is_first = self.start is None and first_seq == 1 and count
         if is_first and (start := spool.start_in(frames, self.producer)):
             self.begin(start)
-        self.pumps.grew(len(frames))
+        # Somebody may wait for an artifact, and it costs more requests than the rows before it.
+        is_awaited = may_hold(frames, records.Kind.ARTIFACT)
+        self.pumps.grew(len(frames), is_awaited=is_awaited)
         return receipt
 
     @property

@@ -7,7 +7,6 @@ record that names them is taken, and so known to the next agent.
 
 from __future__ import annotations
 
-import struct
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ import structlog
 from trackd_agent.core.errors import JournalFull
 from trackd_agent.runs.state.updates import Notice
 from trackd_agent.tensorboard import Follower, Position
-from trackd_proto.frames import FRAME_MAGIC, MAX_FRAME_PAYLOAD_BYTES, Scanner
+from trackd_proto.frames import MAX_FRAME_PAYLOAD_BYTES, Scanner, may_hold
 from trackd_proto.records import Followed, Kind, TensorboardLogs, decode, encode
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: How frames begin that name a folder; searched for in what ranks send, which is cheap.
-_HEAD = struct.pack("<HBB", FRAME_MAGIC, Kind.TENSORBOARD, 0)
 _MAX_RECORD_BYTES = MAX_FRAME_PAYLOAD_BYTES
 _MAX_ROW_BYTES = MAX_FRAME_PAYLOAD_BYTES // 8
 #: Folders that are followed for one writer.
@@ -44,7 +41,7 @@ _TURN_S = 0.5
 
 def folders_in(frames: bytes | memoryview, producer: int) -> list[TensorboardLogs]:
     """Return the folders that a blob of frames names."""
-    if _HEAD not in bytes(frames):
+    if not may_hold(frames, Kind.TENSORBOARD):
         return []
     return folders_of(Scanner(frames, producer=producer))
 

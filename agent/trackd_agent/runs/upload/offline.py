@@ -118,8 +118,9 @@ class OfflineReader:
         state = self._state
         return state.exit.exit_code if state and state.exit else None
 
-    def grew(self, size_bytes: int) -> None:
-        """More was journalled."""
+    def grew(self, size_bytes: int, *, is_awaited: bool = False) -> None:
+        """More was journalled; nothing waits here."""
+        del is_awaited
         if self._feed is None:
             self._wake.set()
         else:

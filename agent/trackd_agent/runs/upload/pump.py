@@ -65,24 +65,27 @@ class Pump:
         self._console: ConsoleFiles | None = None
         self._full_bytes = context.config.request_bytes
         self._sent_at = float("-inf")
+        #: The next turn does not wait for the interval.
+        self._is_hurried = False
         self._heartbeat_s = context.rooms.filestream.heartbeat_s
 
     # -- what the writer says --------------------------------------------------------------
 
-    def grew(self, size_bytes: int) -> None:
-        """More was journalled."""
+    def grew(self, size_bytes: int, *, is_awaited: bool = False) -> None:
+        """More was journalled; what is awaited is sent without waiting for the interval."""
+        self._is_hurried = self._is_hurried or is_awaited
         feed = self._feed
         if feed is None:
             self._wake.set()
             return
         before = feed.unread_bytes
         feed.unread_bytes = before + size_bytes
-        if not before or feed.unread_bytes >= self._full_bytes:
+        if is_awaited or not before or feed.unread_bytes >= self._full_bytes:
             self._wake.set()
 
     def hurry(self) -> None:
         """Send what there is without waiting for the interval."""
-        self._sent_at = float("-inf")
+        self._is_hurried = True
         self._wake.set()
         self.courier.hurry.set()
 
@@ -232,10 +235,11 @@ class Pump:
             now = time.monotonic()
             if feed.unread_bytes or self._uplink.uploader.has_uploaded:
                 wait_s = self._sent_at + self._interval_s() - now
-                if wait_s <= 0:
+                if self._is_hurried or wait_s <= 0:
                     return
                 await self._wake.wait(wait_s)
-            elif now >= self._sent_at + heartbeat_s:
+            elif self._is_hurried or now >= self._sent_at + heartbeat_s:
+                self._is_hurried = False
                 await stream.heartbeat()
                 self._sent_at = time.monotonic()
             else:
@@ -248,6 +252,7 @@ class Pump:
 
     async def _take_turn(self, feed: Feed, state: WriterState, stream: FileStream) -> None:
         """Decode until a request is full or the journals are read, send, remember."""
+        self._is_hurried = False  # what comes from here on may need one more turn
         if not await self.writer.guests.gather():
             await self._wake.wait(_DISK_RETRY_S)
         await feed.decode(state, self._full_bytes)
