@@ -13,7 +13,9 @@ from trackd.api.collections import (
     ArtifactCollections,
     ProjectArtifactCollections,
 )
+from trackd.api.console import ConsoleLogLine, ConsoleLogs
 from trackd.api.errors import (
+    AbsentError,
     NotThereError,
     RefusedError,
     RunNotFoundError,
@@ -26,10 +28,11 @@ from trackd.api.registries.members import MemberRole, TeamMember, UserMember
 from trackd.api.registries.registry import Registry
 from trackd.api.registries.search import Registries
 from trackd.api.runs import Run, Runs
-from trackd.api.users import Organization, Team, User
+from trackd.api.users import Member, Organization, Team, User
 from trackd.api.versions import ArtifactFiles, Artifacts, RunArtifacts
 
 __all__ = [
+    "AbsentError",
     "Api",
     "ArtifactCollection",
     "ArtifactCollections",
@@ -37,8 +40,11 @@ __all__ = [
     "ArtifactType",
     "ArtifactTypes",
     "Artifacts",
+    "ConsoleLogLine",
+    "ConsoleLogs",
     "File",
     "Files",
+    "Member",
     "MemberRole",
     "NotThereError",
     "Organization",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from trackd.api.artifact_calls import ArtifactCalls
-from trackd.api.errors import NotThereError, RefusedError, refusing
+from trackd.api.errors import AbsentError, NotThereError, RefusedError, elsewhere, refusing
 from trackd.api.operations import runs as operations
 from trackd.api.projects import Project, Projects
 from trackd.api.registries.calls import RegistryCalls
 from trackd.api.runs import Run, Runs
-from trackd.api.users import User
+from trackd.api.users import Team, User
 from trackd.artifacts.naming import DEFAULT_PROJECT
 from trackd.remote.answers import nodes
 from trackd.remote.connection import Remote
@@ -23,6 +23,38 @@ if TYPE_CHECKING:
 _OLDEST_FIRST = "+created_at"
 #: Settings that can be given as `overrides`.
 _OVERRIDES = ("base_url", "entity", "project", "organization")
+#: What the reference's `Api` has besides, and why this one has not.
+_ABSENT = {
+    **dict.fromkeys(
+        (
+            "automation",
+            "automations",
+            "create_automation",
+            "delete_automation",
+            "update_automation",
+            "integrations",
+            "slack_integrations",
+            "webhook_integrations",
+        ),
+        elsewhere("automations"),
+    ),
+    **dict.fromkeys(
+        (
+            "create_run_queue",
+            "job",
+            "list_jobs",
+            "queued_run",
+            "run_queue",
+            "upsert_run_queue",
+        ),
+        elsewhere("jobs and queues"),
+    ),
+    **dict.fromkeys(("create_team", "create_user"), elsewhere("new teams and users")),
+    "create_custom_chart": elsewhere("custom charts"),
+    "reports": elsewhere("reports"),
+    "sweep": elsewhere("sweeps"),
+    "sync_tensorboard": "init(sync_tensorboard=True) takes the files while they are written",
+}
 
 
 class Api(ArtifactCalls, RegistryCalls):
@@ -56,6 +88,11 @@ class Api(ArtifactCalls, RegistryCalls):
         self._runs: dict[object, Runs | Run] = {}
         self._viewer: User | None = None
 
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _ABSENT:
+            raise AbsentError("Api", name, _ABSENT[name])
+        raise AttributeError(f"Api has no attribute {name!r}")
+
     def __repr__(self) -> str:
         return f"<Api {self.settings['base_url'] or 'of this machine'}>"
 
@@ -87,6 +124,21 @@ class Api(ArtifactCalls, RegistryCalls):
         """Return a user by name or address, for administrators; None: there is none."""
         found = self.users(username_or_email)
         return found[0] if found else None
+
+    @refusing
+    def team(self, team: str) -> Team:
+        """Return a team with its members.
+
+        Args:
+            team: its name.
+
+        Raises:
+            NotThereError: there is none.
+        """
+        found = self._remote.execute(operations.TEAM, {"name": team}).get("entity")
+        if not found:
+            raise NotThereError(f"there is no team {team!r}")
+        return Team(team, found)
 
     # --- projects ----------------------------------------------------------------------------
 
@@ -149,7 +201,7 @@ class Api(ArtifactCalls, RegistryCalls):
         filters: Mapping[str, Any] | None = None,
         order: str = _OLDEST_FIRST,
         per_page: int = 50,
-        include_sweeps: bool = True,
+        include_sweeps: bool = False,
         lazy: bool = True,
     ) -> Runs:
         """Return the runs of a project.
@@ -197,6 +249,7 @@ class Api(ArtifactCalls, RegistryCalls):
         run_id: str | None = None,
         project: str | None = None,
         entity: str | None = None,
+        state: Literal["running", "pending"] = "running",
     ) -> Run:
         """Create a run without a process; `init()` is how a run is made that logs.
 
@@ -204,6 +257,10 @@ class Api(ArtifactCalls, RegistryCalls):
             run_id: its id; None: a new one.
             project: name of the project; None: that of the settings.
             entity: user or team; None: the default one.
+            state: of a `pending` run, the process comes later.
+
+        Raises:
+            RefusedError: the server refuses.
         """
         from trackd.identity import generate_id
 
@@ -211,7 +268,7 @@ class Api(ArtifactCalls, RegistryCalls):
             "entity": self._entity(entity),
             "project": project or self._remote.settings.project or DEFAULT_PROJECT,
             "name": run_id or generate_id(),
-            "state": "running",
+            "state": state,
         }
         made = self._remote.execute(operations.CREATE_RUN, variables)["upsertBucket"]["bucket"]
         place = made["project"]

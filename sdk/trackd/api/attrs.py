@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import html
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from trackd.api.errors import AbsentError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trackd.api.errors import Node
 
 
 class Attrs:
     """An object with the fields of an answer as attributes."""
+
+    #: Members that the reference has and this class has not, and why.
+    ABSENT: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, attrs: Node) -> None:
         self._attrs = dict(attrs)
@@ -22,6 +29,8 @@ class Attrs:
             for key in (_camel(name), name):
                 if key in self._attrs:
                     return self._attrs[key]
+        if name in self.ABSENT:
+            raise AbsentError(type(self).__name__, name, self.ABSENT[name])
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def _repr_html_(self) -> str | None:
@@ -35,10 +44,9 @@ class Attrs:
             height: of the frame, in pixels.
             hidden: start folded.
         """
-        url = getattr(self, "url", None)
-        if not isinstance(url, str):
+        if not hasattr(type(self), "url"):  # a field of this name is no page
             return None
-        return framed(url, height, hidden)
+        return framed(self.url, height, hidden)
 
     def display(self, height: int = 420, hidden: bool = False) -> bool:
         """Show the object in a notebook; False: this is none."""

@@ -11,7 +11,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from trackd.errors import CommError, Error
+from trackd.errors import CommError, Error, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -41,6 +41,18 @@ class RunNotFoundError(NotThereError):
 
 class ServerTooOldError(Error, RuntimeError):
     """The server does not have the feature that a call needs."""
+
+
+class AbsentError(UnsupportedError, AttributeError):
+    """The reference has this member, trackd does not: `hasattr()` tells."""
+
+    def __init__(self, owner: str, name: str, why: str) -> None:
+        super().__init__(f"trackd has no {owner}.{name}: {why}")
+
+
+def elsewhere(what: str) -> str:
+    """Return why `Api` lacks something that only other servers have."""
+    return f"use the package `wandb` for {what}, on a server that has them"
 
 
 def is_refusal(error: CommError) -> bool:

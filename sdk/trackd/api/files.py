@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,20 +13,21 @@ from trackd.api.errors import NotThereError, RefusedError, refusing
 from trackd.api.operations import runs as operations
 from trackd.api.paginator import SizedPaginator
 from trackd.artifacts.paths import logical_path
-from trackd.remote.answers import part
+from trackd.remote.answers import part, understood
 from trackd.run_files.restoring import Server
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from trackd.api.errors import Node
+    from trackd.api.run_facts import RunFacts
     from trackd.api.runs import Run
     from trackd.remote.connection import Remote
 
 _BLOCK_BYTES = 1 << 20
 _MD5_CHARACTERS = 24  # base64 of an MD5
 _KIB = 1024
+_MARKS_FILES = "MARK_RUN_FILES_UPLOADED"
 
 
 class File(Attrs):
@@ -104,7 +106,7 @@ class File(Attrs):
     @property
     def _address(self) -> str:
         given = str(self._attrs.get("directUrl") or self._attrs.get("url") or "")
-        return f"{self._remote.base_url}{given}" if given.startswith("/") else given
+        return _absolute(self._remote, given)
 
     def _verify(self, path: Path) -> None:
         wanted = self._attrs.get("digest") or self._attrs.get("md5")
@@ -134,6 +136,35 @@ class File(Attrs):
             )
         variables = {"files": [self.id], "projectId": self.run.project_internal_id}
         self._remote.execute(operations.DELETE_FILES, variables)
+
+
+def uploaded(
+    remote: Remote, run: RunFacts, path: str | os.PathLike[str], root: str | os.PathLike[str]
+) -> str:
+    """Send a file to a run; return its name there. See `Run.upload_file`."""
+    place = os.path.relpath(path, root)
+    if not Path(path).is_file():
+        raise ValueError(f"path={os.fspath(path)!r} is no file")
+    if Path(place).parts[0] == os.pardir:
+        raise ValueError(f"path={os.fspath(path)!r} is not below root={os.fspath(root)!r}")
+    name = str(logical_path(Path(place).as_posix()))
+    whose: Node = {"entity": run.entity, "project": run.project, "run": run.id, "files": [name]}
+    answer = remote.execute(operations.CREATE_FILES, whose)["createRunFiles"]
+    with understood(operations.CREATE_FILES.name):
+        (target,) = answer["files"]
+        headers = [header.partition(":") for header in answer["uploadHeaders"] or ()]
+    Server.of(remote.settings).upload(
+        Path(path),
+        _absolute(remote, target["uploadUrl"]),
+        {key.strip(): value.strip() for key, _, value in headers},
+    )
+    if _MARKS_FILES in remote.features:  # others learn it from their object store
+        remote.execute(operations.FILES_ARRIVED, whose)
+    return name
+
+
+def _absolute(remote: Remote, address: str) -> str:
+    return f"{remote.base_url}{address}" if address.startswith("/") else address
 
 
 class Files(SizedPaginator[File]):

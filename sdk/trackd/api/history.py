@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 Row = dict[str, Any]
+#: Stands for a value that a row does not have.
+_MISSING = object()
 
 
 class HistoryScan(Iterator[Row]):
@@ -126,6 +128,8 @@ class RunHistory(RunFacts):
         stop = end if max_step is None else min(max_step, end)
         return HistoryScan(self, min_step, stop, keys, page_size)
 
+    beta_scan_history = scan_history  # its older name
+
     @property
     def lastHistoryStep(self) -> int:
         """Last step that was logged; -1: none was."""
@@ -150,12 +154,8 @@ class RunHistory(RunFacts):
         rows: list[Row] = [json.loads(line) for line in self._of_run(answer, "history")]
         if not keys:
             return rows
-        kept = dict.fromkeys(["_step", *keys])
-        return [
-            {key: row[key] for key in kept if key in row}
-            for row in rows
-            if all(key in row for key in keys)
-        ]
+        chosen = ({key: _inside(row, key) for key in ("_step", *keys)} for row in rows)
+        return [row for row in chosen if _MISSING not in row.values()]
 
     def _sampled(self, keys: list[str], samples: int) -> list[Row]:
         spec = json.dumps({"keys": keys, "samples": samples})
@@ -173,6 +173,31 @@ class RunHistory(RunFacts):
         if found is None:
             raise NotThereError(f"there is no run {'/'.join(self.path)}")
         return found[name] or []
+
+
+def _inside(row: Row, key: str) -> Any:
+    """Return a value of a row by its key, which may be a path such as `eval.loss`."""
+    if key in row:
+        return row[key]
+    value: Any = row
+    for name in key.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return _MISSING
+        value = value[name]  # pyright: ignore[reportUnknownVariableType]
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def framed(rows: list[Row], library: str) -> Any:
+    """Return rows as a data frame of `pandas` or `polars`, its columns by name.
+
+    Raises:
+        ImportError: the library is not installed.
+    """
+    columns = sorted({name for row in rows for name in row})
+    frames = importlib.import_module(library)
+    if library == "pandas":
+        return frames.DataFrame.from_records(rows, columns=columns)
+    return frames.DataFrame(rows, infer_schema_length=None).select(columns)
 
 
 def _check_keys(keys: object) -> None:

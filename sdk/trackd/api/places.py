@@ -80,6 +80,8 @@ class Places:
         Raises:
             ValueError: it is none of these, or nothing says what is missing.
         """
+        if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users' values
+            raise TypeError(f"path={path!r}: write entity/project/run_id")
         parts = path.replace("/runs/", "/").strip("/ ").split("/")
         if len(parts) < 3 and ":" in parts[-1]:
             parts[-1:] = parts[-1].split(":", 1)

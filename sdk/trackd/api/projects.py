@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from trackd.api.attrs import Attrs
-from trackd.api.errors import NotThereError, refusing
+from trackd.api.errors import NotThereError, RefusedError, elsewhere, refusing
 from trackd.api.operations import runs as operations
 from trackd.api.paginator import Paginator
+from trackd.api.users import User
 from trackd.remote.answers import part
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Project(Attrs):
         project: name.
         attrs: what the server says of it; empty: it is asked.
     """
+
+    ABSENT: ClassVar[Mapping[str, str]] = {"sweeps": elsewhere("sweeps")}
 
     def __init__(self, remote: Remote, entity: str, project: str, attrs: Node) -> None:
         self._attrs: Node = {}
@@ -74,6 +77,19 @@ class Project(Attrs):
     def url(self) -> str:
         """Address of its page."""
         return f"{self._remote.app_url}/{'/'.join(self.path)}/workspace"
+
+    @property
+    def owner(self) -> User:
+        """Who made it.
+
+        Raises:
+            RefusedError: the server does not say.
+        """
+        if not self._is_loaded:
+            self._load()
+        if not self._attrs.get("user"):
+            raise RefusedError(f"the server does not say who made {'/'.join(self.path)}")
+        return User(self._attrs["user"])
 
     @refusing
     def artifacts_types(self, per_page: int = 50) -> ArtifactTypes:

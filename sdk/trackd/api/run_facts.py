@@ -23,20 +23,38 @@ _HEAVY = ("config", "summaryMetrics", "systemMetrics")
 
 
 class RunSummary(dict[str, Any]):
-    """The summary of a run; `update()` sends it to the server."""
+    """The summary of a run, its values as attributes too; `update()` sends it to the server."""
 
     def __init__(self, remote: Remote, storage_id: str, values: Mapping[str, Any]) -> None:
         super().__init__(values)
         self._remote = remote
         self._storage_id = storage_id
 
-    def update(self, *given: Mapping[str, Any], **values: Any) -> None:  # type: ignore[override]
+    def __getattr__(self, name: str) -> Any:
+        if name in self and not name.startswith("_"):
+            return self[name]
+        raise AttributeError(f"the summary has no value {name!r}")
+
+    @property
+    def _json_dict(self) -> dict[str, Any]:
+        """The values; scripts that export runs use this name."""
+        return dict(self)
+
+    def update(  # type: ignore[override]
+        self, key_vals: Mapping[str, Any] | None = None, overwrite: bool = True
+    ) -> None:
         """Take values in, and send the summary to the server.
+
+        Args:
+            key_vals: values by name.
+            overwrite: False: those that are there already stay.
 
         Raises:
             CommError: the server refuses, or does not answer.
         """
-        super().update(*given, **values)
+        for name, value in (key_vals or {}).items():
+            if overwrite or name not in self:
+                self[name] = value
         variables = {"id": self._storage_id, "summaryMetrics": json.dumps(dict(self))}
         self._remote.execute(operations.UPDATE_SUMMARY, variables)
 
@@ -71,6 +89,7 @@ class RunFacts(Attrs):
         super().__init__(attrs or {})
         self._remote = remote
         self._lazy = lazy
+        self._config: dict[str, Any] | None = None
         self._summary: RunSummary | None = None
         self.entity = entity
         self.project = project
@@ -91,7 +110,9 @@ class RunFacts(Attrs):
             RunNotFoundError: there is no such run.
         """
         if force:
-            self._fetch(operations.ONE_LIGHT_RUN if self._lazy else operations.ONE_FULL_RUN)
+            chosen = operations.ONE_LIGHT_RUN if self._lazy else operations.ONE_FULL_RUN
+            self._attrs = self._fetched(chosen)
+            self._config = self._summary = None
         return self._attrs
 
     def load_full_data(self, force: bool = False) -> Node:
@@ -100,15 +121,19 @@ class RunFacts(Attrs):
         Raises:
             RunNotFoundError: there is no such run.
         """
-        if force or any(name not in self._attrs for name in _HEAVY):
-            self._fetch(operations.ONE_FULL_RUN)
+        if force:
+            self._lazy = False
+            return self.load(force=True)
+        if any(name not in self._attrs for name in _HEAVY):
+            # What was changed meanwhile, and not sent yet, stays.
+            self._attrs = {**self._fetched(operations.ONE_FULL_RUN), **self._attrs}
         return self._attrs
 
-    def _fetch(self, chosen: Operation) -> None:
+    def _fetched(self, chosen: Operation) -> Node:
         found = part(self._execute(chosen), "project", "run")
         if found is None:
             raise RunNotFoundError(f"there is no run {'/'.join(self.path)}")
-        self._attrs = {**self._attrs, **found}
+        return found
 
     def _execute(self, chosen: Operation, **variables: Any) -> Node:
         place = {"entity": self.entity, "project": self.project, "name": self.id}
@@ -131,6 +156,11 @@ class RunFacts(Attrs):
         """Number of the project inside the server."""
         found = self._attrs.get("projectId")
         return None if found is None else int(found)
+
+    @property
+    def username(self) -> str:
+        """The entity; older name of `entity`."""
+        return self.entity
 
     @property
     def name(self) -> str | None:
@@ -173,10 +203,10 @@ class RunFacts(Attrs):
     @property
     def config(self) -> dict[str, Any]:
         """Configuration. Its values can be changed; `update()` sends them."""
-        if "_config" not in self._attrs:
+        if self._config is None:
             values = self.rawconfig
-            self._attrs["_config"] = {k: v for k, v in values.items() if k not in _OUR_KEYS}
-        return self._attrs["_config"]
+            self._config = {k: v for k, v in values.items() if k not in _OUR_KEYS}
+        return self._config
 
     @property
     def json_config(self) -> str:

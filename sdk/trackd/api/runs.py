@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from trackd.api.errors import NotThereError, RefusedError, refusing
-from trackd.api.files import File, Files
-from trackd.api.history import RunHistory
+from trackd.api.console import ConsoleLogs
+from trackd.api.errors import AbsentError, NotThereError, RefusedError, elsewhere, refusing
+from trackd.api.files import File, Files, uploaded
+from trackd.api.history import RunHistory, framed
 from trackd.api.operations import artifacts as artifact_operations
 from trackd.api.operations import runs as operations
 from trackd.api.paginator import SizedPaginator
 from trackd.remote.answers import part
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping, Sequence
 
+    from trackd.api.api import Api
     from trackd.api.errors import Node
     from trackd.api.versions import RunArtifacts
     from trackd.artifacts import Artifact
@@ -25,10 +28,38 @@ if TYPE_CHECKING:
 _ENDED = ("finished", "crashed", "failed", "killed")
 _POLL_S = 5.0
 _OLDEST_FIRST = "+created_at"
+_FORMATS = ("default", "pandas", "polars")
 
 
 class Run(RunHistory):
     """A run on a server."""
+
+    ABSENT: ClassVar[Mapping[str, str]] = {
+        "download_history_exports": "scan_history() reads every row"
+    }
+
+    @classmethod
+    def create(
+        cls,
+        api: Api,
+        run_id: str | None = None,
+        project: str | None = None,
+        entity: str | None = None,
+        state: Literal["running", "pending"] = "running",
+    ) -> Run:
+        """Create a run without a process; `init()` is how a run is made that logs.
+
+        Args:
+            api: the server.
+            run_id: its id; None: a new one.
+            project: name of the project; None: that of the settings.
+            entity: user or team; None: the default one.
+            state: of a `pending` run, the process comes later.
+
+        Raises:
+            RefusedError: the server refuses.
+        """
+        return api.create_run(run_id=run_id, project=project, entity=entity, state=state)
 
     # --- editing -----------------------------------------------------------------------------
 
@@ -135,6 +166,40 @@ class Run(RunHistory):
         for found in self.files([name]):
             return found
         raise NotThereError(f"run {'/'.join(self.path)} has no file {name!r}")
+
+    @refusing
+    def upload_file(self, path: str | os.PathLike[str], root: str | os.PathLike[str] = ".") -> File:
+        """Put a file into the run; return it as the server has it.
+
+        Args:
+            path: the file.
+            root: a folder above it; the file's name in the run is its path from there.
+
+        Raises:
+            RefusedError: there is no such file, it is not below `root`, or the server refuses it.
+            CommError: it cannot be sent.
+        """
+        return self.file(uploaded(self._remote, self, path, root))
+
+    @refusing
+    def console_logs(self, *, per_page: int = 1_000, last: int | None = None) -> ConsoleLogs:
+        """Return what the run's processes wrote to their consoles, line by line.
+
+        Args:
+            per_page: length of a page.
+            last: only so many lines from the end; None: all.
+        """
+        return ConsoleLogs(self._remote, self, per_page, last)
+
+    @property
+    def sweep(self) -> None:
+        """The sweep that the run belongs to: None where it belongs to none.
+
+        Raises:
+            AbsentError: it belongs to one; trackd has no sweeps.
+        """
+        if self.sweep_name:
+            raise AbsentError("Run", "sweep", elsewhere("sweeps"))
 
     @property
     def metadata(self) -> dict[str, Any] | None:
@@ -272,6 +337,38 @@ class Runs(SizedPaginator[Run]):
 
     def __repr__(self) -> str:
         return f"<Runs {self.entity}/{self.project}>"
+
+    @refusing
+    def histories(
+        self,
+        samples: int = 500,
+        keys: list[str] | None = None,
+        x_axis: str = "_step",
+        format: Literal["default", "pandas", "polars"] = "default",
+        stream: Literal["default", "system"] = "default",
+    ) -> Any:
+        """Return a sample of the rows of all runs, each with its `run_id`.
+
+        Args:
+            samples: how many rows of a run at most.
+            keys: only rows that have all of these.
+            x_axis: with `keys`: the column that comes with them.
+            format: `default` for a list of dictionaries, or a data frame of `pandas` or `polars`,
+                its columns by name.
+            stream: `default` for what was logged, `system` for system metrics.
+
+        Raises:
+            RefusedError: another format, or `keys` that cannot be asked for.
+            ImportError: the library is not installed.
+        """
+        if format not in _FORMATS:
+            raise ValueError(f"format={format!r}: use one of {', '.join(_FORMATS)}")
+        rows = [
+            {**row, "run_id": run.id}
+            for run in self
+            for row in run.history(samples, keys, x_axis, pandas=False, stream=stream)
+        ]
+        return rows if format == "default" else framed(rows, format)
 
     def upgrade_to_full(self) -> None:
         """Fetch configuration, summary and system metrics with each run from now on."""

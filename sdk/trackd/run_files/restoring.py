@@ -15,6 +15,8 @@ from trackd.errors import CommError
 from trackd_proto import layout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trackd.runs.run import Run
     from trackd.settings import Settings
 
@@ -52,7 +54,7 @@ class Server:
         if address := _read(local / "address"):
             return cls(address, _read(local / "api_key"))
         raise CommError(
-            "restore(): no server is known: set base_url (TRACKD_BASE_URL), or start the one of "
+            "no server is known: set base_url (TRACKD_BASE_URL), or start the one of "
             "this machine with `trackd up`"
         )
 
@@ -66,12 +68,13 @@ class Server:
         entity, project, run_id = _split(run_path)
         variables = {"entity": entity, "project": project, "name": run_id, "names": [name]}
         body = json.dumps({"query": _QUERY, "variables": variables}).encode()
-        with self._get(f"{self.address}/graphql", body) as answer:
+        headers = {"Content-Type": "application/json"}
+        with self._ask(f"{self.address}/graphql", body, headers) as answer:
             content = answer.read()
         try:
             edges: Any = json.loads(content)["data"]["project"]["run"]["files"]["edges"]
         except (ValueError, LookupError, TypeError):  # null where something does not exist
-            raise CommError(f"restore(): {self.address} knows no run {run_path!r}") from None
+            raise CommError(f"{self.address} knows no run {run_path!r}") from None
         return edges[0]["node"] if edges else None
 
     def download(self, url: str, target: Path) -> None:
@@ -84,25 +87,41 @@ class Server:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            with self._get(url) as answer, partial.open("wb") as file:
+            with self._ask(url) as answer, partial.open("wb") as file:
                 while block := answer.read(_BLOCK_BYTES):
                     file.write(block)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
 
-    def _get(self, url: str, body: bytes | None = None) -> IO[bytes]:
+    def upload(self, path: Path, url: str, headers: Mapping[str, str]) -> None:
+        """Send a file to an address that the server gave, in pieces.
+
+        Raises:
+            CommError: it cannot be sent.
+            OSError: it cannot be read.
+        """
+        with path.open("rb") as file:
+            length = {"Content-Length": str(os.fstat(file.fileno()).st_size)}
+            self._ask(url, file, {**headers, **length}, "PUT").close()
+
+    def _ask(
+        self,
+        url: str,
+        body: bytes | IO[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+        method: str | None = None,
+    ) -> IO[bytes]:
         if not url.startswith(("http://", "https://")):
-            raise CommError(f"restore(): {url!r} is no address that can be fetched")
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(url, body, headers)  # noqa: S310 - checked above
+            raise CommError(f"{url!r} is no address of a server")
+        request = urllib.request.Request(url, body, headers or {}, method=method)  # noqa: S310 - checked above
         if url.startswith(f"{self.address}/") and self.api_key:
             token = base64.b64encode(f"api:{self.api_key}".encode()).decode()
             request.add_unredirected_header("Authorization", f"Basic {token}")
         try:
             return urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310
         except (OSError, ValueError) as error:
-            raise CommError(f"restore(): {url.partition('?')[0]}: {error}") from error
+            raise CommError(f"{url.partition('?')[0]}: {error}") from error
 
 
 def restore(

@@ -41,6 +41,7 @@ _FIELDS: dict[str, Callable[[RunView], Any]] = {
     "heartbeatAt": lambda run: run.row.heartbeat_at,
     "updated_at": lambda run: run.row.heartbeat_at,
     "duration": lambda run: run.row.heartbeat_at - run.row.created_at,
+    "entity": lambda run: run.row.entity,
     "username": lambda run: run.row.entity,
 }
 
@@ -87,6 +88,8 @@ def _clause(run: RunView, key: str, wanted: Any) -> bool:
         return not any(_matches(run, part) for part in _listed(key, wanted))
     if key == "$not":
         return not _matches(run, wanted)
+    if key.startswith("$"):
+        raise InvalidRequest(f"Unknown operator {key[:100]!r} in filters.")
     return _compare(_value(run, key), wanted)
 
 
@@ -102,26 +105,20 @@ def _compare(value: Any, wanted: Any) -> bool:
 
 
 def _operator(value: Any, name: str, operand: Any) -> bool:
-    many: list[Any] = list(cast("Any", value)) if isinstance(value, list) else [value]
     if name == "$eq":
         return _compare(value, operand)
-    if name == "$ne":
+    if name in ("$ne", "$not"):
         return not _compare(value, operand)
-    if name == "$in":
-        return any(_same(one, item) for one in many for item in _listed(name, operand))
     if name == "$nin":
-        return not any(_same(one, item) for one in many for item in _listed(name, operand))
+        return not _operator(value, "$in", operand)
     if name == "$exists":
         return (value is not _MISSING) == bool(operand)
-    if name == "$not":
-        return not _compare(value, operand)
-    if name == "$regex":
-        return _is_found(str(operand), many)
-    if name == "$options":
-        return True
+    many: list[Any] = list(cast("Any", value)) if isinstance(value, list) else [value]
+    if name in _SEARCHES:
+        return _SEARCHES[name](many, operand)
     if name in _ORDERS:
         return any(_ordered(one, operand, _ORDERS[name]) for one in many)
-    raise InvalidRequest(f"Unknown operator {name!r} in filters.")
+    raise InvalidRequest(f"Unknown operator {name[:100]!r} in filters.")
 
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
@@ -146,10 +143,18 @@ def _value(run: RunView, key: str) -> Any:
         return _FIELDS[key](run)
     root, _, rest = key.partition(".")
     if root == "config":
-        return _inside(merge.plain_config(run.config), rest.removesuffix(".value"))
+        return _of_config(merge.plain_config(run.config), rest)
     if root in ("summary_metrics", "summaryMetrics", "summary"):
         return _inside(run.summary, rest)
     return _MISSING
+
+
+def _of_config(values: dict[str, Any], path: str) -> Any:
+    """Return a value by its path, in which clients write `value` after the key: it is wrapped."""
+    found = _inside(values, path.removesuffix(".value"))
+    if found is _MISSING and ".value." in path:
+        found = _inside(values, path.replace(".value.", ".", 1))
+    return found
 
 
 def _inside(values: dict[str, Any], path: str) -> Any:
@@ -183,6 +188,29 @@ def _is_found(pattern: str, many: list[Any]) -> bool:
         return any(patterns.is_found(pattern, one) for one in many)
     except patterns.InvalidPattern as error:
         raise InvalidRequest(str(error)) from error
+
+
+def _is_among(many: list[Any], operand: Any) -> bool:
+    return any(_same(one, item) for one in many for item in _listed("$in", operand))
+
+
+def _has_all(many: list[Any], operand: Any) -> bool:
+    return all(any(_same(one, item) for one in many) for item in _listed("$all", operand))
+
+
+def _contains(many: list[Any], operand: Any) -> bool:
+    wanted = str(operand).lower()
+    return any(isinstance(one, str) and wanted in one.lower() for one in many)
+
+
+#: Operators on the values of a field: one, or those of a list.
+_SEARCHES: dict[str, Callable[[list[Any], Any], bool]] = {
+    "$in": _is_among,
+    "$all": _has_all,
+    "$contains": _contains,
+    "$regex": lambda many, operand: _is_found(str(operand), many),
+    "$options": lambda _many, _operand: True,
+}
 
 
 def _moment(text: str) -> float | None:

@@ -19,16 +19,27 @@ FULL_RUN = Fragment(
 )
 PROJECT = Fragment(
     "ProjectFragment",
-    "on Project { __typename id name entityName createdAt isBenchmark }",
+    "on Project { __typename id name entityName createdAt isBenchmark user { name username } }",
+)
+USER = Fragment(
+    "UserFragment",
+    """on User { id name username email admin teams { edges { node { name } } }
+  apiKeys { edges { node { id name description } } } }""",
 )
 
-VIEWER = operation(
-    "GetViewer", "query GetViewer { viewer { id name username email admin entity } }"
-)
+VIEWER = operation("GetViewer", "query GetViewer { viewer { entity flags ...UserFragment } }", USER)
 USERS = operation(
     "SearchUsers",
     """query SearchUsers($query: String) { users(query: $query) {
-  edges { node { id name username email admin } } } }""",
+  edges { node { ...UserFragment } } } }""",
+    USER,
+)
+TEAM = operation(
+    "GetTeamEntity",
+    """query GetTeamEntity($name: String!) { entity(name: $name) {
+  id name available photoUrl readOnly readOnlyAdmin isTeam privateOnly storageBytes
+  codeSavingEnabled defaultAccess isPaid
+  members { id role admin pending email username name photoUrl accountType } } }""",
 )
 PROJECTS = operation(
     "GetProjects",
@@ -103,7 +114,7 @@ DELETE_RUN_AND_ARTIFACTS = operation(
 )
 STOP_RUN = operation(
     "StopRun",
-    """mutation StopRun($id: ID!) { stopRun(input: {id: $id}) { clientMutationId success } }""",
+    """mutation StopRun($id: ID!) { stopRun(input: {id: $id}) { success } }""",
 )
 HISTORY = operation(
     "RunFullHistory",
@@ -144,6 +155,36 @@ FILES = operation(
       edges { node { id name url(upload: $upload) directUrl sizeBytes mimetype updatedAt md5 }
         cursor }
       pageInfo { endCursor hasNextPage } } } } }""",
+)
+CONSOLE_PAGE = operation(
+    "RunConsoleLogPage",
+    """query RunConsoleLogPage($entity: String!, $project: String!, $name: String!,
+  $cursor: String, $perPage: Int!) { project(name: $project, entityName: $entity) {
+    run(name: $name) { logLines(first: $perPage, after: $cursor, useImprovedPagination: true) {
+      edges { node { number timestamp level label line } }
+      pageInfo { endCursor hasNextPage } } } } }""",
+)
+CONSOLE_TAIL = operation(
+    "RunConsoleLogTail",
+    """query RunConsoleLogTail($entity: String!, $project: String!, $name: String!, $last: Int!) {
+  project(name: $project, entityName: $entity) {
+    run(name: $name) { logLines(last: $last) {
+      edges { node { number timestamp level label line } }
+      pageInfo { endCursor hasNextPage } } } } }""",
+)
+CREATE_FILES = operation(
+    "CreateRunFiles",
+    """mutation CreateRunFiles($entity: String!, $project: String!, $run: String!,
+  $files: [String!]!) {
+  createRunFiles(input: {entityName: $entity, projectName: $project, runName: $run,
+    files: $files}) { runID uploadHeaders files { name uploadUrl } } }""",
+)
+FILES_ARRIVED = operation(
+    "MarkRunFilesUploaded",
+    """mutation MarkRunFilesUploaded($entity: String!, $project: String!, $run: String!,
+  $files: [String!]!) {
+  markRunFilesUploaded(input: {entityName: $entity, projectName: $project, runName: $run,
+    files: $files}) { success } }""",
 )
 DELETE_FILES = operation(
     "deleteFiles",

@@ -1,8 +1,4 @@
-"""Searching registries: `registries().collections().versions()`, each filtered and in order.
-
-A chain without an order is one query: the server joins. Where the registries (or collections) were
-asked for in an order, what they hold comes in that order, one query for each.
-"""
+"""Searching registries: `registries().collections().versions()`, each filtered and in order."""
 
 from __future__ import annotations
 
@@ -21,26 +17,25 @@ from trackd.api.registries.versions import (
     REGISTRY_FIELDS,
     Chained,
     Filter,
-    Versions,
+    Filters,
+    Searched,
     check_no_start,
     only,
     page_length,
     page_of,
-    versions_of_each,
 )
 from trackd.artifacts.naming import REGISTRY_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from trackd.api.errors import Node
-    from trackd.artifacts import Artifact
     from trackd.remote.connection import Remote
 
 _ORDER_FIELDS = names("name", "created_at", "updated_at")
 
 
-class Registries(Paginator[Registry]):
+class Registries(Searched, Paginator[Registry]):
     """The registries of an organization; see `Api.registries`."""
 
     def __init__(
@@ -83,44 +78,24 @@ class Registries(Paginator[Registry]):
             per_page: length of a page.
             start: cursor of an earlier list; not where the registries have an order.
         """
-        settings: Node = {"order": order, "per_page": per_page}
-        if self.order is None:
+
+        def found(registries: Filter, start: str | None = None) -> Collections:
             return Collections(
-                self._remote, self.organization, self.filter, filter, start=start, **settings
+                self._remote, self.organization, registries, filter, order, per_page, start
             )
+
+        if self.order is None:
+            return found(self.filter, start)
         check_no_start(start, self.order)
         return OrderedCollections(
-            self._remote,
-            self.organization,
-            (
-                Collections(self._remote, self.organization, only(each), filter, **settings)
-                for each in self
-            ),
+            self._remote, self.organization, self.order, (found(only(each)) for each in self)
         )
 
-    @refusing
-    def versions(
-        self,
-        filter: Filter = None,
-        order: str | None = None,
-        per_page: int = 100,
-        start: str | None = None,
-    ) -> Versions | Chained[Artifact]:
-        """Return the versions in these registries.
+    def _all_places(self) -> Filters | None:
+        return (self.filter, None) if self.order is None else None
 
-        Args:
-            filter: on fields of versions.
-            order: `+field` or `-field` of `created_at`, `artifact_size`, `linked_at`.
-            per_page: length of a page.
-            start: cursor of an earlier list; not where the registries have an order.
-        """
-        settings: Node = {"artifact_filter": filter, "order": order, "per_page": per_page}
-        if self.order is None:
-            return Versions(self._remote, self.organization, self.filter, start=start, **settings)
-        check_no_start(start, self.order)
-        return Chained(
-            Versions(self._remote, self.organization, only(each), **settings) for each in self
-        )
+    def _each_place(self) -> Iterator[Filters]:
+        return ((only(registry), None) for registry in self)
 
     def _connection(self, answer: Node) -> Node:
         return page_of(answer, self.organization, "projects")
@@ -133,7 +108,7 @@ class Registries(Paginator[Registry]):
         return Registry(self._remote, self.organization, node["entity"]["name"], name, node)
 
 
-class Collections(SizedPaginator[ArtifactCollection]):
+class Collections(Searched, SizedPaginator[ArtifactCollection]):
     """Collections in registries."""
 
     def __init__(  # noqa: PLR0913 - the signature of the reference
@@ -158,34 +133,11 @@ class Collections(SizedPaginator[ArtifactCollection]):
         }
         super().__init__(remote, operations.COLLECTIONS, variables, per_page, start)
 
-    @refusing
-    def versions(
-        self,
-        filter: Filter = None,
-        order: str | None = None,
-        per_page: int = 100,
-        start: str | None = None,
-    ) -> Versions | Chained[Artifact]:
-        """Return the versions that these collections link to.
+    def _all_places(self) -> Filters | None:
+        return (self.registry_filter, self.collection_filter) if self.order is None else None
 
-        Args:
-            filter: on fields of versions.
-            order: `+field` or `-field` of `created_at`, `artifact_size`, `linked_at`.
-            per_page: length of a page.
-            start: cursor of an earlier list; not where the collections have an order.
-        """
-        settings: Node = {"artifact_filter": filter, "order": order, "per_page": per_page}
-        if self.order is None:
-            return Versions(
-                self._remote,
-                self.organization,
-                self.registry_filter,
-                self.collection_filter,
-                start=start,
-                **settings,
-            )
-        check_no_start(start, self.order)
-        return versions_of_each(self._remote, self.organization, self, settings)
+    def _each_place(self) -> Iterator[Filters]:
+        return map(_place_of, self)
 
     def _connection(self, answer: Node) -> Node:
         return page_of(answer, self.organization, "artifactCollections")
@@ -195,27 +147,27 @@ class Collections(SizedPaginator[ArtifactCollection]):
         return None if made is None or made.is_sequence() else made
 
 
-class OrderedCollections(Chained[ArtifactCollection]):
+class OrderedCollections(Searched, Chained[ArtifactCollection]):
     """Collections, by the order of their registries."""
 
     def __init__(
         self,
         remote: Remote,
         organization: str,
+        order: str,
         lists: Iterable[Paginator[ArtifactCollection]],
     ) -> None:
         super().__init__(lists)
         self._remote = remote
         self.organization = organization
+        self.order = order
 
-    def versions(
-        self,
-        filter: Filter = None,
-        order: str | None = None,
-        per_page: int = 100,
-        start: str | None = None,
-    ) -> Chained[Artifact]:
-        """Return the versions of these collections, in their order; see `Collections.versions`."""
-        check_no_start(start, "of the registries")
-        settings: Node = {"artifact_filter": filter, "order": order, "per_page": per_page}
-        return versions_of_each(self._remote, self.organization, self, settings)
+    def _all_places(self) -> None:
+        """Return nothing: they have an order."""
+
+    def _each_place(self) -> Iterator[Filters]:
+        return map(_place_of, self)
+
+
+def _place_of(collection: ArtifactCollection) -> Filters:
+    return only(collection), {"name": collection.name}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from trackd.api.errors import NotThereError
+from trackd.api.errors import NotThereError, refusing
 from trackd.api.filters import as_json, checked_filter, checked_order, each_name, names
 from trackd.api.operations import registry as operations
 from trackd.api.paginator import Paginator
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _Item = TypeVar("_Item")
 Filter = Mapping[str, Any] | None
+#: Of registries, and of collections.
+Filters = tuple[Filter, Filter]
 
 REGISTRY_FIELDS = names("id", "name", "entity_id", "description", "created_at", "updated_at")
 COLLECTION_FIELDS = names(
@@ -202,20 +205,55 @@ class Chained(Iterator[_Item]):
         raise UnsupportedError("a list put together in an order can only be iterated over")
 
 
-def versions_of_each(
-    remote: Remote,
-    organization: str,
-    collections: Iterable[ArtifactCollection],
-    settings: Node,
-) -> Chained[Artifact]:
-    """Return the versions of collections, in their order; `settings` are those of `Versions`."""
-    return Chained(
-        Versions(remote, organization, only(each), {"name": each.name}, **settings)
-        for each in collections
-    )
+class Searched(ABC):
+    """What versions are searched in: registries, or collections of registries.
+
+    Places without an order are searched with one query. Where they have one, what they hold comes
+    in that order, one query for each.
+    """
+
+    _remote: Remote
+    organization: str
+    #: `+field` or `-field` of the places.
+    order: str | None
+
+    @refusing
+    def versions(
+        self,
+        filter: Filter = None,
+        order: str | None = None,
+        per_page: int = 100,
+        start: str | None = None,
+    ) -> Versions | Chained[Artifact]:
+        """Return the versions that these places link to.
+
+        Args:
+            filter: on fields of versions, in the manner of MongoDB.
+            order: `+field` or `-field` of `created_at`, `artifact_size`, `linked_at`.
+            per_page: length of a page.
+            start: cursor of an earlier list; not where the places have an order.
+        """
+
+        def found(places: Filters, start: str | None = None) -> Versions:
+            return Versions(
+                self._remote, self.organization, *places, filter, order, per_page, start
+            )
+
+        if (together := self._all_places()) is not None:
+            return found(together, start)
+        check_no_start(start, self.order)
+        return Chained(found(place) for place in self._each_place())
+
+    @abstractmethod
+    def _all_places(self) -> Filters | None:
+        """Return what finds all places; None: they have an order."""
+
+    @abstractmethod
+    def _each_place(self) -> Iterator[Filters]:
+        """Return what finds one place after another."""
 
 
-def check_no_start(start: str | None, order: str) -> None:
+def check_no_start(start: str | None, order: str | None) -> None:
     """Refuse a cursor where a list is put together.
 
     Raises:
