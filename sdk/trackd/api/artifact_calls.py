@@ -85,7 +85,7 @@ class ArtifactCalls(Places):
             tags: only versions that have all of them.
             start: `cursor` of an earlier list.
         """
-        path = self._artifact_path(name)
+        path = self._collection_path(name)
         return Artifacts(
             self._remote,
             path.entity,
@@ -113,7 +113,7 @@ class ArtifactCalls(Places):
         Raises:
             NotThereError: there is none.
         """
-        path = self._artifact_path(name)
+        path = self._collection_path(name)
         return ArtifactCollection(
             self._remote, path.entity, path.project, path.collection, type_name
         )
@@ -130,7 +130,7 @@ class ArtifactCalls(Places):
         """
         try:
             self.artifact_collection(type, name)
-        except NotThereError:
+        except ValueError:
             return False
         return True
 
@@ -203,3 +203,11 @@ class ArtifactCalls(Places):
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users' values
             raise TypeError(f"name={name!r}: give a text such as entity/project/name")
         return resolved(self._remote, name)
+
+    def _collection_path(self, name: str) -> ArtifactPath:
+        path = self._artifact_path(name)
+        if path.alias:
+            raise ValueError(
+                f"name={name!r} is a version of a collection: leave out ':{path.alias}'"
+            )
+        return path

@@ -27,7 +27,7 @@ class RefusedError(CommError, ValueError):
     """A value of the call is wrong, or the server refused it."""
 
 
-class WrongTypeError(CommError, TypeError):
+class WrongTypeError(RefusedError, TypeError):
     """A value of the call is of a wrong type."""
 
 

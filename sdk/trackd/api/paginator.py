@@ -29,7 +29,10 @@ def checked_per_page(per_page: int) -> int:
 
     Raises:
         ValueError: it is not positive.
+        TypeError: it is no whole number.
     """
+    if not isinstance(per_page, int):  # pyright: ignore[reportUnnecessaryIsInstance] - users' values
+        raise TypeError(f"per_page={per_page!r}: give a whole number")
     if per_page < 1:
         raise ValueError(f"per_page={per_page} is not possible: a page holds 1 item or more")
     return per_page

@@ -83,9 +83,11 @@ class Registry(RegistryFacts):
         """Delete the registry with its collections; the artifacts that they link to stay.
 
         Raises:
+            NotThereError: it is deleted already.
             RefusedError: the server refuses.
         """
-        answer = self._remote.execute(operations.DELETE, {"id": self.id})
+        with or_not_there():
+            answer = self._remote.execute(operations.DELETE, {"id": self.id})
         if not part(answer, "deleteModel", "success"):
             raise RefusedError(f"registry {self.name!r}: the server does not delete it")
 
@@ -175,6 +177,8 @@ def project_name(name: str) -> str:
     Raises:
         ValueError: the registry cannot be called so.
     """
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users' values
+        raise ValueError(f"registry name {name!r} is no text")  # noqa: TRY004 - as the reference
     longest = MAX_NAME_CHARACTERS - len(REGISTRY_PREFIX)
     if not name or len(name) > longest:
         raise ValueError(

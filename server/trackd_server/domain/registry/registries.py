@@ -106,7 +106,7 @@ def rename(connection: Connection, project: Row[Any], name: str) -> None:
 def remove(connection: Connection, project_id: int) -> None:
     """Delete a registry with its portfolios and links; the linked versions stay."""
     if find(connection, project_id) is None:
-        raise InvalidRequest("Only registries can be deleted as a whole.")
+        raise NotFound("There is no such registry; other projects cannot be deleted as a whole.")
     runs = select(tables.runs.c.id).where(tables.runs.c.project_id == project_id)
     table = artifact_tables.collections
     mine = select(table.c.id, table.c.kind).where(table.c.project_id == project_id)
