@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -42,6 +43,18 @@ class Taking(NamedTuple):
     skip_cache: bool
     #: From the last time; None: not asked for, as reading is as fast.
     known: KnownFiles | None
+
+
+class _File(NamedTuple):
+    """A file that is added."""
+
+    source: str
+    #: The same, absolute: the agent has another working folder.
+    local: str
+    #: Below the folder that is added.
+    relative: str
+    #: Inside the artifact.
+    path: str
 
 
 class ArtifactContents(ServerFacts):
@@ -113,9 +126,8 @@ class ArtifactContents(ServerFacts):
         is_large = source.stat().st_size >= _NOTED_BYTES
         known = self._known_files(str(source)) if is_large else None
         taking = Taking(_checked_policy(policy), bool(skip_cache), known)
-        entry = self._known_entry(str(source), "", path, taking) or self._entry(
-            source, "", path, taking
-        )
+        file = _File(str(source), str(source.absolute()), "", path)
+        entry = self._known_entry(file, taking) or self._entry(file, taking)
         if is_tmp:
             entry.path = _named_by_digest(path, entry.digest)
         with self._lock:
@@ -152,29 +164,20 @@ class ArtifactContents(ServerFacts):
             raise ValueError(f"add_dir: {str(local_path)!r} is no folder")
         folder = _folder(name) if name else "."
         prefix = "" if folder == "." else f"{folder}/"
-        below = len(f"{root}/".replace("//", "/"))
-        sources = list(paths_below(root, follow_links=True))
+        given, place = (f"{each}/".replace("//", "/") for each in (root, root.absolute()))
         taking = Taking(checked, bool(skip_cache), self._known_files(str(root)))
-
-        def enter(some: list[str]) -> list[ManifestEntry]:
-            entries: list[ManifestEntry] = []
-            for source in some:
-                relative = source[below:]
-                path = logical_path(prefix + relative)
-                entries.append(
-                    self._known_entry(source, relative, path, taking)
-                    or self._entry(Path(source), relative, path, taking)
-                )
-            return entries
-
-        batches = [sources[n : n + _FILES_AT_ONCE] for n in range(0, len(sources), _FILES_AT_ONCE)]
-        with ThreadPoolExecutor(_COPY_THREADS) as pool:
-            entries = [entry for some in pool.map(enter, batches) for entry in some]
+        files: list[_File] = []
+        for source in paths_below(root, follow_links=True):
+            relative = source[len(given) :]
+            path = logical_path(prefix + relative)
+            files.append(_File(source, place + relative, relative, path))
+        entries = self._entries_of(files, taking)
+        shown = "" if given == "./" else given
         with self._lock:
             for entry in entries:
                 self.manifest.check(entry, overwrite=merge)
-            for source, entry in zip(sources, entries, strict=True):
-                self._added_paths[str(Path(source))] = self._admit(entry, merge).path
+            for file, entry in zip(files, entries, strict=True):
+                self._added_paths[shown + file.relative] = self._admit(entry, merge).path
 
     @contextlib.contextmanager
     def new_file(
@@ -350,48 +353,61 @@ class ArtifactContents(ServerFacts):
         self._known.append(known)
         return known
 
-    def _known_entry(
-        self, source: str, relative: str, path: str, taking: Taking
-    ) -> ManifestEntry | None:
+    def _entries_of(self, files: list[_File], taking: Taking) -> list[ManifestEntry]:
+        """Return the entries of files; those that must be read are read by threads."""
+        entries = [self._known_entry(file, taking) for file in files]
+        unread = [number for number, entry in enumerate(entries) if entry is None]
+
+        def read(numbers: list[int]) -> None:
+            for number in numbers:
+                entries[number] = self._entry(files[number], taking)
+
+        batches = [unread[n : n + _FILES_AT_ONCE] for n in range(0, len(unread), _FILES_AT_ONCE)]
+        if batches:
+            with ThreadPoolExecutor(_COPY_THREADS) as pool:
+                deque(pool.map(read, batches), maxlen=0)
+        return [entry for entry in entries if entry is not None]
+
+    def _known_entry(self, file: _File, taking: Taking) -> ManifestEntry | None:
         """Return the entry of a file that need not be read; None: it must be."""
         known = taking.known
         if not known or not (known.is_held or taking.policy == "immutable"):
             return None
-        found = known.find(relative, os.stat(source))  # noqa: PTH116 - for each of many files
+        found = known.find(file.relative, os.stat(file.source))  # noqa: PTH116 - one of many
         if found is None:
             return None
-        entry = self._entry_of(Path(source), path, found, taking.skip_cache)
+        entry = self._entry_of(file.local, file.path, found, taking.skip_cache)
         if taking.policy == "mutable":
             known.left.append(entry)
         return entry
 
-    def _entry(self, source: Path, relative: str, path: str, taking: Taking) -> ManifestEntry:
+    def _entry(self, file: _File, taking: Taking) -> ManifestEntry:
         if taking.policy == "immutable":
-            found = digest_file(source, self._algorithm)
-            entry = self._entry_of(source, path, found, taking.skip_cache)
+            found = digest_file(Path(file.source), self._algorithm)
+            entry = self._entry_of(file.local, file.path, found, taking.skip_cache)
         else:
             staged = self._staging.new_path()
-            found = copy_and_digest(source, staged, self._algorithm)
-            entry = self._staged_entry(staged, path, found, taking.skip_cache)
+            found = copy_and_digest(Path(file.source), staged, self._algorithm)
+            entry = self._staged_entry(staged, file.path, found, taking.skip_cache)
         if taking.known is not None:
-            taking.known.learn(relative, found)
+            taking.known.learn(file.relative, found)
         return entry
 
     def _staged_entry(
         self, staged: Path, path: str, found: FileDigest, skip_cache: bool
     ) -> ManifestEntry:
         staged.chmod(_READ_ONLY)
-        return self._entry_of(staged, path, found, skip_cache)
+        return self._entry_of(str(staged.absolute()), path, found, skip_cache)
 
     def _entry_of(
-        self, local: Path, path: str, found: FileDigest, skip_cache: bool
+        self, local: str, path: str, found: FileDigest, skip_cache: bool
     ) -> ManifestEntry:
         marked = {} if self._algorithm == "MD5" else {ALGORITHM_KEY: self._algorithm}
         return ManifestEntry(
             path,
             found.digest,
             found.size,
-            local_path=str(local.absolute()),  # the agent has another working folder
+            local_path=local,
             extra=marked,
             skip_cache=skip_cache,
         )
