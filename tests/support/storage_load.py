@@ -3,7 +3,7 @@
 `python -m tests.support.storage_load FOLDER SEED`: works on the storage in FOLDER as the server
 does, and prints a line for each thing done. Several versions are filled with whole files, chunks
 and files that are taken over, all made of a few pieces so that they share a lot; others are dropped
-meanwhile.
+meanwhile, or made smaller.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from tests.unit.server.storage.place import new_version, opened, pieces
 from trackd_proto import chunks
 from trackd_proto.chunks import Cutter, PackEntry
 from trackd_server.domain.errors import DomainError
-from trackd_server.domain.storage import MD5, NOTHING_FREED, Expected, contents, indexing
+from trackd_server.domain.storage import (
+    MD5,
+    NOTHING_FREED,
+    Expected,
+    compressing,
+    contents,
+    indexing,
+    moving,
+)
 from trackd_server.domain.storage.adopting import Offer
 from trackd_server.domain.storage.packing import Assembly
 
@@ -33,7 +41,10 @@ if TYPE_CHECKING:
 
     from trackd_server.domain.storage import Storage
 
-PIECES = [random.Random(n).randbytes(n * 37_000 + 5) for n in range(24)]
+#: The first half is noise, the other one shrinks to a fraction.
+PIECES = [random.Random(n).randbytes(n * 37_000 + 5) for n in range(12)] + [
+    b"".join(b"step %d of run %d\n" % (line, n) for line in range(n * 2_000)) for n in range(12)
+]
 WORKERS = 6
 
 
@@ -122,8 +133,10 @@ async def work(storage: Storage, dice: random.Random) -> None:
                 await upload_chunks(storage, dice, dice.choice(versions))
             elif act < 0.87:
                 await adopt(storage, dice, dice.choice(versions))
-            elif act < 0.95:
+            elif act < 0.93:
                 await anyio.to_thread.run_sync(storage.indexer.work)
+            elif act < 0.97:
+                await anyio.to_thread.run_sync(storage.compressor.work)
             else:
                 await anyio.to_thread.run_sync(storage.reclaimer.work)
         except (DomainError, LookupError):
@@ -134,7 +147,8 @@ async def work(storage: Storage, dice: random.Random) -> None:
 async def main() -> None:
     """Work until killed."""
     folder, seed = Path(sys.argv[1]), int(sys.argv[2])
-    indexing.STEP_BYTES = 700_000  # so that a file takes several steps
+    indexing.STEP_BYTES = moving.SLICE_BYTES = 700_000  # so that a file takes several steps
+    compressing.WAIT_S = 0.0
     with opened(folder) as storage:
         print("ready", flush=True)
         async with asyncio.TaskGroup() as tasks:

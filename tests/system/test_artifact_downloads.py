@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-FILES = {"a.txt": b"hello", "dir/b.bin": os.urandom(3_000_000), "dir/sub/empty": b"", "ü c": b"u"}
+FILES = {
+    "a.txt": b"hello",
+    "dir/b.bin": os.urandom(3_000_000),
+    "dir/sub/empty": b"",
+    "log": b"".join(b"step %d loss %d\n" % (n, n * n % 997) for n in range(60_000)),
+    "ü c": b"u",
+}
 #: The reference logs the folder `src` and prints the id of the version.
 LOG = """
 import sys, wandb
@@ -103,10 +109,10 @@ async def test_a_version_of_the_reference_comes_from_the_disk_of_our_server(
                 server=ref, artifact_id=artifact_id, root=str(root)
             )
             result = (await last_of(stub.Download(request))).result
-            assert (result.files_from_store, result.files_fetched) == (3, 0)
+            assert (result.files_from_store, result.files_fetched) == (4, 0)
             assert found(root) == FILES
             result = (await last_of(stub.Download(request))).result
-            assert result.files_kept == 4
+            assert result.files_kept == 5
 
             manifest = [
                 answer
@@ -145,7 +151,7 @@ async def test_a_distant_server_of_ours_sends_small_files_together(
             await download.close()
             assert download.error is None
             assert found(tmp_path / "root") == FILES
-            assert download.progress.sources == {Source.KEPT: 1, Source.NETWORK: 3}
+            assert download.progress.sources == {Source.KEPT: 1, Source.NETWORK: 4}
             # Manifest, features, listing of the version, one answer for the small files, the file.
             assert version.upstream.counters.requests_ok <= 8
 
@@ -182,11 +188,11 @@ async def test_bytes_that_were_verified_once_are_copied_unless_they_changed(
                 await download.close()
                 return download.progress, sum(hashed)
 
-            small = sum(len(data) for data in FILES.values() if len(data) < 1000)
             large = len(FILES["dir/b.bin"])
+            small = sum(map(len, FILES.values())) - large  # also what is compressed
             assert (await get("first"))[1] == small + large
             progress, count = await get("second")
-            assert (count, progress.sources[Source.STORE]) == (small, 3)
+            assert (count, progress.sources[Source.STORE]) == (small, 4)
             assert found(tmp_path / "second") == FILES
             (tmp_path / "second" / "dir" / "b.bin").write_bytes(b"edited")  # a copy of its own
             assert (await get("second"))[1] == 0

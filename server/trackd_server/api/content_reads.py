@@ -2,12 +2,14 @@
 
 Both take MessagePack `{"files": [[algorithm, digest, size or null], ...]}` and the API key::
 
-    POST /api/v1/contents/extents  -> {"folder": path, "files": [null | [[key, offset, length]...]]}
+    POST /api/v1/contents/extents
+        -> {"folder": path, "files": [null | [[key, offset, stored bytes, bytes]...]]}
     POST /api/v1/contents/read     -> for each file u64 little-endian length, then its bytes
 
 The first is for callers on the same machine: ranges of files in the server's folder, in order,
-neighbours merged. The second leaves out (length 2**64-1) what is not stored or larger than
-`MAX_READ_BYTES`: such files are for requests of their own.
+neighbours merged. A range that has fewer bytes there than it stands for is one compressed chunk
+(`trackd_proto.chunk_encoding`). The second leaves out (length 2**64-1) what is not stored or larger
+than `MAX_READ_BYTES`: such files are for requests of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from trackd_server.api import access
 from trackd_server.api.bodies import read_body
 from trackd_server.api.context import services_of
 from trackd_server.domain.errors import InvalidRequest, NotAllowed
-from trackd_server.domain.storage import chunk_rows, contents, reading
+from trackd_server.domain.storage import contents, reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -35,17 +37,14 @@ if TYPE_CHECKING:
 
     from trackd_server.api.context import Services
     from trackd_server.domain.storage.contents import ContentName
-    from trackd_server.domain.storage.reading import Extent
+    from trackd_server.domain.storage.reading import Range
 
 #: Contents above this size have requests of their own.
 MAX_READ_BYTES = 1024 * 1024
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _AT_ONCE = 32
-_PLAIN = (chunk_rows.RAW, chunk_rows.UNCUT)
 _LENGTH = struct.Struct("<Q")
 _LEFT_OUT = _LENGTH.pack(2**64 - 1)
-#: Key of a file in the server's folder, place in it, length.
-Range = tuple[str, int, int]
 
 
 class _Wanted(msgspec.Struct):
@@ -64,7 +63,8 @@ async def extents(request: Request) -> Response:
         raise NotAllowed("Places on the server's disk are told only on the server's machine.")
     services = services_of(request)
     found = await services.call(_ranges, services, names)
-    answer = {"folder": str(services.blobs.folder), "files": found}
+    files = [ranges and [(*each[:3], each.bytes) for each in ranges] for ranges in found]
+    answer = {"folder": str(services.blobs.folder), "files": files}
     return Response(msgspec.msgpack.encode(answer), media_type="application/msgpack")
 
 
@@ -98,22 +98,7 @@ def _ranges(services: Services, names: Sequence[ContentName]) -> list[list[Range
     with services.database.read() as connection:
         found = contents.find_many(connection, names)
         extents = reading.extents_of_many(connection, list(set(found.values())))
-    return [_merged(extents[found[name]]) if name in found else None for name in names]
-
-
-def _merged(found: Sequence[Extent]) -> list[Range] | None:
-    """Return where a content lies, neighbours merged; None: not as plain bytes."""
-    merged: list[Range] = []
-    for extent in found:
-        if extent.encoding not in _PLAIN:
-            return None
-        if merged and merged[-1][0] == extent.blob_key:
-            key, offset, length = merged[-1]
-            if offset + length == extent.offset:
-                merged[-1] = (key, offset, length + extent.bytes)
-                continue
-        merged.append((extent.blob_key, extent.offset, extent.bytes))
-    return merged
+    return [reading.whole_ranges(extents[found[name]]) if name in found else None for name in names]
 
 
 def _read(services: Services, names: Sequence[ContentName]) -> bytes:
@@ -122,20 +107,22 @@ def _read(services: Services, names: Sequence[ContentName]) -> bytes:
     with ExitStack() as stack:
         opened: dict[str, int] = {}
 
-        def piece(key: str, offset: int, length: int) -> bytes:
+        def piece(wanted: Range) -> bytes:
+            key = wanted.blob_key
             if key not in opened:
                 opened[key] = services.blobs.open(key)
                 stack.callback(os.close, opened[key])
-            return os.pread(opened[key], length, offset)
+            return wanted.read(opened[key])
 
         for ranges in found:
-            size = sum(length for _, _, length in ranges or ())
+            size = sum(each.bytes for each in ranges or ())
             if ranges is None or size > MAX_READ_BYTES:
                 sent.append(_LEFT_OUT)
                 continue
             try:
-                content = b"".join(piece(*each) for each in ranges)
-            except FileNotFoundError:  # moved or deleted meanwhile: a request of its own finds it
-                content = b""
-            sent += [_LENGTH.pack(size), content] if len(content) == size else [_LEFT_OUT]
+                content = b"".join(map(piece, ranges))
+            except OSError:  # moved or deleted meanwhile, or damaged: its own request finds it
+                sent.append(_LEFT_OUT)
+                continue
+            sent += [_LENGTH.pack(size), content]
     return b"".join(sent)

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import anyio
-import anyio.to_thread
+
+from trackd_server.domain import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,12 +60,12 @@ class Services:
     async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in a worker thread."""
         limiter = self._limiter("calls", WORKERS)
-        return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)
+        return await threads.call(partial(function, *args, **kwargs), limiter=limiter)
 
     async def take_in(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a short blocking call in a worker thread that no reader can occupy."""
         limiter = self._limiter("intake", INTAKE_WORKERS)
-        return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)
+        return await threads.call(partial(function, *args, **kwargs), limiter=limiter)
 
     async def require_room(self, request: Request) -> None:
         """Refuse an upload that there is no room for."""

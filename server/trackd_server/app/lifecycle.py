@@ -94,6 +94,7 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
                 tasks.start_soon(_stop_on_stdin_close, server)
             tasks.start_soon(upkeep.give_back, services.storage)
             tasks.start_soon(upkeep.index, services.storage)
+            tasks.start_soon(upkeep.compress, services.storage)
             tasks.start_soon(upkeep.expire, services.artifacts, services.pending_s)
             announce(address)
             await server.serve(sockets=[listener])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 
+from trackd_server.domain import threads
 from trackd_server.store import DatabaseBusy, DatabaseFull
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 RECLAIM_EVERY_S = 1.0
 #: How long a file that was taken over waits to be cut.
 INDEX_EVERY_S = 0.5
+#: How often is looked whether a file that was taken over has waited enough to be compressed.
+COMPRESS_EVERY_S = 5.0
 PAUSE_AFTER_FAILURE_S = 30.0
 #: How long bytes of an expired version may stay; it is hidden at once.
 EXPIRE_EVERY_S = 5.0
@@ -44,6 +47,15 @@ async def index(storage: Storage) -> None:
             await anyio.sleep(INDEX_EVERY_S)
 
 
+async def compress(storage: Storage) -> None:
+    """Make smaller what was taken over whole, with half of a core at most; for ever."""
+    limiter = anyio.CapacityLimiter(1)
+    while True:
+        begun_s = time.monotonic()
+        more = await attempted("compress", storage.compressor.work, limiter)
+        await anyio.sleep(time.monotonic() - begun_s if more else COMPRESS_EVERY_S)
+
+
 async def expire(artifacts: Artifacts, pending_s: float) -> None:
     """Delete versions whose time is over, and drafts that nobody finished; for ever.
 
@@ -63,7 +75,7 @@ async def expire(artifacts: Artifacts, pending_s: float) -> None:
 async def attempted(duty: str, work: Callable[[], bool], limiter: anyio.CapacityLimiter) -> bool:
     """Run one part of a duty in a thread; a disk or database that refuses is tried again later."""
     try:
-        return await anyio.to_thread.run_sync(work, limiter=limiter)
+        return await threads.call(work, limiter=limiter)
     except (OSError, DatabaseBusy, DatabaseFull) as error:
         log.warning("upkeep_failed", extra={"facts": {"duty": duty, "error": str(error)}})
     except Exception:  # a fault of ours: the duty goes on later, and the server meanwhile

@@ -24,6 +24,7 @@ from trackd_agent.artifacts.contents import Stamp
 from trackd_agent.artifacts.downloads.placing import LARGE_BYTES, Placing, Source, SourceGone
 from trackd_agent.upstream import RequestFailed, ask
 from trackd_proto import chunks as protocol
+from trackd_proto.chunk_encoding import DamagedChunk, decompressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,8 +47,9 @@ _LEFT_OUT = 2**64 - 1
 #: Statuses with which a server says that it does not do this (for us).
 _NOT_SERVED = (403, 404, 405)
 _KEY = re.compile(r"[0-9a-zA-Z_-]+(/[0-9a-zA-Z_-]+)*")
-#: Key of a file in the server's folder, place in it, length.
-Range = tuple[str, int, int]
+#: Key of a file in the server's folder, place in it, length there, and the bytes that it stands
+#: for: more if it is a compressed chunk.
+Range = tuple[str, int, int, int]
 
 
 class _Extents(msgspec.Struct):
@@ -130,11 +132,12 @@ class OwnStore:
         """
         entry, known = new.entry, self._placing.known
         began_ns = time.time_ns()
-        is_large = (entry.size or 0) >= LARGE_BYTES
-        stamps = packs.stamps(ranges) if is_large else []
-        place = _place_of(ranges, stamps, entry.algorithm) if is_large else b""
+        is_plain = all(stored == length for _, _, stored, length in ranges)
+        is_copied = is_plain and (entry.size or 0) >= LARGE_BYTES
+        stamps = packs.stamps(ranges) if is_copied else []
+        place = _place_of(ranges, stamps, entry.algorithm) if is_copied else b""
         if place and known.get(place) == entry.raw_digest:
-            for key, offset, length in ranges:
+            for key, offset, length, _ in ranges:
                 new.copy_known(packs.open(key), offset, offset + length)
             if packs.stamps(ranges) != stamps:
                 raise SourceGone
@@ -192,23 +195,43 @@ class _Packs:
         """Yield the bytes of ranges.
 
         Raises:
-            SourceGone: they are not there (any more), or may not be read.
+            SourceGone: they are not there (any more), damaged, or may not be read.
         """
-        for key, offset, length in ranges:
-            descriptor, end = self.open(key), offset + length
-            while offset < end:
-                try:
-                    piece = os.pread(descriptor, min(_PIECE_BYTES, end - offset), offset)
-                except (OSError, OverflowError, ValueError) as error:  # no place on a disk
-                    raise SourceGone from error
-                if not piece:
-                    raise SourceGone
-                yield piece
-                offset += len(piece)
+        for key, offset, stored, length in ranges:
+            if stored == length:
+                yield from self._pieces(key, offset, stored)
+            else:
+                yield self._chunk(key, offset, stored, length)
+
+    def _pieces(self, key: str, offset: int, length: int) -> Iterator[bytes]:
+        end = offset + length
+        while offset < end:
+            piece = self._read(key, offset, min(_PIECE_BYTES, end - offset))
+            yield piece
+            offset += len(piece)
+
+    def _chunk(self, key: str, offset: int, stored: int, length: int) -> bytes:
+        """Return what a compressed chunk stands for."""
+        if not 0 < stored < length <= protocol.MAX_CHUNK_BYTES:
+            raise SourceGone
+        try:
+            return decompressed(self._read(key, offset, stored), length)
+        except DamagedChunk as error:
+            raise SourceGone from error
+
+    def _read(self, key: str, offset: int, length: int) -> bytes:
+        """Return what can be read at once of a range: one byte at least."""
+        try:
+            piece = os.pread(self.open(key), length, offset)
+        except (OSError, OverflowError, ValueError) as error:  # no place on a disk
+            raise SourceGone from error
+        if not piece:
+            raise SourceGone
+        return piece
 
     def stamps(self, ranges: Iterable[Range]) -> list[Stamp]:
         """Return what tells whether the files of ranges change; raises as `open` does."""
-        return [Stamp.of(self.open(key)) for key in dict.fromkeys(key for key, _, _ in ranges)]
+        return [Stamp.of(self.open(key)) for key in dict.fromkeys(key for key, *_ in ranges)]
 
     def open(self, key: str) -> int:
         """Return the descriptor of a file.

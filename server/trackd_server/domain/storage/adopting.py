@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from trackd_proto.chunk_encoding import UNCUT
 from trackd_server.domain.storage import chunk_rows, contents
 from trackd_server.domain.storage.packing import require_pending
 
@@ -135,10 +136,9 @@ def _made(
         if found is not None:
             ids.append(found.id)
             continue
-        whole = chunk_rows.Placed(chunk_rows.made_up_name(), 0, offer.content[2])
-        chunk_ids, _ = chunk_rows.adopt(connection, key, [whole], encoding=chunk_rows.UNCUT)
-        spared[key] = contents.make_uncut(
-            connection, offer.content, chunk_ids[whole.name], version_id
-        )
+        name = chunk_rows.made_up_name()
+        whole = chunk_rows.Placed.plain(name, 0, offer.content[2], UNCUT)
+        chunk_ids, _ = chunk_rows.adopt(connection, key, [whole])
+        spared[key] = contents.make_uncut(connection, offer.content, chunk_ids[name], version_id)
         ids.append(spared[key])
     return ids, spared

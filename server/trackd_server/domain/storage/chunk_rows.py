@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trackd_proto.chunk_encoding import RAW
 from trackd_server.domain.storage import doomed
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 #: Rows that one slice of a long list holds, and names that one statement looks up.
 SLICE = 20_000
 NAMES_AT_ONCE = 500
-#: Encodings: bytes as they are, and the same of a chunk that is to be cut, whose name is made up.
-RAW, UNCUT = "raw", "uncut"
 
 
 class Placed(NamedTuple):
@@ -33,16 +32,15 @@ class Placed(NamedTuple):
 
     name: bytes
     offset: int
+    #: Bytes of the chunk, and those that it has in the pack: fewer if it is compressed.
     length: int
+    stored: int
+    encoding: str
 
-
-class Place(NamedTuple):
-    """Where a stored chunk lies."""
-
-    name: bytes
-    blob_key: str
-    offset: int
-    length: int
+    @classmethod
+    def plain(cls, name: bytes, offset: int, length: int, encoding: str = RAW) -> Placed:
+        """Return the place of a chunk that lies there as it is."""
+        return cls(name, offset, length, length, encoding)
 
 
 @dataclass(frozen=True)
@@ -73,27 +71,18 @@ NOTHING_FREED = Freed()
 
 def known(connection: Connection, names: Iterable[bytes]) -> dict[bytes, int]:
     """Return the ids of those chunks that are stored."""
-    rows = _by_names(connection, "SELECT blake3, id FROM cdc_chunks", names)
+    rows = by_names(connection, "SELECT blake3, id FROM cdc_chunks", names)
     return {bytes(name): chunk_id for name, chunk_id in rows}
 
 
 def sized(connection: Connection, names: Iterable[bytes]) -> dict[bytes, tuple[int, int]]:
     """Return the ids and lengths of those chunks that are stored."""
-    rows = _by_names(connection, "SELECT blake3, id, bytes FROM cdc_chunks", names)
+    rows = by_names(connection, "SELECT blake3, id, bytes FROM cdc_chunks", names)
     return {bytes(name): (chunk_id, length) for name, chunk_id, length in rows}
 
 
-def places(connection: Connection, names: Iterable[bytes]) -> list[Place]:
-    """Return where those chunks lie that are stored, by pack and offset."""
-    query = (
-        "SELECT c.blake3, p.blob_key, c.offset, c.stored_bytes"
-        " FROM cdc_chunks c JOIN packs p ON p.id = c.pack_id"
-    )
-    rows = _by_names(connection, query, names)
-    return sorted((Place(*row) for row in rows), key=lambda place: place[1:])
-
-
-def _by_names(connection: Connection, query: str, names: Iterable[bytes]) -> Iterator[Any]:
+def by_names(connection: Connection, query: str, names: Iterable[bytes]) -> Iterator[Any]:
+    """Yield the rows of a query of the table of chunks for those that are stored."""
     wanted = list(names)
     for at in range(0, len(wanted), NAMES_AT_ONCE):
         some = wanted[at : at + NAMES_AT_ONCE]
@@ -107,7 +96,6 @@ def adopt(
     key: str,
     placed: Sequence[Placed],
     upload_version_id: int | None = None,
-    encoding: str = RAW,
 ) -> tuple[dict[bytes, int], Freed]:
     """Make the rows of a pack that was written; return its chunks' ids.
 
@@ -117,15 +105,15 @@ def adopt(
     new = [chunk for chunk in placed if chunk.name not in ids]
     if not new:
         return ids, Freed(0, (key,), frozenset())  # still noted as doomed
-    size = sum(chunk.length for chunk in placed)
-    live = sum(chunk.length for chunk in new)
+    size = sum(chunk.stored for chunk in placed)
+    live = sum(chunk.stored for chunk in new)
     row: Any = connection.exec_driver_sql(
         "INSERT INTO packs (blob_key, bytes, live_bytes, upload_version_id, created_at)"
         " VALUES (?, ?, ?, ?, ?) RETURNING id",
         (key, size, live, upload_version_id, time.time()),
     ).one()
     doomed.spare(connection, key)
-    _insert(connection, row.id, new, encoding)
+    _insert(connection, row.id, new)
     ids |= known(connection, (chunk.name for chunk in new))
     return ids, Freed(0, (), frozenset({row.id} if live < size else ()))
 
@@ -141,16 +129,16 @@ def add(
     """Make the rows of chunks that lie in a pack; return their ids, and the bytes of new ones."""
     ids = known(connection, {chunk.name for chunk in placed})
     new = {chunk.name: chunk for chunk in placed if chunk.name not in ids}
-    _insert(connection, pack_id, list(new.values()), RAW)
-    return ids | known(connection, new), sum(chunk.length for chunk in new.values())
+    _insert(connection, pack_id, list(new.values()))
+    return ids | known(connection, new), sum(chunk.stored for chunk in new.values())
 
 
-def _insert(connection: Connection, pack_id: int, chunks: Sequence[Placed], encoding: str) -> None:
+def _insert(connection: Connection, pack_id: int, chunks: Sequence[Placed]) -> None:
     if chunks:
         connection.exec_driver_sql(
             "INSERT INTO cdc_chunks (blake3, bytes, stored_bytes, encoding, pack_id, offset)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            [(c.name, c.length, c.length, encoding, pack_id, c.offset) for c in chunks],
+            [(c.name, c.length, c.stored, c.encoding, pack_id, c.offset) for c in chunks],
         )
 
 

@@ -15,9 +15,9 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
-import anyio.to_thread
 
 from trackd_proto.chunks import Cutter
+from trackd_server.domain import threads
 from trackd_server.domain.errors import Unavailable
 from trackd_server.domain.storage import chunk_rows, contents
 from trackd_server.domain.storage.chunk_rows import NOTHING_FREED, Freed, Placed
@@ -92,12 +92,12 @@ class Indexer:
         if self._limiter is None:  # made late: it wants a running event loop
             self._limiter = anyio.CapacityLimiter(1)
         until = time.monotonic() + PATIENCE_S
-        waiting = await anyio.to_thread.run_sync(self._akin, version_id)
+        waiting = await threads.call(self._akin, version_id)
         for content_id in waiting:
             while content_id in self._waiting:
                 if time.monotonic() > until:
                     raise Unavailable("The version before is being indexed: send it again.")
-                await anyio.to_thread.run_sync(self._step, content_id, limiter=self._limiter)
+                await threads.call(self._step, content_id, limiter=self._limiter)
 
     def _akin(self, version_id: int) -> list[int]:
         """Return what waits of the other versions of a version's collection."""
@@ -157,7 +157,7 @@ class Indexer:
                 if read == rest.length:
                     chunks += cutter.finish()
                 for chunk in chunks:
-                    placed.append(Placed(chunk.name, rest.offset + cut, len(chunk.data)))
+                    placed.append(Placed.plain(chunk.name, rest.offset + cut, len(chunk.data)))
                     cut += len(chunk.data)
         finally:
             os.close(descriptor)
@@ -202,6 +202,7 @@ def _noted(
     if is_done:
         connection.exec_driver_sql("DELETE FROM cdc_chunks WHERE id = ?", (rest.chunk_id,))
         connection.exec_driver_sql("DELETE FROM uncut_contents WHERE content_id = ?", (content_id,))
+        connection.exec_driver_sql("UPDATE packs SET to_compress = 1 WHERE id = ?", (rest.pack_id,))
     else:
         connection.exec_driver_sql(
             "INSERT INTO content_chunks (content_id, start, chunk_id) VALUES (?, ?, ?)",

@@ -13,7 +13,7 @@ import xxhash
 from trackd_proto import chunks as protocol
 from trackd_proto.chunks import InvalidPack, PackEntry
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound, Unavailable
-from trackd_server.domain.storage import chunk_rows, contents
+from trackd_server.domain.storage import chunk_rows, contents, reading
 from trackd_server.domain.storage.chunk_rows import NOTHING_FREED
 from trackd_server.domain.storage.pack_writer import PackWriter
 from trackd_server.domain.storage.receive import MD5, XXH128, DigestMismatch, Tools
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from trackd_server.blobs import BlobFolder
-    from trackd_server.domain.storage.chunk_rows import Place
     from trackd_server.domain.storage.contents import ContentName
     from trackd_server.domain.storage.flow import Flow
+    from trackd_server.domain.storage.reading import Extent
 
 #: Raw bytes of a digest, by algorithm (both have 128 bits).
 DIGEST_BYTES = 16
@@ -267,11 +267,11 @@ class PackIntake:
             elif not file.chunks:
                 _require_digest(file, b"")
         with self._tools.database.read() as connection:
-            places = chunk_rows.places(connection, single)
+            found = reading.extents_of_chunks(connection, single)
         with _OpenPacks(self._tools.blobs) as packs:
-            for place in places:
-                data = packs.read(place)
-                for file in single[place.name]:
+            for extent in found:
+                data = packs.read(extent)
+                for file in single[bytes(extent.blake3)]:
                     _require_digest(file, data)
 
 
@@ -324,14 +324,14 @@ class _OpenPacks:
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
-    def read(self, place: Place) -> bytes:
+    def read(self, extent: Extent) -> bytes:
         """Return a chunk's bytes."""
-        if place.blob_key != self._key:
+        if extent.blob_key != self._key:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
-            self._key, self._descriptor = place.blob_key, -1
+            self._key, self._descriptor = extent.blob_key, -1
             try:
-                self._descriptor = self._blobs.open(place.blob_key)
+                self._descriptor = self._blobs.open(extent.blob_key)
             except FileNotFoundError:
                 raise Unavailable("A pack was moved just now: send the request again.") from None
-        return os.pread(self._descriptor, place.length, place.offset)
+        return reading.Range.of(extent, 0, extent.bytes).read(self._descriptor)

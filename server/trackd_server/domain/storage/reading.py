@@ -1,34 +1,46 @@
 """Reading contents: which ranges of which packs they are, and their bytes.
 
 A pack may be rewritten or deleted while somebody reads: the ranges are looked up a few hundred at
-a time, and looked up again if a pack is not there any more.
+a time, and looked up again if a pack is not there any more. Of compressed chunks those are taken
+apart that have bytes of what was asked for.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import anyio.to_thread
+import anyio
 
-from trackd_server.domain.errors import NotFound
+from trackd_proto.chunk_encoding import RAW, ZSTD, DamagedChunk, decompressed
+from trackd_server.domain import threads
+from trackd_server.domain.errors import DomainError, NotFound
+from trackd_server.domain.storage import chunk_rows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from sqlalchemy import Connection
 
     from trackd_server.blobs import BlobFolder
     from trackd_server.store import Database
 
-#: Chunks looked up at once, and bytes handed on at once.
+#: Chunks looked up at once, and bytes handed on at once (a chunk more if one is compressed).
 EXTENTS_AT_ONCE = 256
 #: Contents whose extents one statement looks up.
 CONTENTS_AT_ONCE = 500
 PIECE_BYTES = 2 * 1024 * 1024
 #: How often a reader looks again where its bytes have moved to.
 MAX_MOVES = 5
+
+
+class DamagedContent(DomainError, OSError):
+    """What lies on the disk is not what was stored; the same request fails again."""
+
+    code = "CONTENT_DAMAGED"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem} `trackd fsck --verify` tells which files are concerned.")
 
 
 class Extent(NamedTuple):
@@ -43,13 +55,62 @@ class Extent(NamedTuple):
     bytes: int
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Neighbouring bytes of one pack."""
+class Range(NamedTuple):
+    """Bytes of contents that are read at once: neighbours in a pack, or of one compressed chunk."""
 
     blob_key: str
     offset: int
-    length: int
+    stored_bytes: int
+    encoding: str
+    #: Of the chunk if it is compressed, and which of them are meant.
+    bytes: int
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, extent: Extent, start: int, end: int) -> Range:
+        """Return the bytes `start` to `end` of a chunk."""
+        if extent.encoding == ZSTD:
+            place = (extent.blob_key, extent.offset, extent.stored_bytes, ZSTD, extent.bytes)
+            return cls(*place, start, end)
+        length = end - start
+        return cls(extent.blob_key, extent.offset + start, length, RAW, length, 0, length)
+
+    def joined(self, other: Range) -> Range | None:
+        """Return both as one; None: the other does not follow, or one of them is compressed."""
+        end = (self.blob_key, self.offset + self.stored_bytes)
+        if ZSTD in (self.encoding, other.encoding) or end != other[:2]:
+            return None
+        length = self.bytes + other.bytes
+        return Range(self.blob_key, self.offset, length, RAW, length, 0, length)
+
+    def read(self, descriptor: int) -> bytes:
+        """Return the bytes from the opened pack; blocks.
+
+        Raises:
+            DamagedContent: They are not there, or no chunk.
+            OSError: The disk fails.
+        """
+        data = os.pread(descriptor, self.stored_bytes, self.offset)
+        if len(data) != self.stored_bytes:
+            end = self.offset + self.stored_bytes
+            raise DamagedContent(f"The pack {self.blob_key} ends before byte {end}.")
+        if self.encoding != ZSTD:
+            return data
+        try:
+            chunk = decompressed(data, self.bytes)
+        except DamagedChunk as error:
+            place = f"The chunk at byte {self.offset} of the pack {self.blob_key}"
+            raise DamagedContent(f"{place} cannot be taken apart: {error}") from error
+        return chunk[self.first : self.last] if self.last - self.first < self.bytes else chunk
+
+
+def whole_ranges(extents: Iterable[Extent]) -> list[Range]:
+    """Return what to read for whole chunks, neighbours as one however long that is."""
+    found: list[Range] = []
+    for extent in extents:
+        _append(found, Range.of(extent, 0, extent.bytes))
+    return found
 
 
 def extents(
@@ -85,6 +146,16 @@ def extents_of_many(connection: Connection, content_ids: Sequence[int]) -> dict[
     return found
 
 
+def extents_of_chunks(connection: Connection, names: Iterable[bytes]) -> list[Extent]:
+    """Return where those chunks lie that are stored, by pack and offset; they `start` at 0."""
+    query = (
+        "SELECT 0, p.blob_key, c.offset, c.stored_bytes, c.encoding, c.blake3, c.bytes"
+        " FROM cdc_chunks c JOIN packs p ON p.id = c.pack_id"
+    )
+    rows = chunk_rows.by_names(connection, query, names)
+    return sorted((Extent(*row) for row in rows), key=lambda extent: extent[1:3])
+
+
 class Reader:
     """Reads contents, in worker threads."""
 
@@ -99,21 +170,18 @@ class Reader:
 
         Raises:
             NotFound: The content was deleted.
-            OSError: A pack is missing or cannot be read.
+            DamagedContent: A pack is missing, too short or no chunks.
+            OSError: The disk fails.
         """
         if self._limiter is None:  # made late: it wants a running event loop
             self._limiter = anyio.CapacityLimiter(self._workers)
         moves = 0
         while start < end:
-            runs = await anyio.to_thread.run_sync(
-                self._runs, content_id, start, end, limiter=self._limiter
-            )
-            for run in runs:
-                piece = await anyio.to_thread.run_sync(self._read, run, limiter=self._limiter)
+            pieces = await threads.call(self._pieces, content_id, start, end, limiter=self._limiter)
+            for ranges in pieces:
+                piece = await threads.call(self._read, ranges, limiter=self._limiter)
                 if piece is None:
-                    moves += 1
-                    if moves > MAX_MOVES:
-                        raise OSError(f"The pack {run.blob_key} is missing.")
+                    moves = _moved(moves, ranges)
                     break
                 moves = 0
                 start += len(piece)
@@ -121,59 +189,77 @@ class Reader:
 
     def read(self, content_id: int, start: int, end: int) -> bytes:
         """Return a small range of a content; blocks. Raises as `stream` does."""
-        pieces: list[bytes] = []
+        found: list[bytes] = []
         moves = 0
         while start < end:
-            for run in self._runs(content_id, start, end):
-                piece = self._read(run)
+            for ranges in self._pieces(content_id, start, end):
+                piece = self._read(ranges)
                 if piece is None:
-                    moves += 1
-                    if moves > MAX_MOVES:
-                        raise OSError(f"The pack {run.blob_key} is missing.")
+                    moves = _moved(moves, ranges)
                     break
-                pieces.append(piece)
+                found.append(piece)
                 start += len(piece)
-        return b"".join(pieces)
+        return b"".join(found)
 
-    def _runs(self, content_id: int, start: int, end: int) -> list[_Run]:
-        """Return the next ranges to read, each of at most `PIECE_BYTES`."""
+    def _pieces(self, content_id: int, start: int, end: int) -> list[list[Range]]:
+        """Return the next ranges to read, those together that have about `PIECE_BYTES`."""
         with self._database.read() as connection:
             found = extents(connection, content_id, start, EXTENTS_AT_ONCE)
         if not found or found[0].start > start:
             raise NotFound("The file was deleted.")
-        runs: list[_Run] = []
+        pieces: list[list[Range]] = []
+        room = 0
         for extent in found:
             if extent.start >= end:
                 break
             skip = max(0, start - extent.start)
-            length = min(extent.bytes, end - extent.start) - skip
-            offset = extent.offset + skip
-            last = runs[-1] if runs else None
-            if (
-                last is not None
-                and (last.blob_key, last.offset + last.length) == (extent.blob_key, offset)
-                and last.length + length <= PIECE_BYTES
-            ):
-                runs[-1] = _Run(last.blob_key, last.offset, last.length + length)
-                continue
-            runs += [
-                _Run(extent.blob_key, offset + at, min(PIECE_BYTES, length - at))
-                for at in range(0, min(length, PIECE_BYTES * EXTENTS_AT_ONCE), PIECE_BYTES)
-            ]
-            if length > PIECE_BYTES * EXTENTS_AT_ONCE:
-                break  # what follows is looked up when its turn comes
-        return runs
+            stop = min(extent.bytes, end - extent.start)
+            # One that is not cut has any length: what follows it is looked up when its turn comes.
+            last = min(stop, skip + PIECE_BYTES * EXTENTS_AT_ONCE)
+            while skip < last:
+                if room <= 0:
+                    pieces.append([])
+                    room = PIECE_BYTES
+                # A compressed chunk is taken apart once, for one piece.
+                step = last - skip if extent.encoding == ZSTD else min(room, last - skip)
+                _append(pieces[-1], Range.of(extent, skip, skip + step))
+                skip += step
+                room -= step
+            if last < stop:
+                break
+        return pieces
 
-    def _read(self, run: _Run) -> bytes | None:
-        """Return the bytes of a range; None if the pack is not there any more."""
+    def _read(self, ranges: Sequence[Range]) -> bytes | None:
+        """Return the bytes of a piece; None if a pack is not there any more."""
+        found: list[bytes] = []
+        key, descriptor = "", -1
         try:
-            descriptor = self._blobs.open(run.blob_key)
+            for each in ranges:
+                if each.blob_key != key:
+                    if descriptor >= 0:
+                        os.close(descriptor)
+                    key, descriptor = each.blob_key, -1
+                    descriptor = self._blobs.open(key)
+                found.append(each.read(descriptor))
         except FileNotFoundError:
             return None
-        try:
-            data = os.pread(descriptor, run.length, run.offset)
         finally:
-            os.close(descriptor)
-        if len(data) != run.length:
-            raise OSError(f"The pack {run.blob_key} ends before byte {run.offset + run.length}.")
-        return data
+            if descriptor >= 0:
+                os.close(descriptor)
+        return found[0] if len(found) == 1 else b"".join(found)
+
+
+def _append(ranges: list[Range], following: Range) -> None:
+    joined = ranges[-1].joined(following) if ranges else None
+    if joined is None:
+        ranges.append(following)
+    else:
+        ranges[-1] = joined
+
+
+def _moved(moves: int, ranges: Sequence[Range]) -> int:
+    """Count that a pack was not there; OSError if that happens too often."""
+    if moves >= MAX_MOVES:
+        keys = ", ".join(sorted({each.blob_key for each in ranges}))
+        raise DamagedContent(f"Of the packs {keys} one is missing.")
+    return moves + 1

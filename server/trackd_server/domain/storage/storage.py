@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trackd_server.domain.storage.adopting import Adoption
+from trackd_server.domain.storage.compressing import Compressor
 from trackd_server.domain.storage.doomed import Doomed
 from trackd_server.domain.storage.flow import Flow
 from trackd_server.domain.storage.indexing import Indexer
@@ -36,6 +37,7 @@ class Storage:
         self.packs = PackIntake(tools, flow)
         self.indexer = Indexer(tools)
         self.adoption = Adoption(tools, self.indexer)
+        self.compressor = Compressor(tools)
 
     def recover(self) -> int:
         """Clear away what a killed server left; return the files deleted. Only at the start."""

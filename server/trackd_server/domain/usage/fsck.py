@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 from blake3 import blake3
 
+from trackd_proto.chunk_encoding import UNCUT, ZSTD
 from trackd_server.domain.storage import Content, doomed
-from trackd_server.domain.storage.chunk_rows import UNCUT
-from trackd_server.domain.storage.reading import extents
+from trackd_server.domain.storage.reading import Range, extents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +139,13 @@ _COUNTS = (
         "needed",
         """SELECT k.id, 0, 1 FROM cdc_chunks k JOIN packs p ON p.id = k.pack_id
         WHERE k.refs = 0 AND p.upload_version_id IS NULL""",
+    ),
+    (
+        "cdc_chunks",
+        "stored_bytes",
+        """SELECT id, stored_bytes, bytes FROM cdc_chunks
+        WHERE stored_bytes NOT BETWEEN 1 AND bytes OR (encoding != 'zstd' AND stored_bytes != bytes)
+        OR encoding NOT IN ('raw', 'uncut', 'zstd')""",
     ),
     (
         "content_chunks",
@@ -281,7 +288,7 @@ def _verified(storage: Storage, content: Content) -> str | None:
                     name.update(data)
                     hashed.update(data)
             except OSError as error:
-                return f"{extent.blob_key}: {error.strerror}"
+                return f"{extent.blob_key}: {error.strerror or error}"
             if extent.encoding != UNCUT and name.digest() != extent.blake3:
                 return f"{extent.blob_key}: bytes from {extent.offset} on are not the chunk's"
         start = found[-1].start + found[-1].bytes
@@ -294,8 +301,9 @@ def _read(storage: Storage, extent: Extent) -> Iterator[bytes]:
     """Yield the bytes of a chunk; one that is not cut has any length."""
     descriptor = storage.blobs.open(extent.blob_key)
     try:
-        for at in range(0, extent.stored_bytes, PIECE_BYTES):
-            length = min(PIECE_BYTES, extent.stored_bytes - at)
-            yield os.pread(descriptor, length, extent.offset + at)
+        # A compressed chunk is read at once; any other has any length.
+        step = extent.bytes if extent.encoding == ZSTD else PIECE_BYTES
+        for at in range(0, extent.bytes, step):
+            yield Range.of(extent, at, min(at + step, extent.bytes)).read(descriptor)
     finally:
         os.close(descriptor)

@@ -5,10 +5,11 @@ its `content_chunks`, each at the byte where it `start`s. A `cdc_chunk` is a pie
 once, as a range of one `pack`: a blob of chunks, one after another and nothing else. `refs` counts
 who needs a row; a content or chunk that nobody needs is deleted in the transaction that lets go of
 it. `live_bytes` of a pack are those that chunks lie in. `upload_version_id` is the pending version
-that a pack was sent for: until its end the pack stays even if no content needs it. A content whose
-algorithm is 'arriving' is a file on its way in: it has the chunks that came so far, and a digest
-made up for it. One whose algorithm is 'leaving' is on its way out: nobody needs it, and it loses
-its chunks in several transactions. A content of `uncut_contents` came as one file that became a
+that a pack was sent for: until its end the pack stays even if no content needs it. `to_compress`
+marks one that was taken over as it is, and that may become smaller. A content whose algorithm is
+'arriving' is a file on its way in: it has the chunks that came so far, and a digest made up for it.
+One whose algorithm is 'leaving' is on its way out: nobody needs it, and it loses its chunks in
+several transactions. A content of `uncut_contents` came as one file that became a
 pack: its last chunk is all that was not cut yet, has a name made up for it, and any length; the
 indexer cuts it.
 
@@ -55,12 +56,14 @@ packs = Table(
     Column("bytes", Integer, nullable=False),
     Column("live_bytes", Integer, nullable=False),
     Column("upload_version_id", Integer),
+    Column("to_compress", Integer, nullable=False, server_default="0"),
     Column("created_at", Float, nullable=False),
     CheckConstraint("live_bytes BETWEEN 0 AND bytes", name="packs_hold_what_lives"),
     sqlite_autoincrement=True,
 )
 
-#: `encoding` is how the bytes lie in the pack: 'raw'; 'uncut' are such bytes without a true name.
+#: `encoding` is how the bytes lie in the pack: 'raw'; 'uncut' are such bytes without a true name;
+#: 'zstd' is a frame, of `stored_bytes`.
 cdc_chunks = Table(
     "cdc_chunks",
     metadata,
@@ -104,4 +107,5 @@ Index(
     packs.c.upload_version_id,
     sqlite_where=packs.c.upload_version_id.is_not(None),
 )
+Index("packs_to_compress", packs.c.id, sqlite_where=packs.c.to_compress == 1)
 Index("packs_with_waste", packs.c.id, sqlite_where=packs.c.live_bytes < packs.c.bytes)

@@ -197,9 +197,12 @@ async def test_a_wrong_content_is_not_written(tmp_path: Path, wrong: bytes) -> N
         b"\xff" * 40,
         msgspec.msgpack.encode({"folder": "/", "files": None}),
         msgspec.msgpack.encode({"folder": b"\xff", "files": []}),
-        msgspec.msgpack.encode({"folder": "/", "files": [[["7c/" + "a" * 30, -1, 1 << 63]]] * 2}),
-        msgspec.msgpack.encode({"folder": "/\0", "files": [[["7c/" + "a" * 30, 0, 5]]] * 2}),
-        msgspec.msgpack.encode({"folder": "/", "files": [[["../etc/passwd", 0, 5]]] * 2}),
+        msgspec.msgpack.encode({"folder": "/", "files": [[["a" * 30, 0, 5]]] * 2}),
+        msgspec.msgpack.encode({"folder": "/", "files": [[["a" * 30, -1, 1 << 63, 1 << 63]]] * 2}),
+        msgspec.msgpack.encode({"folder": "/\0", "files": [[["a" * 30, 0, 5, 5]]] * 2}),
+        msgspec.msgpack.encode({"folder": "/", "files": [[["../etc/passwd", 0, 5, 5]]] * 2}),
+        msgspec.msgpack.encode({"folder": "/etc", "files": [[["passwd", 0, 4, 5]]] * 2}),
+        msgspec.msgpack.encode({"folder": "/etc", "files": [[["passwd", 0, 4, 1 << 60]]] * 2}),
     ],
 )
 async def test_a_server_of_ours_that_tells_nonsense_is_asked_for_each_file(
@@ -293,7 +296,7 @@ async def test_large_files_come_in_ranges(tmp_path: Path, serves_ranges: bool) -
     files = {"big": os.urandom(2_500_000), "big2": os.urandom(2_400_001), "small": b"s"}
     async with (
         download_server(files=files, serves_ranges=serves_ranges, cuts={"big": [100]}) as server,
-        client_of(server, tmp_path, part_bytes=500_000, multipart_bytes=2_000_000) as client,
+        client_of(server, tmp_path, range_bytes=500_000, multipart_bytes=2_000_000) as client,
     ):
         assert (await client.get()).error is None
         assert found(client.root) == files

@@ -13,7 +13,7 @@ from tests.unit.server.storage.place import get, new_version, opened, put
 from tests.unit.server.storage.test_crash import assert_exact
 
 from trackd_server.domain.errors import Conflict
-from trackd_server.domain.storage import MD5, contents, indexing, reclaim
+from trackd_server.domain.storage import MD5, contents, indexing, moving
 from trackd_server.domain.storage.adopting import Offer
 from trackd_server.domain.usage import fsck
 from trackd_server.domain.usage.rehearsal import forecast
@@ -83,7 +83,7 @@ async def test_what_is_stored_elsewhere_is_referenced_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexing, "STEP_BYTES", 1_000_000)
-    monkeypatch.setattr(reclaim, "SLICE_BYTES", 500_000)  # so that the pack is a large one
+    monkeypatch.setattr(moving, "SLICE_BYTES", 500_000)  # so that the pack is a large one
     with opened(tmp_path) as storage:
         version = new_version(storage)
         kept = await put(storage, DATA[:4_000_000], keeper(version))

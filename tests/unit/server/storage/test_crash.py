@@ -50,7 +50,7 @@ def test_books_and_disk_agree_after_every_kill(tmp_path: Path) -> None:
         with opened(tmp_path) as storage:
             assert not any(storage.adoption.inbox.folder.iterdir())
             assert fsck.check(storage, verify=True).ok
-            while storage.indexer.work() or storage.reclaimer.work():
+            while storage.indexer.work() or storage.compressor.work() or storage.reclaimer.work():
                 pass
             assert_exact(storage)
             grown = max(grown, storage.blobs.total_bytes())

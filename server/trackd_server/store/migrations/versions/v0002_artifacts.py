@@ -60,6 +60,7 @@ STATEMENTS = (
         bytes INTEGER NOT NULL,
         live_bytes INTEGER NOT NULL,
         upload_version_id INTEGER,
+        to_compress INTEGER DEFAULT '0' NOT NULL,
         created_at FLOAT NOT NULL,
         CONSTRAINT packs_hold_what_lives CHECK (live_bytes BETWEEN 0 AND bytes),
         UNIQUE (blob_key)
@@ -356,6 +357,9 @@ STATEMENTS = (
     """,
     """
     CREATE INDEX packs_by_upload ON packs (upload_version_id) WHERE upload_version_id IS NOT NULL
+    """,
+    """
+    CREATE INDEX packs_to_compress ON packs (id) WHERE to_compress = 1
     """,
     """
     CREATE INDEX packs_with_waste ON packs (id) WHERE live_bytes < bytes

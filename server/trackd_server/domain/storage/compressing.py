@@ -1,0 +1,112 @@
+"""Compressing what was taken over whole, in the background, where it makes much smaller.
+
+An adopted file costs nothing to take in, and downloads on the same disk copy it without reading
+it: that is worth more than some per cent. So a file stays as it is unless a sample of its chunks
+shrinks by a third, as tables, texts and logs do, and weights and images do not. It also waits until
+it has some age: what is deleted soon is not worth the work, and figures that were just read stand.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from trackd_proto.chunk_encoding import RAW, compressed
+from trackd_server.domain.storage.chunk_rows import Freed
+from trackd_server.domain.storage.moving import Live, Mover
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from trackd_server.domain.storage.moving import Pack
+    from trackd_server.domain.storage.receive import Tools
+
+log = logging.getLogger(__name__)
+
+#: Age at which a file is looked at.
+WAIT_S = 60.0
+#: Part of it that must be saved, by a sample of so many chunks (2 MiB, some 5 ms).
+MIN_SAVED = 1 / 3
+SAMPLED_CHUNKS = 32
+
+
+class Compressor:
+    """Makes packs smaller. For any thread; one of them works at a time."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._mover = Mover(tools.database, tools.blobs, tools.doomed, compress=True)
+        self._working = threading.Lock()
+        self._refused: set[int] = set()
+
+    def work(self) -> bool:
+        """Compress a part of what waits; tell whether there may be more."""
+        with self._working:
+            pack_id = self._next()
+            if pack_id is None:
+                return False
+            try:
+                self._step(pack_id)
+            except OSError as error:
+                # The next start tries again; until then it is read as it is.
+                facts = {"pack": pack_id, "error": str(error)}
+                log.warning("pack_not_compressed", extra={"facts": facts})
+                self._refused.add(pack_id)
+            return True
+
+    def _next(self) -> int | None:
+        with self._tools.database.read() as connection:
+            rows = connection.exec_driver_sql(
+                "SELECT id FROM packs WHERE to_compress = 1 AND created_at <= ? ORDER BY id",
+                (time.time() - WAIT_S,),
+            )
+            return next((row.id for row in rows if row.id not in self._refused), None)
+
+    def _step(self, pack_id: int) -> None:
+        pack = self._mover.look(pack_id)
+        if pack is None:
+            return
+        if self._is_worth_it(pack):
+            self._mover.move(pack)
+            return
+        with self._tools.database.write() as connection:
+            connection.exec_driver_sql("UPDATE packs SET to_compress = 0 WHERE id = ?", (pack_id,))
+        if pack.live_bytes < pack.bytes:  # what was compressed of it has left
+            self._tools.reclaimer.finish(Freed(wasteful=frozenset({pack_id})))
+
+    def _is_worth_it(self, pack: Pack) -> bool:
+        with self._tools.database.read() as connection:
+            chunks = _sample(connection, pack.id)
+        plain = stored = 0
+        descriptor = self._tools.blobs.open(pack.blob_key)
+        try:
+            for chunk in chunks:
+                data = os.pread(descriptor, chunk.stored, chunk.offset)
+                frame = compressed(memoryview(data))
+                plain += len(data)
+                stored += len(data if frame is None else frame)
+        finally:
+            os.close(descriptor)
+        return stored < (1 - MIN_SAVED) * plain
+
+
+def _sample(connection: Connection, pack_id: int) -> list[Live]:
+    """Return chunks of a pack that lie as they are, from all over it."""
+    first, end = connection.exec_driver_sql(
+        "SELECT coalesce(min(offset), 0), coalesce(max(offset), 0) FROM cdc_chunks"
+        " WHERE pack_id = ?",
+        (pack_id,),
+    ).one()
+    found: dict[int, Live] = {}
+    for number in range(SAMPLED_CHUNKS):
+        row = connection.exec_driver_sql(
+            "SELECT id, offset, stored_bytes, encoding, bytes FROM cdc_chunks"
+            " WHERE pack_id = ? AND offset >= ? ORDER BY offset LIMIT 1",
+            (pack_id, first + (end - first) * number // SAMPLED_CHUNKS),
+        ).one_or_none()
+        if row is not None and row.encoding == RAW:
+            found[row.id] = Live(*row)
+    return list(found.values())
