@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -54,6 +55,18 @@ async def test_many_that_start_at_once_are_one(tmp_path: Path) -> None:
     assert all(agent.returncode in (0, None) for agent in agents)
     survivor.kill()
     await anyio.to_thread.run_sync(survivor.wait)
+
+
+async def test_an_agent_takes_over_from_one_that_is_just_leaving(tmp_path: Path) -> None:
+    async with running_agent(tmp_path) as agent:
+        await agent.kill()
+        with (agent.data / "agent" / "agent.lock").open("r+b") as leaving:
+            fcntl.flock(leaving, fcntl.LOCK_EX)
+            agent.begin()
+            await anyio.sleep(1)
+            assert agent.process.poll() is None
+        await agent.wait_listening()
+        assert (await agent.status()).pid == agent.pid
 
 
 async def test_an_agent_starts_over_what_a_killed_one_left(tmp_path: Path) -> None:

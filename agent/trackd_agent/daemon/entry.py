@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 OK = 0
 FAILED = 1
 CANNOT_START = 2
-_HOLDER_WAIT_S = 3.0
+_HOLDER_WAIT_S = 10.0
 
 
 def run_agent(options: Mapping[str, str] | None = None) -> int:
@@ -38,8 +38,8 @@ def run_agent(options: Mapping[str, str] | None = None) -> int:
     data = layout.data_dir()
     lock = AgentLock(data)
     try:
-        if not lock.acquire():
-            return _yield_to(lock)
+        if (status := _take(lock)) is not None:
+            return status
         lean.keep_out()
         lean.give_back_memory()
         return _serve(data, lock, options or {})
@@ -65,17 +65,23 @@ def public_path() -> Path:
     return Path(explicit).absolute() if explicit else layout.socket_path()
 
 
-def _yield_to(lock: AgentLock) -> int:
-    """Another agent has the lock: say which; all is well if it answers."""
+def _take(lock: AgentLock) -> int | None:
+    """Take the lock, if need be from an agent that is just leaving or was just killed.
+
+    Returns:
+        The exit status where another agent keeps it: all is well if that one answers.
+    """
     path = public_path()
     deadline_s = time.monotonic() + _HOLDER_WAIT_S
-    while not answers(path):
+    while not lock.acquire():
+        if answers(path):
+            _say(f"an agent already runs: process {lock.holder} at unix:{path}")
+            return OK
         if time.monotonic() > deadline_s:
             _say(f"process {lock.holder} holds {lock.path} but does not answer on {path}")
             return FAILED
         time.sleep(0.05)
-    _say(f"an agent already runs: process {lock.holder} at unix:{path}")
-    return OK
+    return None
 
 
 def _serve(data: Path, lock: AgentLock, options: Mapping[str, str]) -> int:

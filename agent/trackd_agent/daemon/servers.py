@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _EMBEDDED = "embedded"
 _START_TIMEOUT_S = 30.0
-_RESTART_PAUSE_S = 0.5
 _POLL_S = 0.1
 _TIMEOUT_S = 120.0
 _NOT_FOUND = 404
@@ -195,9 +194,8 @@ def _start_embedded(data: Path) -> Server:
         server = _embedded(data)
         if server is not None and _answers(server):
             return server
-        if agent is not None and agent.poll():  # one that was just leaving still held the lock
-            time.sleep(_RESTART_PAUSE_S)
-            agent = start_agent(data)
+        if agent is not None and agent.poll():
+            break
         time.sleep(_POLL_S)
     raise ServerUnreachable(
         f"the embedded server of {data} does not answer: see {data / 'agent' / 'agent.log'}"
