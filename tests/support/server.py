@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
-START_TIMEOUT_S = 20
+START_TIMEOUT_S = 40
+#: What runs as a server: all of it, or all but the chunk protocol, as other servers are.
+WHOLE = ("-m", "trackd_server")
+WITHOUT_CHUNKS = (
+    "-c",
+    """
+from trackd_server.api.resolvers import viewer
+viewer.FEATURES = tuple(each for each in viewer.FEATURES if each != viewer.CHUNKS_FEATURE)
+from trackd_server.app.verbs import server
+server(prog_name="trackd server")
+""",
+)
 
 
 @dataclass
@@ -93,11 +104,15 @@ class RunningServer:
 
 @asynccontextmanager
 async def running_server(
-    directory: Path, *, port: int = 0, options: Sequence[str] = ()
+    directory: Path,
+    *,
+    port: int = 0,
+    options: Sequence[str] = (),
+    program: Sequence[str] = WHOLE,
 ) -> AsyncGenerator[RunningServer]:
     """Start a server in `directory / "server"` on a free port; it is gone afterwards."""
     folder = directory / "server"
-    command = [sys.executable, "-m", "trackd_server", "--dir", str(folder), "--port", str(port)]
+    command = [sys.executable, *program, "--dir", str(folder), "--port", str(port)]
     log_path = directory / "server.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import signal
 import subprocess
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+import pytest
 from tests.support.agent import running_agent
 from tests.support.runs import until
 from tests.support.server import running_server
+from tests.system.killed_transfers import CASES, kill_half_way
 from tests.system.test_recovery_of_runs import settings_for
 
 if TYPE_CHECKING:
@@ -36,16 +37,6 @@ for number in range(16):
             file.write(data)
     run.log_artifact(artifact)
     run.log({"number": number})
-run.finish()
-"""
-
-#: Logs one large file in place.
-ONE = """
-import sys, trackd
-run = trackd.init(project="p", id="r1", settings=trackd.Settings(x_disable_stats=True))
-artifact = trackd.Artifact("big", "data")
-artifact.add_file(sys.argv[1], policy="immutable")
-run.log_artifact(artifact)
 run.finish()
 """
 
@@ -110,35 +101,22 @@ async def test_an_agent_killed_again_and_again_makes_every_version_once(tmp_path
     assert not list(tmp_path.glob("trackd/run-*/artifacts/*"))
 
 
-async def test_an_upload_that_was_killed_half_way_sends_little_twice(tmp_path: Path) -> None:
-    data = random.Random(1).randbytes(96 * 1024 * 1024)
-    (tmp_path / "big").write_bytes(data)
-    async with (
-        running_server(tmp_path) as server,
-        running_agent(tmp_path, **settings_for(server)) as agent,
-    ):
-        blobs = server.directory
-
-        def stored_bytes() -> int:
-            return sum(path.stat().st_size for path in blobs.rglob("*") if path.is_file())
-
-        rank = begin(agent, tmp_path, ONE, str(tmp_path / "big"))
-        await until(lambda: stored_bytes() > len(data) // 2)
-        await agent.kill()
-        await anyio.sleep(0.2)
-        before_bytes = stored_bytes()
-        await agent.start()
-        assert await anyio.to_thread.run_sync(rank.wait) == 0
-        assert await agent.flush()
-        (state,) = (await agent.status()).upstreams
-        assert state.bytes_sent < len(data) - before_bytes + 40 * 1024 * 1024
-        (version,) = versions(server, "big")
-        assert version["state"] == "COMMITTED"
-        (file,) = version["files"]["edges"]
-        with server.client() as client:
-            content = client.get(file["node"]["directUrl"]).content
-        assert hashlib.md5(content).digest() == hashlib.md5(data).digest()
-        assert is_in_order(server)
+@pytest.mark.parametrize(
+    ("name", "size_bytes", "most_twice_bytes"),
+    [
+        ("agent", 96_000_000, 40_000_000),
+        ("agent, in parts", 64_000_000, 12_000_000),
+        ("agent, downloading", 64_000_000, 30_000_000),
+    ],
+)
+async def test_a_transfer_that_was_killed_half_way_moves_little_twice(
+    tmp_path: Path, name: str, size_bytes: int, most_twice_bytes: int
+) -> None:
+    sizes = {"MULTIPART_BYTES": "32000000", "PART_BYTES": "2000000", "RESUMED_BYTES": "32000000"}
+    given = {f"TRACKD_ARTIFACTS__{name}": size for name, size in sizes.items()}
+    outcome = await kill_half_way(tmp_path, size_bytes, CASES[name], **given)
+    assert not outcome.problems
+    assert outcome.twice_bytes < most_twice_bytes
 
 
 async def test_what_a_rank_logged_before_it_was_killed_becomes_a_version(tmp_path: Path) -> None:

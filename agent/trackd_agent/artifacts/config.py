@@ -30,15 +30,20 @@ class ArtifactsConfig(BaseModel):
     refusals: int = Field(default=4, ge=1)
     #: Files from this size on are sent in parts to servers that offer it, in bytes.
     multipart_bytes: int = Field(default=2 * 1024**3, ge=1024)
-    #: Size of a part, in bytes; larger where there would be more than 10,000.
-    part_bytes: int = Field(default=100 * 1024**2, ge=1024)
+    #: Size of a part, in bytes; larger where there would be more than 10,000. How many of a save
+    #: travel at the same time: they are what a killed agent sends again.
+    part_bytes: int = Field(default=16 * 1024**2, ge=1024)
+    parallel_parts: int = Field(default=3, ge=1)
     #: Ended saves whose results are kept for whoever asks late.
     remembered_results: int = Field(default=2000, ge=0)
     #: Downloads that go on at the same time; the others wait.
     parallel_downloads: int = Field(default=8, ge=1)
-    #: Files that one download fetches at the same time, and ranges of large ones.
+    #: Files that one download fetches at the same time; size and number of ranges of large ones.
     parallel_fetches: int = Field(default=32, ge=1)
+    range_bytes: int = Field(default=100 * 1024**2, ge=1024)
     parallel_ranges: int = Field(default=8, ge=1)
+    #: Files from this size on go on after the death of an agent, in bytes.
+    resumed_bytes: int = Field(default=64 * 1024**2, ge=1)
     #: Threads that write and verify downloaded files.
     writing_threads: int = Field(default=4, ge=1)
     #: Addresses of files asked for at once.

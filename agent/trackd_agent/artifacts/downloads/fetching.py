@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import anyio.to_thread
 
-from trackd_agent.artifacts.downloads.placing import Placed, Source
+from trackd_agent.artifacts.downloads.placing import MISMATCH, Placed, Source
 from trackd_agent.artifacts.downloads.root import Unwritable
 from trackd_agent.core.errors import UpstreamUnavailable
 from trackd_agent.upstream import Patience, RequestFailed, RetryClass
@@ -85,7 +85,8 @@ class Fetcher:
             DiskFull: there is no room.
         """
         try:
-            new = await self._in_thread(self._placing.begin, entry)
+            goes_on = (entry.size or 0) >= self._config.resumed_bytes
+            new = await self._in_thread(partial(self._placing.begin, entry, goes_on=goes_on))
             try:
                 await self._fill(new, address, in_ranges=in_ranges and bool(entry.size))
             finally:
@@ -96,10 +97,25 @@ class Fetcher:
         return Placed(entry, Source.NETWORK)
 
     async def _fill(self, new: VerifiedFile, address: Address, *, in_ranges: bool) -> None:
+        if new.was_begun:
+            try:
+                await self._complete(new, address, in_ranges=in_ranges)
+            except Unwritable as failure:
+                if failure.code != MISMATCH:
+                    raise
+                await self._in_thread(new.begin_anew)
+            else:
+                return
+        await self._complete(new, address, in_ranges=in_ranges)
+
+    async def _complete(self, new: VerifiedFile, address: Address, *, in_ranges: bool) -> None:
+        """Bring what is missing of a file, and give it its name."""
         if in_ranges and await self._fill_in_ranges(new, address):
             await self._in_thread(partial(new.finish_ranges, keep=True))
             return
-        await self._repeat(new.entry, address, lambda: self._append(new, address))
+        await self._in_thread(new.go_on)
+        if not new.size_bytes or new.size_bytes != new.entry.size:
+            await self._repeat(new.entry, address, lambda: self._append(new, address))
         await self._in_thread(partial(new.finish, keep=True))
 
     async def _append(self, new: VerifiedFile, address: Address) -> None:
@@ -117,14 +133,18 @@ class Fetcher:
 
     async def _fill_in_ranges(self, new: VerifiedFile, address: Address) -> bool:
         """Fill a file in parts at the same time; return False where the server has no ranges."""
-        size, part = new.entry.size or 0, self._config.part_bytes
-        starts = range(0, size, part)
-        if not await self._part(new, address, 0, min(part, size)):
+        step = self._config.range_bytes
+        ranges = [
+            (start, min(start + step, end))
+            for begin, end in new.gaps()
+            for start in range(begin, end, step)
+        ]
+        if ranges and not await self._part(new, address, *ranges[0]):
             return False
         async with anyio.create_task_group() as tasks:
-            for start in starts[1:]:
+            for start, end in ranges[1:]:
                 await self._parts.acquire()
-                tasks.start_soon(self._later_part, new, address, start, min(start + part, size))
+                tasks.start_soon(self._later_part, new, address, start, end)
         return True
 
     async def _later_part(self, new: VerifiedFile, address: Address, start: int, end: int) -> None:

@@ -20,6 +20,7 @@ from trackd_agent.artifacts.contents import (
     hasher,
     write_all,
 )
+from trackd_agent.artifacts.downloads import partial
 from trackd_agent.artifacts.downloads.root import (
     NewFile,
     Unwritable,
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 LARGE_BYTES = 256 * 1024
 #: Handing over a piece costs as much as hashing some ten KiB.
 _LARGE_PIECE_BYTES = 256 * 1024
+_BLOCK_BYTES = 1024 * 1024
+#: Code of a file that a server delivered with another content.
+MISMATCH = "DIGEST_MISMATCH"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -131,12 +135,22 @@ class Placing:
                 "INVALID_DIGEST", f"{entry.path!r}: the digest {entry.digest[:100]!r} is none"
             )
         if self._is_there(walker, entry):
+            self._forget_partial(walker, entry)
             return Source.KEPT
         if entry.size == 0:
             with self._new(walker, entry) as new:
                 new.publish_verified(hasher(entry.algorithm).digest())
             return Source.KEPT
-        return Source.CACHE if self._from_cache(walker, entry) else None
+        if not self._from_cache(walker, entry):
+            return None
+        self._forget_partial(walker, entry)
+        return Source.CACHE
+
+    def _forget_partial(self, walker: Walker, entry: Entry) -> None:
+        """Remove what an agent that was killed had of a file which is whole now."""
+        found = walker.folder_of(entry.path, create=False)
+        if found is not None and (entry.size or 0) >= LARGE_BYTES:
+            partial.remove_from(found[0], partial.name_of(entry))
 
     def _is_there(self, walker: Walker, entry: Entry) -> bool:
         found = walker.folder_of(entry.path, create=False)
@@ -197,18 +211,22 @@ class Placing:
                     placed.append(Placed(entry, source))
         return placed
 
-    def begin(self, entry: Entry) -> VerifiedFile:
+    def begin(self, entry: Entry, *, goes_on: bool) -> VerifiedFile:
         """Return a file to be filled piece by piece; whoever gets it closes it.
+
+        Args:
+            entry: what it has to hold.
+            goes_on: with what an agent that was killed had of it.
 
         Raises:
             Unwritable: it cannot be made.
             DiskFull: there is no room.
         """
         with Walker(self.root) as walker:
-            return self._new(walker, entry)
+            return self._new(walker, entry, partial.name_of(entry) if goes_on else "")
 
-    def _new(self, walker: Walker, entry: Entry) -> VerifiedFile:
-        new = self.with_room(entry.path, lambda: NewFile(walker, entry.path))
+    def _new(self, walker: Walker, entry: Entry, partial_name: str = "") -> VerifiedFile:
+        new = self.with_room(entry.path, lambda: NewFile(walker, entry.path, partial_name))
         assert isinstance(new, NewFile)
         file = VerifiedFile(self, entry, new)
         self.open_files.add(file)
@@ -262,6 +280,9 @@ class VerifiedFile:
         self.written_bytes = 0
         self._placing = placing
         self._new = new
+        self._partial = None
+        if new.is_partial:
+            self._partial = partial.Partial(new.descriptor, entry.size or 0)
         self._hasher = hasher(entry.algorithm)
         self._hashing: Future[None] | None = None
         self._is_known = False
@@ -276,6 +297,42 @@ class VerifiedFile:
         """Let go of the file; if it was not published, it is gone."""
         self._placing.open_files.discard(self)
         self._new.close()
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether an earlier agent left something of it."""
+        return self._partial is not None and self._partial.was_begun
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Return the ranges that are missing, in order."""
+        if self._partial is None:
+            return [(0, self.entry.size or 0)]
+        gaps = self._partial.gaps()
+        self.written_bytes = (self.entry.size or 0) - sum(end - begin for begin, end in gaps)
+        return gaps
+
+    def go_on(self) -> None:
+        """Take the beginning that an earlier agent left as appended."""
+        gaps = self.gaps()
+        prefix_bytes = gaps[0][0] if gaps else self.entry.size or 0
+        while self.size_bytes < prefix_bytes:
+            self._placing.check()
+            wanted = min(_BLOCK_BYTES, prefix_bytes - self.size_bytes)
+            block = os.pread(self._new.descriptor, wanted, self.size_bytes)
+            if not block:  # somebody cut it off
+                return self.begin_anew()
+            self._hasher.update(block)
+            self.size_bytes += len(block)
+        self.written_bytes = self.size_bytes
+        return None
+
+    def begin_anew(self) -> None:
+        """What an earlier agent left was not right."""
+        if self._partial is not None:
+            self._partial.forget()
+        self._hashed()
+        self._hasher = hasher(self.entry.algorithm)
+        self.size_bytes = self.written_bytes = 0
 
     def append_all(self, pieces: Iterable[Bytes]) -> None:
         """Write bytes one after another; raises as `append` does."""
@@ -318,6 +375,8 @@ class VerifiedFile:
         descriptor = self._new.descriptor
         self._placing.with_room(self.entry.path, lambda: write_all(descriptor, piece, offset))
         self.written_bytes += len(piece)
+        if self._partial is not None:
+            self._partial.note(offset, offset + len(piece))
 
     def copy_from(self, source: int) -> None:
         """Write the content of an open file."""
@@ -349,6 +408,7 @@ class VerifiedFile:
             Unwritable: the content is another one, or the name is taken by a folder.
         """
         self._hashed()
+        self._seal()
         raw_digest = self.entry.raw_digest
         self.publish_verified(raw_digest if self._is_known else self._hasher.digest())
         if keep:
@@ -356,10 +416,15 @@ class VerifiedFile:
 
     def finish_ranges(self, *, keep: bool) -> None:
         """As `finish`, for a file that was written in any order: it is read back."""
+        self._seal()
         digest = digest_of(self._new.descriptor, self.entry.algorithm, self._placing.check)
         self.publish_verified(digest)
         if keep:
             self._placing.keep(self._new.descriptor, self.entry)
+
+    def _seal(self) -> None:
+        if self._partial is not None:
+            self._partial.seal()
 
     def publish_verified(self, digest: bytes) -> None:
         """Publish the file if this is the right digest.
@@ -384,7 +449,7 @@ class VerifiedFile:
     def _mismatch(self, found: str) -> Unwritable:
         entry = self.entry
         return Unwritable(
-            "DIGEST_MISMATCH",
+            MISMATCH,
             f"{entry.path!r}: the server delivered another content than the manifest says "
             f"({found}, expected {entry.algorithm} {entry.raw_digest.hex()}, size {entry.size}); "
             "it was not written",

@@ -14,6 +14,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from trackd_agent.artifacts.contents import close_quietly, times_each_change
+from trackd_agent.artifacts.downloads import partial
 from trackd_agent.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
-_TEMPORARY = ".trackd-download-"
 
 
 class Unwritable(Exception):
@@ -203,13 +203,15 @@ class NewFile:
     Args:
         walker: of the thread that opens it.
         path: where it will be.
+        partial_name: its name while it is not whole, under which another agent finds it after a
+            death of this one; empty: it is gone then.
 
     Raises:
         Unwritable: the folders on the way cannot be made or entered.
         OSError: the file cannot be made.
     """
 
-    def __init__(self, walker: Walker, path: str) -> None:
+    def __init__(self, walker: Walker, path: str, partial_name: str = "") -> None:
         found = walker.folder_of(path, create=True)
         assert found is not None
         folder, self._name = found
@@ -217,11 +219,22 @@ class NewFile:
         self._temporary = ""
         # Its own descriptor: the walker goes on to other folders meanwhile.
         self._folder = os.dup(folder)
+        #: Whether it may hold what an earlier agent wrote, and outlives this one.
+        self.is_partial = False
         try:
-            self.descriptor = self._open()
+            self.descriptor = self._open_partial(partial_name) or self._open()
         except BaseException:
             close_quietly(self._folder)
             raise
+
+    def _open_partial(self, name: str) -> int | None:
+        if not name:
+            return None
+        partial.remove_abandoned(self._folder)
+        descriptor = partial.open_in(self._folder, name)
+        if descriptor is not None:
+            self._temporary, self.is_partial = name, True
+        return descriptor
 
     def _open(self) -> int:
         try:
@@ -229,7 +242,7 @@ class NewFile:
         except OSError as error:
             if error.errno not in _NO_NAMELESS:
                 raise
-        self._temporary = _TEMPORARY + secrets.token_hex(8)
+        self._temporary = partial.PREFIX + secrets.token_hex(8)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return os.open(self._temporary, flags, 0o666, dir_fd=self._folder)
 
@@ -242,7 +255,7 @@ class NewFile:
         try:
             if self._temporary or not self._link(self._name):
                 if not self._temporary:
-                    self._temporary = _TEMPORARY + secrets.token_hex(8)
+                    self._temporary = partial.PREFIX + secrets.token_hex(8)
                     self._link(self._temporary)
                 os.replace(
                     self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder

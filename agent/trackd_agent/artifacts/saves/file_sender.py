@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 
 from trackd_agent.artifacts.contents import MD5
+from trackd_agent.artifacts.saves import part_notes
 from trackd_agent.artifacts.saves.calls import EXPIRED, headers_of
+from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_agent.artifacts.saves.order import algorithm_of
 from trackd_agent.artifacts.saves.reading import (
     FilePart,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from trackd_agent.artifacts.saves.answers import FileAddress, PartAddress
     from trackd_agent.artifacts.saves.calls import ArtifactCalls, ManifestPlace
     from trackd_agent.artifacts.saves.order import SaveOrder
+    from trackd_agent.artifacts.saves.part_notes import PartNotes
     from trackd_agent.artifacts.saves.saves import Save, Saves
     from trackd_proto.records import ArtifactEntry
 
@@ -32,9 +36,8 @@ _WHOLE_BYTES = 1024 * 1024
 #: More parts than this no store takes.
 _MAX_PARTS = 10_000
 _PART_STEP_BYTES = 4096
-#: Large files of one save, and parts of one file, that travel at the same time.
+#: Large files of one save that travel at the same time.
 _PARALLEL_LARGE = 2
-_PARALLEL_PARTS = 4
 #: How often a file in parts is begun anew because its addresses expired.
 _MAX_BEGINNINGS = 5
 
@@ -64,6 +67,8 @@ class FileSender:
         self._saves = saves
         self._lanes = saves.lanes_to(calls.courier.upstream)
         self._place = place
+        #: Parts of all its files that travel.
+        self._parts = anyio.Semaphore(saves.config.parallel_parts)
 
     async def send(self, entries: list[ArtifactEntry]) -> dict[str, str]:
         """Bring files to the server; return which version first had each, by path.
@@ -147,39 +152,57 @@ class FileSender:
     # -- parts -----------------------------------------------------------------------------
 
     async def _send_large(self, entry: ArtifactEntry) -> str:
-        """Send a large file in parts, where the server wants that; return who first had it."""
+        """Send a large file in parts, where the server wants that; return who first had it.
+
+        An upload that an earlier agent began goes on.
+        """
         part_bytes = self._part_bytes(entry.size or 0)
         digests = await anyio.to_thread.run_sync(
             part_digests, self._order, entry, part_bytes, limiter=self._saves.threads
         )
+        path = part_notes.path_of(self._saves.uploads_dir, self._save.artifact_id, entry.path)
+        notes = await anyio.to_thread.run_sync(part_notes.found, path, digests)
+        if notes is not None and (birth := await self._go_on(entry, notes, digests)):
+            return birth
         asked = [{"partNumber": n, "hexMD5": md5} for n, md5 in enumerate(digests, 1)]
         for _ in range(_MAX_BEGINNINGS):
             (address,) = await self._addresses([entry], asked)
             if not address.upload_multipart_urls or not address.upload_url:
                 await self._send_plain((entry, address))
                 return address.artifact.id
-            self._save.tally.forget_parts(entry.path)
+            notes = await anyio.to_thread.run_sync(part_notes.begun, path, digests, address)
             try:
-                await self._send_parts(entry, address, digests, part_bytes)
+                await self._send_parts(entry, notes, digests)
             except _AddressExpired:
                 continue
-            self._save.tally.note_file(entry.path, entry.size or 0)
             return address.artifact.id
         raise self._calls.failed(
             "REFUSED", f"entry {entry.path!r}: the server refused its own addresses"
         )
+
+    async def _go_on(self, entry: ArtifactEntry, notes: PartNotes, digests: list[str]) -> str:
+        """Go on with an upload; return who first had the file, or nothing: it begins anew."""
+        (address,) = await self._addresses([entry])
+        try:
+            if address.upload_url:
+                await self._send_parts(entry, notes, digests)
+                return notes.address.artifact.id
+        except (_AddressExpired, SaveFailed):  # the server gave the upload up meanwhile
+            return ""
+        await self._end_parts(entry, notes)  # it was complete, but nobody heard of it
+        return address.artifact.id
 
     def _part_bytes(self, size_bytes: int) -> int:
         least_bytes = -(-size_bytes // _MAX_PARTS)
         least_bytes = -(-least_bytes // _PART_STEP_BYTES) * _PART_STEP_BYTES
         return max(self._saves.config.part_bytes, least_bytes)
 
-    async def _send_parts(
-        self, entry: ArtifactEntry, address: FileAddress, digests: list[str], part_bytes: int
-    ) -> None:
-        multipart = address.upload_multipart_urls
+    async def _send_parts(self, entry: ArtifactEntry, notes: PartNotes, digests: list[str]) -> None:
+        """Send the parts that did not arrive yet, and say that all did."""
+        multipart = notes.address.upload_multipart_urls
         assert multipart is not None
-        tags: dict[int, str] = {}
+        part_bytes, tally = self._part_bytes(entry.size or 0), self._save.tally
+        tally.forget_parts(entry.path)
 
         async def send(at: PartAddress) -> None:
             if not 0 < at.part_number <= len(digests):
@@ -188,20 +211,28 @@ class FileSender:
                 )
             start = (at.part_number - 1) * part_bytes
             part = FilePart(self._order, entry, start, min(part_bytes, (entry.size or 0) - start))
-            md5 = base64_of_hex(digests[at.part_number - 1])
-            tags[at.part_number] = await self._calls.deliver(
-                f"upload of {entry.path!r}", lambda: self._put_part(part, at.upload_url, md5)
-            )
+            if at.part_number not in notes.tags:
+                md5 = base64_of_hex(digests[at.part_number - 1])
+                tag = await self._calls.deliver(
+                    f"upload of {entry.path!r}", lambda: self._put_part(part, at.upload_url, md5)
+                )
+                await anyio.to_thread.run_sync(notes.note, at.part_number, tag)
+            tally.note_part(entry.path, part.size_bytes)
 
-        await work_through(multipart.parts, send, _PARALLEL_PARTS)
-        done = [{"partNumber": n, "hexMD5": tags[n]} for n in sorted(tags)]
-        await self._calls.complete_multipart(address, done)
+        await work_through(multipart.parts, send, self._saves.config.parallel_parts)
+        done = [{"partNumber": n, "hexMD5": notes.tags[n]} for n in sorted(notes.tags)]
+        await self._calls.complete_multipart(notes.address, done)
+        await self._end_parts(entry, notes)
+
+    async def _end_parts(self, entry: ArtifactEntry, notes: PartNotes) -> None:
+        await anyio.to_thread.run_sync(notes.forget)
+        self._save.tally.note_file(entry.path, entry.size or 0)
 
     async def _put_part(self, part: FilePart, url: str, md5: str) -> str:
         upstream, manner = self._calls.courier.upstream, self._calls.courier.manner
         headers = {"Content-MD5": md5, "Content-Type": "application/octet-stream"}
         try:
-            async with self._lanes.transfers:
+            async with self._parts, self._lanes.transfers:
                 pieces = stream(part, self._saves.threads)
                 tag = await upstream.put(url, headers, part.size_bytes, pieces, manner)
         except RequestFailed as failure:
@@ -209,7 +240,6 @@ class FileSender:
                 raise _AddressExpired from failure
             raise
         self._save.tally.bytes_sent += part.size_bytes
-        self._save.tally.note_part(part.entry.path, part.size_bytes)
         return tag.strip('"')
 
 

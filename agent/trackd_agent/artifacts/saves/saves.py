@@ -95,6 +95,8 @@ class Saves:
         self.config = config or ArtifactsConfig()
         #: Where manifests are put together.
         self.work_dir = data_dir / "agent" / "artifacts" / "tmp"
+        #: What is known of uploads in parts.
+        self.uploads_dir = data_dir / "agent" / "artifacts" / "uploads"
         self._results_dir = data_dir / "agent" / "artifacts" / "results"
         #: By server, of which an agent has a handful.
         self._lanes: dict[Upstream, Lanes] = {}
