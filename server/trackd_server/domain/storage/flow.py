@@ -6,14 +6,13 @@ worker threads.
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import anyio
-import anyio.lowlevel
+
+from trackd_server.domain import threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
@@ -36,7 +35,7 @@ class Flow:
     """All bodies that arrive at one server."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(WORKERS, "flow")
+        self._limiter: anyio.CapacityLimiter | None = None
         self._active = 0
 
     @contextmanager
@@ -55,26 +54,10 @@ class Flow:
         return min(MAX_BLOCK_BYTES, max(MIN_BLOCK_BYTES, share))
 
     async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking call in one of the flow's threads; being cancelled waits for its end.
-
-        So what a caller does when it is cancelled (deleting what it wrote) never runs beside a
-        thread that is just handing the same bytes over. anyio's threads wait for their end only if
-        a scope of anyio is cancelled, not if the task is, as at the end of the server.
-        """
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        work = partial(function, *args, **kwargs)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        cancelled: asyncio.CancelledError | None = None
-        with anyio.CancelScope(shield=True):
-            while not future.done():
-                try:
-                    await asyncio.wait([future])
-                except asyncio.CancelledError as error:
-                    cancelled = error
-        if cancelled is not None:
-            future.exception()  # it was looked at: whoever is cancelled hears nothing of it
-            raise cancelled
-        return future.result()
+        """Run a blocking call in one of the flow's threads; being cancelled waits for its end."""
+        if self._limiter is None:  # made late: it wants a running event loop
+            self._limiter = anyio.CapacityLimiter(WORKERS)
+        return await threads.call(partial(function, *args, **kwargs), limiter=self._limiter)
 
 
 class Blocks:
