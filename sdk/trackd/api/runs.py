@@ -284,7 +284,7 @@ class Run(RunHistory):
             "artifactTypeName": artifact.type,
             "artifactCollectionName": collection,
             "digest": artifact.digest,
-            "digestAlgorithm": artifact.digest_algorithm,
+            "digestAlgorithm": artifact.digest_algorithm.value,
             "enableDigestDeduplication": True,
             "aliases": [
                 {"artifactCollectionName": collection, "alias": alias} for alias in aliases or ()

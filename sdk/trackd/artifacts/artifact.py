@@ -60,10 +60,13 @@ class Artifact(PublishedArtifact):
     ) -> None:
         if use_as is not None:
             warn("Artifact(use_as=...) is deprecated and ignored: leave it out")
+        checked_name = rules.checked_name(name)
+        checked_type = rules.checked_type(type, name)
+        checked_metadata = rules.checked_metadata(metadata)
         manifest = new_manifest(digest_algorithm, storage_region)
-        super().__init__(rules.checked_name(name), rules.checked_type(type, name), manifest)
+        super().__init__(checked_name, checked_type, manifest)
         self._description = description
-        self._metadata = rules.checked_metadata(metadata)
+        self._metadata = checked_metadata
         self._is_incremental = incremental
         #: Keeps added values alive, so that their ids stay theirs.
         self._added_values: dict[int, tuple[ArtifactMember, ManifestEntry]] = {}

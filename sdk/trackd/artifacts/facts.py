@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import string
 import weakref
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts import rules
 from trackd.artifacts.errors import ArtifactNotLoggedError
-from trackd.artifacts.manifest import Manifest
+from trackd.artifacts.manifest import ArtifactDigestAlgorithm, Manifest
 from trackd.artifacts.notices import warn
 
 if TYPE_CHECKING:
@@ -43,13 +42,6 @@ def new_client_id() -> str:
     while len(text) < _ID_CHARACTERS:
         text += os.urandom(_ID_CHARACTERS + 16).translate(_OF_BYTE, _LEFT_OUT)
     return text[:_ID_CHARACTERS].decode()
-
-
-class ArtifactDigestAlgorithm(enum.StrEnum):
-    """By what the digests of an artifact were made, as the protocol calls it."""
-
-    MANIFEST_MD5 = "MANIFEST_MD5"
-    MANIFEST_XXH128 = "MANIFEST_XXH128"
 
 
 class ArtifactFacts:
@@ -267,7 +259,7 @@ def new_manifest(digest_algorithm: str, storage_region: str | None) -> Manifest:
     """Return an empty manifest.
 
     Raises:
-        ValueError: the algorithm does not exist, or the region is blank.
+        ValueError: the algorithm does not exist, or the region is blank or no text.
     """
     from trackd.artifacts.hashing import DIGEST_ALGORITHMS
 
@@ -278,7 +270,12 @@ def new_manifest(digest_algorithm: str, storage_region: str | None) -> Manifest:
         raise ValueError(
             f"digest_algorithm {digest_algorithm!r} does not exist: use one of {DIGEST_ALGORITHMS}"
         )
-    region = None if storage_region is None else storage_region.strip()
-    if region == "":
-        raise ValueError("storage_region is blank: name a region or leave it out")
-    return Manifest(algorithm, region or "")
+    return Manifest(algorithm, _checked_region(storage_region))
+
+
+def _checked_region(region: object) -> str:
+    if region is None:
+        return ""
+    if not isinstance(region, str) or not region.strip():
+        raise ValueError(f"storage_region {region!r} is no name: name a region or leave it out")
+    return region.strip()

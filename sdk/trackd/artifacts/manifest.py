@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import enum
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -19,12 +20,21 @@ if TYPE_CHECKING:
     from trackd.artifacts.artifact import Artifact
     from trackd.artifacts.hashing import DigestAlgorithm
 
-_FORM = 1
+#: The only version of the form of manifests, and how contents are kept at servers.
+FORM_VERSION, STORAGE_POLICY = 1, "wandb-storage-policy-v1"
+_LAYOUT = "V2"
 _DIGEST_HEADER = b"wandb-artifact-manifest-v1\n"
 #: Key and value in an entry's `extra` say that its digest is no MD5.
 ALGORITHM_KEY = "alg"
 #: Of references to entries of versions on the server; hex digits of the version's id follow.
 ARTIFACT_SCHEME = "wandb-artifact://"
+
+
+class ArtifactDigestAlgorithm(str, enum.Enum):  # noqa: UP042 - `str()` tells the class, too
+    """By what the digests of an artifact were made, as the protocol calls it."""
+
+    MANIFEST_MD5 = "MANIFEST_MD5"
+    MANIFEST_XXH128 = "MANIFEST_XXH128"
 
 
 @dataclass(slots=True)
@@ -82,9 +92,9 @@ class ManifestEntry:
             )
         return self._parent
 
-    def digest_algorithm(self) -> str:
-        """Return `MANIFEST_MD5` or `MANIFEST_XXH128`, by which the digest of a file was made."""
-        return f"MANIFEST_{self.file_algorithm}"
+    def digest_algorithm(self) -> ArtifactDigestAlgorithm:
+        """Return by what the digest of a file was made."""
+        return ArtifactDigestAlgorithm(f"MANIFEST_{self.file_algorithm}")
 
     @property
     def file_algorithm(self) -> DigestAlgorithm:
@@ -133,6 +143,17 @@ class ManifestEntry:
         version = base64.b64decode(self.parent_artifact().id or "").hex()
         return f"{ARTIFACT_SCHEME}{version}/{self.path}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return all that is known of the entry, by name; what is None is left out."""
+        shown = {
+            "path": self.path,
+            **self.to_manifest_json(),
+            "extra": self.extra,
+            "local_path": self.local_path,
+            "skip_cache": self.skip_cache,
+        }
+        return {key: value for key, value in shown.items() if value is not None}
+
     def to_manifest_json(self) -> dict[str, Any]:
         """Return the entry as the manifest on the server has it."""
         shown: dict[str, Any] = {
@@ -156,6 +177,7 @@ class Manifest:
     def __init__(self, digest_algorithm: DigestAlgorithm = "MD5", storage_region: str = "") -> None:
         self.digest_algorithm: DigestAlgorithm = digest_algorithm
         self.storage_region = storage_region
+        self.storage_layout = _LAYOUT
         self._entries: dict[str, ManifestEntry] = {}
         #: How many entries lie below each folder; None: not counted yet.
         self._counted: Counter[str] | None = None
@@ -163,10 +185,31 @@ class Manifest:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @classmethod
+    def from_manifest_json(
+        cls, manifest_json: Mapping[str, Any], digest_algorithm: str = "MANIFEST_MD5"
+    ) -> Manifest:
+        """Return a manifest from the form in which servers keep it.
+
+        Args:
+            manifest_json: as `to_manifest_json` returns it; what else is in it is left out.
+            digest_algorithm: by what the digest over all entries is made.
+
+        Raises:
+            ValueError: it is of another version, or something in it is missing or wrong.
+        """
+        from trackd.artifacts import manifest_json as form  # only scripts read manifests so
+
+        read = form.read(manifest_json)
+        made = cls("XXH128" if digest_algorithm == "MANIFEST_XXH128" else "MD5", read.region)
+        made.storage_layout = read.layout
+        made.fill(ManifestEntry(path, **facts) for path, facts in read.entries.items())
+        return made
+
     @staticmethod
     def version() -> int:
         """Return the version of the form in which servers keep manifests."""
-        return _FORM
+        return FORM_VERSION
 
     @property
     def entries(self) -> Mapping[str, ManifestEntry]:
@@ -254,12 +297,12 @@ class Manifest:
 
     def to_manifest_json(self) -> dict[str, Any]:
         """Return the manifest as the server keeps it."""
-        config = {"storageLayout": "V2"}
+        config = {"storageLayout": self.storage_layout} if self.storage_layout else {}
         if self.storage_region:
             config["storageRegion"] = self.storage_region
         return {
-            "version": _FORM,
-            "storagePolicy": "wandb-storage-policy-v1",
+            "version": FORM_VERSION,
+            "storagePolicy": STORAGE_POLICY,
             "storagePolicyConfig": config,
             "contents": {path: entry.to_manifest_json() for path, entry in self._entries.items()},
         }

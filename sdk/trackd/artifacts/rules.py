@@ -142,6 +142,8 @@ def checked_metadata(metadata: Any) -> dict[str, Any]:
         return {}
     while isinstance(metadata, str):
         metadata = json.loads(metadata)
+    if metadata is None:
+        return {}
     if not isinstance(metadata, dict):
         raise TypeError(f"metadata must be a dictionary, got {type(metadata).__name__}")
     text = json.dumps(to_config(metadata), allow_nan=False, ensure_ascii=False)
@@ -164,10 +166,11 @@ def checked_ttl_seconds(ttl: object) -> int:
 
     Raises:
         ValueError: it is not positive.
-        TypeError: it is no duration.
+        AttributeError: it is no duration; of this class since scripts know it from the reference.
     """
     if not isinstance(ttl, timedelta):
-        raise TypeError(f"ttl {ttl!r}: give a datetime.timedelta, None or ArtifactTTL.INHERIT")
+        kinds = "a datetime.timedelta, None or ArtifactTTL.INHERIT"
+        raise AttributeError(f"ttl {ttl!r}: give {kinds}")  # noqa: TRY004 - see above
     if ttl <= timedelta(0):
         raise ValueError(f"ttl must be positive, got {ttl.total_seconds():g} s; None: no end")
     return int(ttl.total_seconds())

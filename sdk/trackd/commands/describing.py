@@ -63,7 +63,7 @@ def facts_of(found: Artifact) -> dict[str, Any]:
         "tags": found.tags,
         "state": found.state,
         "digest": found.digest,
-        "digest_algorithm": found.digest_algorithm,
+        "digest_algorithm": found.digest_algorithm.value,
         "size": found.size,
         "file_count": found.file_count,
         "description": found.description,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts import in_config
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from trackd.terminal import Terminal
 
 
-class RunFacts:
+class RunFacts(ABC):
     """The properties of a run, and what they are read from."""
 
     __slots__ = (
@@ -275,9 +276,9 @@ class RunFacts:
                 "start a new one with trackd.init()"
             )
 
+    @abstractmethod
     def _use_in_config(self, value: Any) -> Any:
         """Use an artifact that is a value of the configuration; return it."""
-        raise NotImplementedError
 
     def _publish_config(self, changes: dict[str, Any]) -> None:
         recorded = config_record(in_config.recorded(changes))
