@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from trackd.artifacts.errors import ArtifactFinalizedError
 from trackd.artifacts.hashing import FileDigest, copy_and_digest, digest_file, hex_of
+from trackd.artifacts.intake import Intake
 from trackd.artifacts.known.known_files import KnownFiles, Source
 from trackd.artifacts.manifest import ALGORITHM_KEY, Manifest, ManifestEntry
 from trackd.artifacts.paths import logical_path
@@ -43,6 +44,8 @@ class Taking(NamedTuple):
     skip_cache: bool
     #: From the last time; None: not asked for, as reading is as fast.
     known: KnownFiles | None
+    #: Shows how far it is.
+    intake: Intake
 
 
 class _File(NamedTuple):
@@ -123,11 +126,12 @@ class ArtifactContents(ServerFacts):
         if not source.is_file():
             raise ValueError(f"add_file: {str(local_path)!r} is no file")
         path = logical_path(name or source.name)
-        is_large = source.stat().st_size >= _NOTED_BYTES
-        known = self._known_files(str(source)) if is_large else None
-        taking = Taking(_checked_policy(policy), bool(skip_cache), known)
+        size_bytes = source.stat().st_size
+        known = self._known_files(str(source)) if size_bytes >= _NOTED_BYTES else None
         file = _File(str(source), str(source.absolute()), "", path)
-        entry = self._known_entry(file, taking) or self._entry(file, taking)
+        with Intake(source.name, 1, size_bytes) as intake:
+            taking = Taking(_checked_policy(policy), bool(skip_cache), known, intake)
+            entry = self._known_entry(file, taking) or self._entry(file, taking)
         if is_tmp:
             entry.path = _named_by_digest(path, entry.digest)
         with self._lock:
@@ -165,17 +169,19 @@ class ArtifactContents(ServerFacts):
         folder = _folder(name) if name else "."
         prefix = "" if folder == "." else f"{folder}/"
         given, place = (f"{each}/".replace("//", "/") for each in (root, root.absolute()))
-        taking = Taking(checked, bool(skip_cache), self._known_files(str(root)))
+        known = self._known_files(str(root))
         files: list[_File] = []
         for source in paths_below(root, follow_links=True):
             relative = source[len(given) :]
             path = logical_path(prefix + relative)
             files.append(_File(source, place + relative, relative, path))
-        entries = self._entries_of(files, taking)
+        with Intake(f"{root.name or root}/", len(files)) as intake:
+            entries = self._entries_of(files, Taking(checked, bool(skip_cache), known, intake))
         shown = "" if given == "./" else given
         with self._lock:
-            for entry in entries:
-                self.manifest.check(entry, overwrite=merge)
+            with self._dropping(entries):
+                for entry in entries:
+                    self.manifest.check(entry, overwrite=merge)
             for file, entry in zip(files, entries, strict=True):
                 self._added_paths[shown + file.relative] = self._admit(entry, merge).path
 
@@ -216,7 +222,9 @@ class ArtifactContents(ServerFacts):
         except BaseException:
             self._staging.discard(str(staged))
             raise
-        entry = self._staged_entry(staged, path, digest_file(staged, self._algorithm), True)
+        with Intake(path, 1, staged.stat().st_size) as intake:
+            found = digest_file(staged, self._algorithm, intake.take)
+        entry = self._staged_entry(staged, path, found, True)
         with self._lock:
             self._admit(entry, overwrite)
 
@@ -364,9 +372,27 @@ class ArtifactContents(ServerFacts):
 
         batches = [unread[n : n + _FILES_AT_ONCE] for n in range(0, len(unread), _FILES_AT_ONCE)]
         if batches:
-            with ThreadPoolExecutor(_COPY_THREADS) as pool:
-                deque(pool.map(read, batches), maxlen=0)
+            with self._dropping(entries), ThreadPoolExecutor(_COPY_THREADS) as pool:
+                try:
+                    deque(pool.map(read, batches), maxlen=0)
+                except BaseException:  # Ctrl-C, too: the threads read no further
+                    taking.intake.stop()
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
         return [entry for entry in entries if entry is not None]
+
+    @contextlib.contextmanager
+    def _dropping(
+        self, entries: list[ManifestEntry] | list[ManifestEntry | None]
+    ) -> Generator[None]:
+        """Remove the copies for some entries when they are not admitted after all."""
+        try:
+            yield
+        except BaseException:
+            for entry in entries:
+                if entry is not None:
+                    self._staging.discard(entry.local_path)
+            raise
 
     def _known_entry(self, file: _File, taking: Taking) -> ManifestEntry | None:
         """Return the entry of a file that need not be read; None: it must be."""
@@ -383,14 +409,15 @@ class ArtifactContents(ServerFacts):
 
     def _entry(self, file: _File, taking: Taking) -> ManifestEntry:
         if taking.policy == "immutable":
-            found = digest_file(Path(file.source), self._algorithm)
+            found = digest_file(Path(file.source), self._algorithm, taking.intake.take)
             entry = self._entry_of(file.local, file.path, found, taking.skip_cache)
         else:
             staged = self._staging.new_path()
-            found = copy_and_digest(Path(file.source), staged, self._algorithm)
+            found = copy_and_digest(Path(file.source), staged, self._algorithm, taking.intake.take)
             entry = self._staged_entry(staged, file.path, found, taking.skip_cache)
         if taking.known is not None:
             taking.known.learn(file.relative, found)
+        taking.intake.end_file()
         return entry
 
     def _staged_entry(

@@ -16,6 +16,7 @@ from trackd import libraries
 from trackd.copying import blocks_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 #: How files and manifest are digested.
@@ -76,22 +77,50 @@ def hex_digest(data: bytes, algorithm: DigestAlgorithm = "MD5") -> str:
     return hasher.hexdigest()
 
 
-def digest_file(path: Path, algorithm: DigestAlgorithm = "MD5") -> FileDigest:
+def _ignore(_count_bytes: int) -> None:
+    """Nobody wants to know."""
+
+
+def digest_file(
+    path: Path, algorithm: DigestAlgorithm = "MD5", take: Callable[[int], object] = _ignore
+) -> FileDigest:
     """Return the digest of a file.
+
+    Args:
+        path: of the file.
+        algorithm: of the digest.
+        take: is told of each block how large it is; raises to stop.
 
     Raises:
         OSError: it cannot be read.
     """
-    return _run(path, None, algorithm)
+    return _run(path, None, algorithm, take)
 
 
-def copy_and_digest(source: Path, target: Path, algorithm: DigestAlgorithm) -> FileDigest:
+def copy_and_digest(
+    source: Path,
+    target: Path,
+    algorithm: DigestAlgorithm,
+    take: Callable[[int], object] = _ignore,
+) -> FileDigest:
     """Copy a file and return the digest of what was written, in one pass.
+
+    Args:
+        source: of the bytes.
+        target: a new file; where this fails, or is stopped, there is none.
+        algorithm: of the digest.
+        take: see `digest_file`.
 
     Raises:
         OSError: one of them cannot be read or written; the target exists.
     """
-    return _run(source, target, algorithm)
+    try:
+        return _run(source, target, algorithm, take)
+    except FileExistsError:
+        raise
+    except BaseException:  # Ctrl-C, too
+        target.unlink(missing_ok=True)
+        raise
 
 
 def base64_md5(text: str) -> str:
@@ -109,7 +138,12 @@ def hex_of(digest: str) -> str:
     return base64.b64decode(digest, validate=True).hex()
 
 
-def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileDigest:
+def _run(
+    source: Path,
+    target: Path | None,
+    algorithm: DigestAlgorithm,
+    take: Callable[[int], object],
+) -> FileDigest:
     hasher = new_hasher(algorithm)
     size = 0
     with open_regular(source) as file:
@@ -120,6 +154,7 @@ def _run(source: Path, target: Path | None, algorithm: DigestAlgorithm) -> FileD
                 for block in blocks:
                     hasher.update(block)
                     size += len(block)
+                    take(len(block))
             after = os.fstat(file.fileno())
         finally:
             if output is not None:

@@ -116,12 +116,14 @@ def _logged(
         CommError: it does not answer; a run would wait for it.
     """
     import trackd
+    from trackd.artifacts.online.progress import Trouble
     from trackd.artifacts.online.saves import Save
     from trackd.remote.connection import Remote
 
     shown = Remote.of_server(base_url)
-    shown.execute(VIEWER, timeout_s=_ANSWER_S)
-
+    with Trouble(shown.settings, "`artifact put`") as trouble:
+        trouble.note("the server does not answer yet")
+        shown.execute(VIEWER, timeout_s=_ANSWER_S)
     settings: dict[str, Any] = {"silent": True, "console": "off", "x_disable_stats": True}
     if base_url:
         settings["base_url"] = base_url

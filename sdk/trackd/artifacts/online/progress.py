@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
-from trackd.terminal import Terminal
+from trackd.terminal import Terminal, is_terminal
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from trackd.settings import Settings
 
+#: What keeps a transfer from moving is told where there is no line, after so long, in seconds.
+_TROUBLE_S = 5.0
 #: Transfers that end sooner leave the terminal alone; then so often the line changes, in seconds.
 _QUIET_S = 0.5
 _REDRAW_S = 0.1
@@ -26,12 +29,13 @@ class Progress:
     Args:
         settings: what may be printed.
         what: such as `downloading model:v3`.
+        quiet_s: so long the terminal is left alone; None: half a second.
     """
 
-    def __init__(self, settings: Settings, what: str) -> None:
+    def __init__(self, settings: Settings, what: str, quiet_s: float | None = None) -> None:
         self._terminal = Terminal(settings)
         self._what = what
-        self._next_s = time.monotonic() + _QUIET_S
+        self._next_s = time.monotonic() + (_QUIET_S if quiet_s is None else quiet_s)
         self._is_drawn = False
         self._most_bytes = 0
 
@@ -65,6 +69,47 @@ class Progress:
             self._is_drawn = True
 
 
+class Trouble:
+    """Says once why nothing moves, where no line shows it; use it as a context manager.
+
+    Args:
+        settings: what may be printed.
+        what: waits, such as `artifact 'model'`.
+    """
+
+    def __init__(self, settings: Settings, what: str) -> None:
+        self._terminal = Terminal(settings)
+        self._what = what
+        self._why = ""
+        self._timer: threading.Timer | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.note("")
+
+    def note(self, why: str) -> None:
+        """Take in why nothing moves; the empty text: it moves again."""
+        self._why = why
+        if self._timer is None and why and not is_terminal():
+            self._timer = threading.Timer(_TROUBLE_S, self._tell)
+            self._timer.daemon = True
+            self._timer.start()
+        elif self._timer is not None and not why:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tell(self) -> None:
+        if why := self._why:
+            self._terminal.warn(f"{self._what} waits: {why}")
+
+
 def _bar(files: tuple[int, int], size: tuple[int, int]) -> str:
     """Return a bar with its figures; nothing where it is not known yet how much there is."""
     done, total = size if size[1] else files
@@ -72,4 +117,5 @@ def _bar(files: tuple[int, int], size: tuple[int, int]) -> str:
         return "..."
     filled = min(_BAR_CELLS, done * _BAR_CELLS // total)
     bar = "#" * filled + "." * (_BAR_CELLS - filled)
-    return f"[{bar}] {files[0]}/{files[1]} files, {size[0] / _MIB:.1f}/{size[1] / _MIB:.1f} MiB"
+    of_all = f"/{size[1] / _MIB:.1f}" if size[1] else ""
+    return f"[{bar}] {files[0]}/{files[1]} files, {size[0] / _MIB:.1f}{of_all} MiB"

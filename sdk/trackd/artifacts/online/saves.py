@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trackd.artifacts.errors import WaitTimeoutError
 from trackd.artifacts.online.logged import logged_of
-from trackd.artifacts.online.progress import Progress
+from trackd.artifacts.online.progress import Progress, Trouble
 from trackd.errors import CommError
 from trackd.logs import LOGGER
 from trackd.remote.answers import part, understood
@@ -64,8 +64,13 @@ class Save:
         request = artifact_pb2.WatchSaveRequest(client_id=self._client_id)
         last = artifact_pb2.SaveStatus()
         try:
-            with Progress(self.remote.settings, f"uploading {self._name}") as progress:
+            settings, name = self.remote.settings, self._name
+            with (
+                Progress(settings, f"uploading {name}") as progress,
+                Trouble(settings, f"artifact {name!r}") as trouble,
+            ):
                 for last in link.watch_save(request, timeout_s):
+                    trouble.note(last.error)
                     progress.show(*_counts(last), last.error or _STATES.get(last.state, ""))
         except AgentCallError as error:
             if error.is_timeout:
