@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -98,7 +99,14 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
             tasks.start_soon(upkeep.expire, services.artifacts, services.pending_s)
             announce(address)
             await server.serve(sockets=[listener])
+            await _ended(server.server_state.tasks)
             tasks.cancel_scope.cancel()
+
+
+async def _ended(requests: set[asyncio.Task[None]]) -> None:
+    """Wait for requests that were cut off, so that their threads end before the database closes."""
+    if requests:
+        await asyncio.wait(requests)
 
 
 def open_services(config: ServerConfig) -> Services:

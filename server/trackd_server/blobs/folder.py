@@ -1,8 +1,7 @@
-"""A folder of blobs, through obstore."""
+"""A folder of blobs: whole ones are read through obstore, new ones written by worker threads."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-#: Bytes handed to the store or to the network at once.
+#: Bytes handed to the network at once.
 PIECE_BYTES = 1024 * 1024
 
 
@@ -42,35 +41,6 @@ class BlobFolder:
         name = secrets.token_hex(16)
         return f"{name[:2]}/{name[2:]}"
 
-    async def put(self, key: str, body: AsyncIterator[bytes]) -> Stored:
-        """Store all of `body`; the blob appears whole under `key`, or not at all.
-
-        Raises:
-            OSError: It could not be stored.
-        """
-        digest = hashlib.md5(usedforsecurity=False)
-        total = 0
-
-        async def counted() -> AsyncIterator[bytes]:
-            nonlocal total
-            pending: list[bytes] = []
-            waiting = 0
-            async for piece in body:
-                digest.update(piece)
-                total += len(piece)
-                pending.append(piece)
-                waiting += len(piece)
-                if waiting >= PIECE_BYTES:
-                    yield b"".join(pending)
-                    pending, waiting = [], 0
-            yield b"".join(pending)
-
-        try:
-            await self._store.put_async(key, counted())
-        except BaseError as error:  # among them: no space left
-            raise OSError(f"{type(error).__name__}: {error}") from error
-        return Stored(key, total, digest.hexdigest())
-
     async def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield the bytes `start` to `end` (exclusive) of a blob; FileNotFoundError without it."""
         while start < end:
@@ -92,11 +62,12 @@ class BlobFolder:
             raise OSError(f"{type(error).__name__}: {error}") from error
 
     def delete(self, key: str) -> None:
-        """Remove a blob and what a broken upload of it may have left; absent is fine."""
+        """Remove a blob; absent is fine."""
         path = self._folder / key
         try:
             path.unlink()
         except FileNotFoundError:
+            # Servers before schema 0002 wrote to `key#1` first; one of them may have been killed.
             for leftover in path.parent.glob(f"{path.name}#*"):
                 leftover.unlink(missing_ok=True)
 
@@ -134,10 +105,11 @@ class BlobFolder:
         return self._folder
 
     def size(self, key: str) -> int:
-        """Return the bytes of a blob, and of what an upload of it may have left; 0 without it."""
-        path = self._folder / key
-        found = [path, *path.parent.glob(f"{path.name}#*")]
-        return sum(each.stat().st_size for each in found if each.exists())
+        """Return the bytes of a blob; 0 without it."""
+        try:
+            return (self._folder / key).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def listing(self) -> Iterator[tuple[str, int]]:
         """Yield each blob on disk (whole or not) with its bytes."""

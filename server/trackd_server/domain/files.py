@@ -59,7 +59,7 @@ class Files:
 
     async def receive(self, key: str, body: AsyncIterator[bytes]) -> Stored:
         """Store the bytes of an upload."""
-        return await self._blobs.put(key, body)
+        return await self._storage.write(key, body)
 
     def end_upload(self, path: FilePath, stored: Stored) -> None:
         """Put an uploaded blob in the place of the file's former one."""
@@ -93,8 +93,11 @@ class Files:
         self._storage.finish(Freed(keys=dead))
 
     def abandon(self, key: str) -> None:
-        """Remove what an upload left that did not come to its end."""
-        self._storage.doomed.delete([key])
+        """Remove what an upload left, unless a row owns it: then it ended all the same."""
+        with self._database.read() as connection:
+            is_noted = doomed.is_noted(connection, key)
+        if is_noted:
+            self._storage.doomed.delete([key])
 
     def get(self, path: FilePath) -> Row[Any]:
         """Return a file's row."""

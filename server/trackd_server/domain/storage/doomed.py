@@ -45,6 +45,12 @@ def spare(connection: Connection, key: str) -> None:
     connection.exec_driver_sql("DELETE FROM doomed_blobs WHERE blob_key = ?", (key,))
 
 
+def is_noted(connection: Connection, key: str) -> bool:
+    """Tell whether a blob must not exist: no row owns it."""
+    query = "SELECT 1 FROM doomed_blobs WHERE blob_key = ?"
+    return connection.exec_driver_sql(query, (key,)).first() is not None
+
+
 def all_keys(connection: Connection) -> list[str]:
     """Return the keys of all notes."""
     return list(connection.execute(select(doomed_blobs.c.blob_key)).scalars())

@@ -59,7 +59,7 @@ class PackWriter:
         """
         waiting, self._waiting = self._waiting, []
         for at in range(0, len(waiting), WRITTEN_AT_ONCE):
-            _write_all(self._descriptor, waiting[at : at + WRITTEN_AT_ONCE])
+            write_all(self._descriptor, waiting[at : at + WRITTEN_AT_ONCE])
 
     def close(self) -> None:
         """Write what waits and close the file; may be called again."""
@@ -77,7 +77,8 @@ class PackWriter:
         self.close()
 
 
-def _write_all(descriptor: int, views: list[memoryview]) -> None:
+def write_all(descriptor: int, views: list[memoryview]) -> None:
+    """Write at most `WRITTEN_AT_ONCE` pieces to a file; OSError if it does not take them all."""
     wanted = sum(len(view) for view in views)
     done = os.writev(descriptor, views)
     while done < wanted:  # a full disk takes part of it, then fails

@@ -18,19 +18,19 @@ import xxhash
 
 from trackd_proto.chunks import Chunk, Cutter
 from trackd_server.domain.errors import InvalidRequest
-from trackd_server.domain.storage import chunk_rows, contents
+from trackd_server.domain.storage import blob_writing, chunk_rows, contents
 from trackd_server.domain.storage.chunk_rows import NOTHING_FREED, Freed
+from trackd_server.domain.storage.doomed import Doomed
 from trackd_server.domain.storage.pack_writer import PackWriter
+from trackd_server.domain.storage.reclaim import Reclaimer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sqlalchemy import Connection
 
-    from trackd_server.blobs import BlobFolder
-    from trackd_server.domain.storage.doomed import Doomed
+    from trackd_server.blobs import BlobFolder, Stored
     from trackd_server.domain.storage.flow import Flow
-    from trackd_server.domain.storage.reclaim import Reclaimer
     from trackd_server.store import Database
 
 #: Digest algorithms of contents.
@@ -79,6 +79,12 @@ class Tools:
     blobs: BlobFolder
     doomed: Doomed
     reclaimer: Reclaimer
+
+    @classmethod
+    def of(cls, database: Database, blobs: BlobFolder) -> Tools:
+        """Return the tools of one server."""
+        doomed = Doomed(database, blobs)
+        return cls(database, blobs, doomed, Reclaimer(database, blobs, doomed))
 
 
 class _Digests:
@@ -328,6 +334,10 @@ class Receiver:
                     with anyio.CancelScope(shield=True):
                         await self._flow.call(arrival.abandon)
             return Received(content_id, digests.bytes, digests.md5)
+
+    async def write(self, key: str, body: AsyncIterator[bytes]) -> Stored:
+        """Store a file as it is, as a blob of its own: see `blob_writing.write`."""
+        return await blob_writing.write(self._flow, self._tools.blobs, key, body)
 
     def _whole(self, data: bytes, digests: _Digests, keep: Keep) -> Received:
         digests.update(data)

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 from trackd_server.domain.storage.adopting import Adoption
 from trackd_server.domain.storage.compressing import Compressor
-from trackd_server.domain.storage.doomed import Doomed
 from trackd_server.domain.storage.flow import Flow
 from trackd_server.domain.storage.indexing import Indexer
 from trackd_server.domain.storage.packing import PackIntake
 from trackd_server.domain.storage.reading import Reader
 from trackd_server.domain.storage.receive import Expected, Keep, Received, Receiver, Tools
-from trackd_server.domain.storage.reclaim import Reclaimer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from trackd_server.blobs import BlobFolder
+    from trackd_server.blobs import BlobFolder, Stored
     from trackd_server.domain.storage.chunk_rows import Freed
     from trackd_server.store import Database
 
@@ -28,9 +26,9 @@ class Storage:
     def __init__(self, database: Database, blobs: BlobFolder) -> None:
         self.database = database
         self.blobs = blobs
-        self.doomed = Doomed(database, blobs)
-        self.reclaimer = Reclaimer(database, blobs, self.doomed)
-        tools = Tools(database, blobs, self.doomed, self.reclaimer)
+        tools = Tools.of(database, blobs)
+        self.doomed = tools.doomed
+        self.reclaimer = tools.reclaimer
         flow = Flow()
         self._receiver = Receiver(tools, flow)
         self._reader = Reader(database, blobs)
@@ -52,6 +50,10 @@ class Storage:
     ) -> Received:
         """Store a whole file: see `Receiver.receive`."""
         return await self._receiver.receive(body, expected, keep)
+
+    async def write(self, key: str, body: AsyncIterator[bytes]) -> Stored:
+        """Store a file as a blob of its own: see `Receiver.write`."""
+        return await self._receiver.write(key, body)
 
     async def join(
         self, parts: Sequence[tuple[int, int]], expected: Expected | None, keep: Keep

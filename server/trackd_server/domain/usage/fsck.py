@@ -99,8 +99,7 @@ def _check_blobs(
         if wrong and _still_owned(storage, key):
             report.rows_without_object.add(table=table, key=key, bytes=size)
     for key, size in on_disk.items():
-        plain = key.partition("#")[0]  # an upload's unfinished file
-        if key in owned or plain in noted or _noted_since(storage, plain):
+        if key in owned or key in noted or _noted_since(storage, key):
             continue
         if storage.blobs.size(key):
             report.objects_without_row.add(key=key, bytes=size)
