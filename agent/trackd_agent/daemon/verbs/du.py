@@ -54,8 +54,8 @@ def du(
     PLACE is [ENTITY/]PROJECT, ENTITY/PROJECT/runs/RUN or ENTITY/PROJECT/COLLECTION, with
     --if-deleted also ENTITY/PROJECT/COLLECTION:VERSION; default: the whole server. BYTES are what
     a part has for itself, and what several share is a line of its own, so that the lines of a
-    part sum up to it; LOGICAL is what it refers to, whoever else does; REFERENCES point to files
-    elsewhere and take nothing here.
+    part sum up to it; LOGICAL is what it refers to, whoever else does, before it is compressed;
+    REFERENCES point to files elsewhere and take nothing here.
 
     Exit status 1: the sum is not what lies on the disk. 3: there is no such place. 4: the server
     does not answer.
