@@ -113,11 +113,20 @@ def stream_kind(file: str) -> str:
 # Owners flow from versions to segments, to contents, to chunks: each stored edge is looked at once,
 # however many versions there are. Of each level the least and the greatest owner are kept: if they
 # are equal, it is the only one.
+#
+# Most contents have one reference, and most chunks: whoever holds the one holds the other, so these
+# are summed up by segment, in the order in which their rows lie. Only what has several references,
+# or lies in a pack that is being sent, has to be collected and sorted: several times the work.
 _LEVELS = ("v", "c", "r", "p")
 _OWN = ", ".join(f"{level} {level}0, {level} {level}1" for level in _LEVELS)
 _BOTH = ", ".join(f"{level}0, {level}1" for level in _LEVELS)
 _SPAN = ", ".join(f"min({level}0) {level}0, max({level}1) {level}1" for level in _LEVELS)
 _ONLY = ", ".join(f"CASE WHEN {level}0 = {level}1 THEN {level}0 END {level}" for level in _LEVELS)
+#: Chunks of contents that one segment alone holds. The order of the joins is that of the rows.
+_HELD_ONCE = """segment_contents sc
+        CROSS JOIN contents ON contents.id = sc.content_id AND contents.refs = 1
+        CROSS JOIN content_chunks cc ON cc.content_id = contents.id
+        CROSS JOIN cdc_chunks k ON k.id = cc.chunk_id"""
 
 _ARTIFACTS = f"""
 WITH owner AS MATERIALIZED (
@@ -128,10 +137,13 @@ segment AS MATERIALIZED (
         SELECT ms.segment_id id, {_OWN} FROM manifest_segments ms
         JOIN manifests m ON m.id = ms.manifest_id JOIN owner ON v = m.version_id)
     GROUP BY id),
+sending AS MATERIALIZED (
+    SELECT packs.id, {_OWN} FROM packs JOIN owner ON v = packs.upload_version_id),
 content AS MATERIALIZED (
     SELECT id, {_SPAN}, max(whole) whole FROM (
-        SELECT sc.content_id id, {_BOTH}, 1 whole
-        FROM segment_contents sc JOIN segment s ON s.id = sc.segment_id
+        SELECT contents.id, {_BOTH}, 1 whole FROM contents
+        JOIN segment_contents sc ON sc.content_id = contents.id
+        JOIN segment s ON s.id = sc.segment_id WHERE contents.refs > 1
         UNION ALL
         SELECT h.content_id, {_OWN}, 1 FROM held_contents h JOIN owner ON v = h.version_id
         UNION ALL
@@ -141,23 +153,42 @@ content AS MATERIALIZED (
     GROUP BY id),
 chunk AS MATERIALIZED (
     SELECT id, {_SPAN}, max(whole) whole FROM (
-        SELECT cc.chunk_id id, {_BOTH}, whole
-        FROM content_chunks cc JOIN content ON content.id = cc.content_id
+        SELECT k.id, {_BOTH}, 1 whole FROM {_HELD_ONCE}
+        JOIN segment s ON s.id = sc.segment_id
+        WHERE k.refs > 1 OR k.pack_id IN (SELECT id FROM sending)
         UNION ALL
-        SELECT k.id, {_OWN}, -1 FROM packs JOIN cdc_chunks k ON k.pack_id = packs.id
-        JOIN owner ON v = packs.upload_version_id)
+        SELECT cc.chunk_id, {_BOTH}, whole
+        FROM content CROSS JOIN content_chunks cc ON cc.content_id = content.id
+        UNION ALL
+        SELECT k.id, {_BOTH}, -1 FROM sending CROSS JOIN cdc_chunks k ON k.pack_id = sending.id)
     GROUP BY id)
-SELECT kind, sum(bytes), count(*), p, r, c, v, owned FROM (
-    SELECT '{MANIFEST}' kind, segments.bytes, {_ONLY}, segment.id IS NOT NULL owned
-    FROM segments LEFT JOIN segment ON segment.id = segments.id
+SELECT kind, sum(bytes), sum(objects), p, r, c, v, owned FROM (
+    SELECT '{MANIFEST}' kind, segments.bytes, 1 objects, {_ONLY}, s.id IS NOT NULL owned
+    FROM segments LEFT JOIN segment s ON s.id = segments.id
+    UNION ALL
+    SELECT '{FILE}', alone.bytes, objects, {_ONLY}, 1 FROM (
+        SELECT sc.segment_id id, sum(k.stored_bytes) bytes, count(*) objects FROM {_HELD_ONCE}
+        WHERE k.refs = 1 AND k.pack_id NOT IN (SELECT id FROM sending)
+        GROUP BY sc.segment_id) alone JOIN segment s ON s.id = alone.id
     UNION ALL
     SELECT CASE whole WHEN 0 THEN '{PART}' WHEN -1 THEN '{CHUNK}' ELSE '{FILE}' END,
-        cdc_chunks.stored_bytes, {_ONLY}, chunk.id IS NOT NULL
-    FROM cdc_chunks LEFT JOIN chunk ON chunk.id = cdc_chunks.id)
+        k.stored_bytes, 1, {_ONLY}, 1
+    FROM chunk CROSS JOIN cdc_chunks k ON k.id = chunk.id)
 GROUP BY kind, p, r, c, v, owned
 """  # noqa: S608
+_ALL_CHUNKS = """
+SELECT (SELECT coalesce(sum(live_bytes), 0) FROM packs), (SELECT count(*) FROM cdc_chunks)
+"""
 
 
 def _of_artifacts(connection: Connection) -> list[Entry]:
     rows: Any = connection.exec_driver_sql(_ARTIFACTS)
-    return [Entry(*row[:7], owned=bool(row[7])) for row in rows]
+    found = [Entry(*row[:7], owned=bool(row[7])) for row in rows]
+    # What chunks there are beside those with owners arrives, or waits to be taken apart.
+    size, count = connection.exec_driver_sql(_ALL_CHUNKS).one()
+    chunks = [entry for entry in found if entry.kind != MANIFEST]
+    size -= sum(entry.bytes for entry in chunks)
+    count -= sum(entry.objects for entry in chunks)
+    if count:
+        found.append(Entry(FILE, size, count, None, None, owned=False))
+    return found
