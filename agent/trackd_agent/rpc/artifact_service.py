@@ -77,7 +77,8 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         """Give a save up."""
         del context
         _require("client_id", request.client_id)
-        return artifact_pb2.CancelSaveResponse(cancelled=self._saves.cancel(request.client_id))
+        cancelled = await self._saves.cancel(request.client_id)
+        return artifact_pb2.CancelSaveResponse(cancelled=cancelled)
 
     async def ListSaves(
         self, request: artifact_pb2.ListSavesRequest, context: Any

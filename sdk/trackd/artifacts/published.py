@@ -59,7 +59,11 @@ class PublishedArtifact(StoredArtifact):
         return self
 
     def cancel(self) -> bool:
-        """Give up the upload of a logged artifact; return False where it had ended.
+        """Give up the upload of a logged artifact.
+
+        Returns:
+            False: it had ended, or was just being committed. True: it becomes no version, also
+            where the upload had not begun yet.
 
         Raises:
             ArtifactNotLoggedError: it was not logged, or in an offline run.
@@ -74,7 +78,13 @@ class PublishedArtifact(StoredArtifact):
 
         facts = self._facts("save")
         manifest = self._manifest
-        self._take(self._server("save"), editing.changed(self._whole, facts))
+        try:
+            changed = editing.changed(self._whole, facts)
+        except CommError:
+            raise
+        except ValueError as error:
+            raise ArtifactRequestError(str(error)) from error
+        self._take(self._server("save"), changed)
         self._manifest = manifest
 
     def new_draft(self) -> Artifact:

@@ -93,7 +93,7 @@ class ArtifactLink:
                 return
 
     def cancel_save(self, client_id: str) -> bool:
-        """Give a save up; return False where it had ended before."""
+        """Give a save up; return False where it had ended, or was being committed."""
         request = artifact_pb2.CancelSaveRequest(client_id=client_id)
         return self._unary(lambda stub: stub.CancelSave, request, _SHORT_S).cancelled
 

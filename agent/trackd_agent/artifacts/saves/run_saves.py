@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import structlog
 
@@ -14,7 +15,7 @@ from trackd_agent.artifacts.saves import staged
 from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_agent.artifacts.saves.progress import SaveState
 from trackd_agent.artifacts.saves.saver import Saver
-from trackd_agent.artifacts.saves.saves import Save
+from trackd_agent.artifacts.saves.saves import CANCELLED, GONE, Save
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -153,13 +154,14 @@ class RunSaves:
         order: SaveOrder | None = None
         with anyio.CancelScope() as scope:
             save.scope = scope
+            order = await self._loaded(waiting)
             if save.wants_cancel:
                 scope.cancel()
-            order = await self._loaded(waiting)
+                await anyio.lowlevel.checkpoint()
             if order is not None:
                 await self._attempt(save, order)
         if scope.cancelled_caught:
-            save.end(SaveState.CANCELLED, "CANCELLED", "the save was cancelled")
+            save.end(SaveState.CANCELLED, CANCELLED, GONE)
         self._destination.courier.problem = ""
         if save.state is SaveState.FAILED:
             self.failure = save.error
@@ -171,9 +173,15 @@ class RunSaves:
 
     async def _loaded(self, waiting: _Waiting) -> SaveOrder | None:
         """Return what to save; None: it is lost, which the save says."""
+        save = waiting.save
+
+        def load() -> SaveOrder:
+            save.wants_cancel = save.wants_cancel or self._saves.given_up.has(save.client_id)
+            return waiting.load()
+
         try:
             with anyio.CancelScope(shield=True):  # also of a cancelled one files are removed
-                return await anyio.to_thread.run_sync(waiting.load)
+                return await anyio.to_thread.run_sync(load)
         except SaveFailed as failure:
             waiting.save.end(SaveState.FAILED, failure.code, failure.message)
             log.warning("save_lost", name=waiting.save.name, problem=failure.message)

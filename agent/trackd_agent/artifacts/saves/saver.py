@@ -56,7 +56,9 @@ class Saver:
         created = await calls.create(order.record)
         save.artifact_id = created.id
         save.is_unchanged = created.state == "COMMITTED"
-        if not save.is_unchanged:
+        if save.is_unchanged:
+            await save.decide()
+        else:
             await self._fill(order, created.base_id)
         if order.record.use_after_commit:
             await calls.use(created.id)
@@ -77,6 +79,7 @@ class Saver:
             save.state = SaveState.COMMITTING
             await calls.bring_manifest(manifest, place)
         if record.finalize:
+            await save.decide()
             await calls.commit(save.artifact_id)
 
     async def _sender(self, order: SaveOrder, place: ManifestPlace) -> ChunkSender | FileSender:

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from trackd_agent.artifacts.config import ArtifactsConfig
+from trackd_agent.artifacts.saves.given_up import GivenUp
 from trackd_agent.artifacts.saves.lanes import Lanes
 from trackd_agent.artifacts.saves.progress import SaveProgress, SaveState, Tally
 
@@ -28,6 +29,10 @@ log = structlog.get_logger()
 _LOOK_S = 0.1
 #: Results are counted and cut to size once in so many.
 _PRUNE_EVERY = 100
+#: Code and words of a save that was given up.
+CANCELLED, GONE = "CANCELLED", "the save was cancelled"
+#: Saves given up before their records arrived that are remembered.
+_MAX_EARLY = 1000
 
 
 @dataclass(slots=True)
@@ -56,6 +61,8 @@ class Save:
     #: Ends the work on it; made when the work begins.
     scope: anyio.CancelScope | None = None
     wants_cancel: bool = False
+    #: The version is there, or may be at any moment: it cannot be given up any more.
+    is_decided: bool = False
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     @property
@@ -77,6 +84,12 @@ class Save:
             self.error,
             self.is_unchanged,
         )
+
+    async def decide(self) -> None:
+        """From here on it cannot be given up; who did so before ends it here."""
+        if self.wants_cancel:
+            await anyio.sleep_forever()  # its scope is cancelled
+        self.is_decided = True
 
     def end(self, state: SaveState, error_code: str = "", error: str = "") -> None:
         """Note how it ended; the watchers see it."""
@@ -103,6 +116,9 @@ class Saves:
         self._threads: anyio.CapacityLimiter | None = None
         #: By client id, oldest first; ended ones leave when there are too many.
         self._saves: OrderedDict[str, Save] = OrderedDict()
+        self.given_up = GivenUp(data_dir / "agent" / "artifacts" / "given_up")
+        #: Client ids of those whose records did not arrive yet.
+        self._early: OrderedDict[str, None] = OrderedDict()
         self._begun = 0
         self._unpruned = _PRUNE_EVERY
         self._arrived = anyio.Event()
@@ -127,6 +143,7 @@ class Saves:
         """Show a save to those who ask; a later one of the same artifact takes its place."""
         self._begun += 1
         save.number = self._begun
+        self._early.pop(save.client_id, None)
         self._saves.pop(save.client_id, None)
         self._saves[save.client_id] = save
         excess = len(self._saves) - max(1, self.config.remembered_results)
@@ -134,6 +151,9 @@ class Saves:
             ended = [id_ for id_, each in self._saves.items() if each.state.is_end]
             for client_id in ended[:excess]:
                 del self._saves[client_id]
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
         arrived, self._arrived = self._arrived, anyio.Event()
         arrived.set()
 
@@ -141,6 +161,8 @@ class Saves:
         """Keep the result of a save for whoever asks late, also an agent after this one."""
         try:
             await anyio.to_thread.run_sync(self._store, save.progress)
+            if save.wants_cancel:
+                await anyio.to_thread.run_sync(self.given_up.forget, save.client_id)
         except OSError as error:  # it is told from memory while this agent lives
             log.warning("save_result_not_kept", name=save.name, problem=str(error))
         save.ended.set()
@@ -162,15 +184,39 @@ class Saves:
         """Return the saves of this process, the latest first."""
         return [save.progress for save in reversed(self._saves.values())]
 
-    def cancel(self, client_id: str) -> bool:
-        """Give a save up; return whether it had not ended. What was sent becomes no version."""
+    async def cancel(self, client_id: str) -> bool:
+        """Give a save up, also one whose record did not arrive yet, and for agents after this one.
+
+        Returns:
+            False: it had ended, or is being committed, and goes on. Else what was sent becomes no
+            version.
+        """
+        if await self._is_too_late(client_id):
+            return False
+        try:
+            await anyio.to_thread.run_sync(self.given_up.note, client_id)
+        except OSError as error:  # it is given up as long as this agent lives
+            log.warning("cancel_not_kept", client_id=client_id, problem=str(error))
         save = self._saves.get(client_id)
-        if save is None or save.state.is_end:
+        if save is None:
+            self._early[client_id] = None
+            if len(self._early) > _MAX_EARLY:
+                self._early.popitem(last=False)
+            self._tell_waiting()
+            return True
+        if save.state.is_end or save.is_decided:
+            await anyio.to_thread.run_sync(self.given_up.forget, client_id)
             return False
         save.wants_cancel = True
         if save.scope is not None:
             save.scope.cancel()
         return True
+
+    async def _is_too_late(self, client_id: str) -> bool:
+        save = self._saves.get(client_id)
+        if save is not None:
+            return save.state.is_end or save.is_decided
+        return await anyio.to_thread.run_sync(self._load, client_id) is not None
 
     async def watch(self, client_id: str) -> AsyncGenerator[SaveProgress]:
         """Yield how a save stands, whenever that changed; ends with its end.
@@ -185,7 +231,7 @@ class Saves:
         told: SaveProgress | None = None
         while True:
             save = self._saves.get(client_id)
-            progress = save.progress if save is not None else SaveProgress(client_id)
+            progress = save.progress if save is not None else self._unknown(client_id)
             if progress != told:
                 told = progress
                 yield progress
@@ -193,6 +239,11 @@ class Saves:
                 return
             with anyio.move_on_after(_LOOK_S if save is not None else None):
                 await (save.ended if save is not None else self._arrived).wait()
+
+    def _unknown(self, client_id: str) -> SaveProgress:
+        if client_id not in self._early:
+            return SaveProgress(client_id)
+        return SaveProgress(client_id, state=SaveState.CANCELLED, error_code=CANCELLED, error=GONE)
 
     # -- results on disk -------------------------------------------------------------------
 

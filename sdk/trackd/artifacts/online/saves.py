@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 #: So long nothing may move at the end of a run until it is left to the agent, in seconds.
 _STALLED_S = 10.0
-#: How long a record may be on its way to the agent, and how often is asked, in seconds.
-_ARRIVAL_S, _POLL_S = 5.0, 0.05
 #: Words for the states of saves that have not ended.
 _STATES = {1: "waiting", 2: "", 3: "committing"}
 #: States in which a request is under way: without a word of an error the server is just slow.
@@ -96,31 +93,18 @@ class Save:
             return logged_of(node, is_source=True)
 
     def cancel(self) -> bool:
-        """Give the save up; return False where it had ended.
+        """Give the save up, also before it begins; return False where it is too late.
 
         Raises:
             CommError: the agent does not answer.
         """
         link = self.remote.link
         from trackd.sending.agent_link import AgentCallError
-        from trackd_proto.v1 import artifact_pb2
 
-        request = artifact_pb2.WatchSaveRequest(client_id=self._client_id)
-        deadline_s = time.monotonic() + _ARRIVAL_S
         try:
-            while not link.cancel_save(self._client_id):
-                status = next(iter(link.watch_save(request, _ARRIVAL_S)))
-                if status.state not in _STATES:
-                    return False
-                if time.monotonic() > deadline_s:
-                    raise CommError(
-                        f"cancel() of artifact {self._name!r}: its upload has not begun, since "
-                        "the server has no run yet: call it again later"
-                    )
-                time.sleep(_POLL_S)  # its record is still on its way
+            return link.cancel_save(self._client_id)
         except AgentCallError as error:
             raise CommError(f"cancel() of artifact {self._name!r}: {error.message}") from error
-        return True
 
 
 def wait_for_all(remote: Remote, artifacts: Sequence[tuple[str, str]]) -> bool:

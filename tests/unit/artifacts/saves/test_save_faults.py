@@ -231,12 +231,12 @@ async def test_a_save_is_cancelled_before_and_while_it_goes_on(tmp_path: Path) -
         rank.send()
         await until(lambda: len(registry.saves.list()) == 3)
         await until(lambda: server.requests.get("put", 0) > 0)
-        assert registry.saves.cancel(given[0].client_id)
-        assert registry.saves.cancel(given[1].client_id)
+        assert await registry.saves.cancel(given[0].client_id)
+        assert await registry.saves.cancel(given[1].client_id)
         server.faults.clear()
         ends = [await end_of(registry, each.client_id) for each in given]
         assert [end.state for end in ends] == ["CANCELLED", "CANCELLED", "COMMITTED"]
-        assert not registry.saves.cancel(given[2].client_id)
+        assert not await registry.saves.cancel(given[2].client_id)
         assert len(server.artifacts.committed("model")) == 1
         await rank.finish()
         await until(lambda: "r1" in server.complete)

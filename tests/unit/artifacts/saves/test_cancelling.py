@@ -1,0 +1,116 @@
+"""Saves that are given up at awkward moments: `cancel` says what really becomes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import msgspec
+import pytest
+from tests.fakes.wandb_server import drop_after_apply, fake_server, status
+from tests.support.artifact_records import end_of, logged
+from tests.support.rank import Rank
+from tests.support.runs import running_registry, until
+from tests.unit.artifacts.saves.test_save_faults import to_operation
+from tests.unit.artifacts.saves.test_saves import run_dir_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+async def test_what_is_just_being_committed_is_not_given_up(tmp_path: Path, is_done: bool) -> None:
+    given = logged(run_dir_of(tmp_path), {"a": b"1"})
+    began, gate = anyio.Event(), anyio.Event()
+
+    async def hold(_request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
+        response = await answer() if is_done else None
+        began.set()
+        await gate.wait()
+        return response or await answer()
+
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        server.faults["graphql"] = to_operation("CommitArtifact", hold)
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        rank.add(given)
+        rank.send()
+        await began.wait()
+        assert not await registry.saves.cancel(given.client_id)
+        gate.set()
+        assert (await end_of(registry, given.client_id)).state == "COMMITTED"
+        assert server.artifacts.committed("model")
+        await rank.finish()
+
+
+async def test_a_version_that_is_there_already_is_not_given_up(tmp_path: Path) -> None:
+    run_dir = run_dir_of(tmp_path)
+    first = logged(run_dir, {"a": b"1"})
+    again = logged(run_dir, {"a": b"1"}, use_after_commit=True)
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        rank.add(first)
+        rank.send()
+        await end_of(registry, first.client_id)
+        server.faults["graphql"] = to_operation("UseArtifact", drop_after_apply)
+        rank.add(again)
+        rank.send()
+        await until(lambda: bool(server.artifacts.uses))
+        assert not await registry.saves.cancel(again.client_id)
+        server.faults.clear()
+        assert (await end_of(registry, again.client_id)).state == "COMMITTED"
+        await rank.finish()
+
+
+async def test_before_the_server_has_the_run_it_is_given_up_for_good(tmp_path: Path) -> None:
+    run_dir = run_dir_of(tmp_path)
+    given = [logged(run_dir, {"n": b"%d" % n}) for n in range(2)]
+    async with fake_server() as server:
+        server.faults["graphql"] = status(503)
+        async with running_registry(tmp_path, server.base_url) as registry:
+            rank = Rank(tmp_path)
+            await rank.attach(registry)
+            rank.add(*given)
+            rank.send()
+            assert await registry.saves.cancel(given[0].client_id)
+            assert (await end_of(registry, given[0].client_id)).state == "CANCELLED"
+        server.faults.clear()
+        async with running_registry(tmp_path, server.base_url) as registry:
+            await rank.attach(registry)
+            rank.send()
+            ends = [await end_of(registry, each.client_id) for each in given]
+            assert [end.state for end in ends] == ["CANCELLED", "COMMITTED"]
+            await rank.finish()
+            await until(lambda: "r1" in server.complete)
+        assert len(server.artifacts.versions) == 1
+
+
+async def test_an_agent_after_this_one_does_not_go_on_with_it(tmp_path: Path) -> None:
+    given = logged(run_dir_of(tmp_path), {"a": b"1"})
+    async with fake_server() as server:
+        server.faults["put"] = status(503)
+        async with running_registry(tmp_path, server.base_url) as registry:
+            rank = Rank(tmp_path)
+            await rank.attach(registry)
+            rank.add(given)
+            rank.send()
+            await until(lambda: server.requests.get("put", 0) > 0)
+            await anyio.to_thread.run_sync(registry.saves.given_up.note, given.client_id)
+            # Here the agent dies: it had answered, and cancelled nothing yet.
+        server.faults.clear()
+        async with running_registry(tmp_path, server.base_url) as registry:
+            await rank.attach(registry)
+            rank.send()
+            assert (await end_of(registry, given.client_id)).state == "CANCELLED"
+            assert not server.artifacts.committed("model")
+            rank.add(msgspec.structs.replace(given, description="again"))
+            rank.send()
+            await rank.finish()
+            await until(lambda: "r1" in server.complete)
+        assert len(server.artifacts.versions) == 1
