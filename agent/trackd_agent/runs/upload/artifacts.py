@@ -6,9 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
+import msgspec
 import structlog
 
-from trackd_agent.artifacts.saves import Destination, RunSaves, SaveNotes, SaveOrder, SaveState
+from trackd_agent.artifacts.saves import (
+    Destination,
+    RunSaves,
+    SaveFailed,
+    SaveNotes,
+    SaveOrder,
+    SaveState,
+    remove_staged,
+)
 from trackd_agent.runs.state.updates import Notice
 
 if TYPE_CHECKING:
@@ -25,6 +34,8 @@ log = structlog.get_logger()
 
 #: Reason under which failed saves count as lost.
 FAILED = "artifact_failed"
+#: End of the name of an empty file: a server needs the copies of a record no more.
+_MARK = ".had"
 
 
 def saves_at(uplink: Uplink, courier: Courier, context: RunsContext) -> RunSaves:
@@ -50,7 +61,10 @@ class PumpSaves:
         self._notes = SaveNotes(writer.folder, name)
         # A folder of an offline run may be synced again, and files go to mirrors as well.
         self._is_offline = writer.facts.mode == "offline"
-        self._keeps_files = self._is_offline or bool(context.config.mirrors)
+        #: Servers that get the files; the last one that has them removes the copies.
+        self._servers = len({writer.facts.base_url, *context.config.mirrors})
+        self._keeps_files = self._is_offline or self._servers > 1
+        self._name = name
         #: Whether what an earlier pump left is under way.
         self.is_resumed = False
         self._failed = 0
@@ -115,6 +129,26 @@ class PumpSaves:
                 self._writer.notices.append(Notice("error", f"not saved: {save.error}"))
             if self._is_offline:
                 return  # the next sync of the folder tries again
+        if self._servers > 1 and not self._is_offline:
+            await anyio.to_thread.run_sync(self._let_go_of_copies, save.key)
         self._notes.end(save.key)
         if self._is_over:
             await self.forget()
+
+    def _let_go_of_copies(self, key: str) -> None:
+        """This server has a record's files, or never will: after the last one they go.
+
+        Which servers that is true of outlives the agent, as marks beside the journal.
+        """
+        folder = self._writer.folder
+        try:
+            order = self._notes.order_of(key)
+            (folder / f"{key}.{self._name}{_MARK}").touch()
+            marks = list(folder.glob(f"{key}.*{_MARK}"))
+        except (OSError, SaveFailed) as error:
+            log.warning("copies_stay", run_dir=self._writer.facts.run_dir, problem=str(error))
+            return
+        if len(marks) >= self._servers:
+            remove_staged(msgspec.structs.replace(order, keeps_files=False))
+            for mark in marks:
+                mark.unlink(missing_ok=True)
