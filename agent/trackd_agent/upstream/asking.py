@@ -32,6 +32,8 @@ async def ask(
 ) -> T:
     """Repeat an attempt while the server does not answer; an answer is final, a refusal, too.
 
+    Where there is no time for another attempt nobody is kept waiting for the end of it.
+
     Args:
         upstream: the server.
         manner: how requests go there.
@@ -46,7 +48,7 @@ async def ask(
     """
     patience = Patience(upstream.config, manner=manner)
     problem = ""
-    with anyio.move_on_after(timeout_s):
+    with anyio.move_on_after(timeout_s) as scope:
         while True:
             try:
                 return await attempt()
@@ -54,7 +56,10 @@ async def ask(
                 if not _may_help(failure):
                     raise refusal(failure) from failure
                 problem = failure.problem
-                await anyio.sleep(patience.wait_s(failure))
+                wait_s = patience.wait_s(failure)
+                if anyio.current_time() + wait_s >= scope.deadline:
+                    break
+                await anyio.sleep(wait_s)
     server = upstream.base_url or upstream.name
     problem = problem or upstream.trouble or "no answer yet"
     raise UpstreamUnavailable(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from trackd.artifacts import lookup, rules
@@ -27,8 +29,9 @@ _DEFAULT_TYPE = "unspecified"
 _MODEL, _MODELS = "model", "model-registry"
 #: How long the agent may take to make the run at the server, and how often is asked, in seconds.
 _ARRIVAL_S, _POLL_S = 20.0, 0.05
-#: A server that takes longer to tell a type, in seconds, is not waited for in a training loop.
-_TYPE_TIMEOUT_S = 3.0
+#: A server that takes longer to tell a type, in seconds, is not waited for in a training loop: one
+#: that is away is told of at once, and one that hangs refuses the version later.
+_TYPE_TIMEOUT_S = 1.0
 #: Nor is one that did not answer asked again so soon, in seconds.
 _QUIET_S = 60.0
 _MAX_KNOWN_TYPES = 1_000
@@ -122,7 +125,8 @@ def _step_of(run: RunArtifacts) -> int | None:
 def _check_place(run: RunArtifacts, artifact: Artifact) -> None:
     """Refuse an artifact that cannot be a version of its collection.
 
-    A server that does not answer soon hinders nothing: it says so itself later.
+    A server that does not answer soon hinders nothing: it refuses the version itself, which
+    `wait()` raises, and a line on the terminal tells.
 
     Raises:
         ValueError: the collection has another type, or the draft is of another project.
@@ -147,18 +151,32 @@ def _check_place(run: RunArtifacts, artifact: Artifact) -> None:
 
 
 def _known_type(remote: Remote, place: ArtifactPath) -> str | None:
-    """Return the type of a collection; None: there is none, or the server does not answer soon."""
+    """Return the type of a collection; None: there is none, or nobody says so soon."""
     known = remote.types.get(str(place))
-    is_child = os.getpid() != remote.pid  # and a forked process cannot ask
+    is_child = os.getpid() != remote.pid  # to whom asking costs a process
     if known is not None or is_child or time.monotonic() < remote.quiet_until_s:
         return known
+    answers: SimpleQueue[str | Exception | None] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            full = place.with_defaults(entity=remote.find_entity(_TYPE_TIMEOUT_S))
+            answers.put(lookup.type_of(remote, full, _TYPE_TIMEOUT_S))
+        except Exception as error:  # noqa: BLE001 - raised where the answer is wanted
+            answers.put(error)
+
     try:
-        full = place.with_defaults(entity=remote.find_entity(_TYPE_TIMEOUT_S))
-        return lookup.type_of(remote, full, _TYPE_TIMEOUT_S)
-    except CommError as error:
+        threading.Thread(target=ask, name="trackd-type", daemon=True).start()
+        answer = answers.get(timeout=_TYPE_TIMEOUT_S)
+    except (Empty, RuntimeError):  # the interpreter is ending
+        answer = CommError("no answer in time")
+    if isinstance(answer, CommError):
         remote.quiet_until_s = time.monotonic() + _QUIET_S
-        LOGGER.info("the type of collection %s is not known: %s", place, error)
+        LOGGER.info("the type of collection %s is not known: %s", place, answer)
         return None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _remember(types: dict[str, str], place: str, type_: str) -> None:
@@ -344,7 +362,7 @@ def _artifact_of(
     artifact = Artifact(name or f"run-{run.id}-{base}", type_ or _DEFAULT_TYPE)
     if Path(path).is_file():
         artifact.add_file(path)
-    elif Path(path).is_dir():
+    elif path and Path(path).is_dir():
         artifact.add_dir(path)
     elif "://" in path:
         artifact.add_reference(path)
