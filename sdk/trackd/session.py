@@ -183,6 +183,11 @@ class Session:
         package.update({name: getattr(run, name) for name in _BOUND_METHODS})
         package.update(run=run, config=run.config, summary=run.summary)
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether gRPC was in use before this process was forked: it does not work here."""
+        return bool(self._forked_from)
+
     # --- exit and fork -----------------------------------------------------------------------
 
     def _install_hooks(self) -> None:

@@ -63,6 +63,36 @@ names = [a.name for a in trackd.Api().run("p/r").logged_artifacts()]
 assert sorted(names) == ["program:v0", "run-r-table:v0", "source-p-train.py:v0"], names
 """
 
+#: A forked process asks as the one that started the run does: gRPC does not work in it.
+FORKED = """
+import os, trackd
+run = trackd.init(project="p", id="r")
+first = trackd.Artifact("first", "data")
+with first.new_file("words") as file:
+    file.write("of the parent")
+run.log_artifact(first).wait()
+child = os.fork()
+if child == 0:
+    second = trackd.Artifact("second", "data")
+    with second.new_file("words") as file:
+        file.write("of the child")
+    assert run.log_artifact(second).wait().version == "v0"
+    folder = run.use_artifact("first:latest").download()
+    assert open(os.path.join(folder, "words")).read() == "of the parent"
+    try:
+        trackd.Api().artifact("p/first:v7")
+    except (ValueError, trackd.errors.CommError) as error:
+        assert "v7" in str(error)
+    else:
+        raise AssertionError("it was found")
+    run.finish()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+run.finish()
+used = trackd.Api().run("p/r").used_artifacts()
+assert [artifact.name for artifact in used] == ["first:v0"]
+"""
+
 #: No server is there: nothing waits for long.
 AWAY = """
 import os, time, trackd
@@ -146,6 +176,11 @@ async def test_what_an_online_run_logged_is_at_the_server_when_it_is_finished(
 ) -> None:
     async with running_agent(tmp_path) as agent:
         run_script(tmp_path, ONLINE, agent.environment)
+
+
+async def test_a_forked_process_logs_waits_uses_and_downloads(tmp_path: Path) -> None:
+    async with running_agent(tmp_path) as agent:
+        run_script(tmp_path, FORKED, agent.environment)
 
 
 async def test_a_script_without_a_server_does_not_wait_for_it(tmp_path: Path) -> None:

@@ -153,8 +153,7 @@ def _check_place(run: RunArtifacts, artifact: Artifact) -> None:
 def _known_type(remote: Remote, place: ArtifactPath) -> str | None:
     """Return the type of a collection; None: there is none, or nobody says so soon."""
     known = remote.types.get(str(place))
-    is_child = os.getpid() != remote.pid  # to whom asking costs a process
-    if known is not None or is_child or time.monotonic() < remote.quiet_until_s:
+    if known is not None or remote.is_forked or time.monotonic() < remote.quiet_until_s:
         return known
     answers: SimpleQueue[str | Exception | None] = SimpleQueue()
 

@@ -46,8 +46,8 @@ class Remote:
         #: Longest time for one operation, where the caller says nothing else.
         self.timeout_s = _TIMEOUT_S
         self._lock = threading.RLock()
-        #: The process that may ask.
-        self.pid = os.getpid()
+        #: The process whose lock and connection these are.
+        self._pid = os.getpid()
         self._link: ArtifactLink | None = None
         self._address = ""
         self._features: frozenset[str] | None = None
@@ -87,24 +87,32 @@ class Remote:
     # --- asking ------------------------------------------------------------------------------
 
     @property
-    def link(self) -> ArtifactLink:
-        """The connection to the agent.
+    def is_forked(self) -> bool:
+        """Whether each question costs a process: gRPC does not work in a forked one."""
+        from trackd.session import session  # the session knows runs, which know servers
 
-        Raises:
-            CommError: in a forked process, where gRPC does not work.
-        """
-        if os.getpid() != self.pid:
-            raise CommError(
-                "a forked process cannot ask the server: do this in the process that started the "
-                "run, or start this one with the 'spawn' method"
-            )
-        with self._lock:
+        return session().is_forked
+
+    @property
+    def link(self) -> ArtifactLink:
+        """The connection to the agent."""
+        with self._guard:
             if self._link is None:
                 quiet_grpc.load()
-                from trackd.sending.artifact_link import ArtifactLink  # loads gRPC
+                if self.is_forked:
+                    from trackd.sending.bridge import BridgedLink as Link
+                else:
+                    from trackd.sending.artifact_link import ArtifactLink as Link  # loads gRPC
 
-                self._link = ArtifactLink()
+                self._link = Link()
             return self._link
+
+    @property
+    def _guard(self) -> threading.RLock:
+        """The lock of what is remembered; in a forked process another one, without a connection."""
+        if os.getpid() != self._pid:
+            self._lock, self._link, self._pid = threading.RLock(), None, os.getpid()
+        return self._lock
 
     def server_ref(self) -> artifact_pb2.ServerRef:
         """Return the server in the words of the agent."""
@@ -168,7 +176,7 @@ class Remote:
     @property
     def features(self) -> frozenset[str]:
         """Names of what the server can do, asked once."""
-        with self._lock:
+        with self._guard:
             if self._features is None:
                 answer = self._ask(SERVER_FEATURES, {}, self.timeout_s)
                 with understood(SERVER_FEATURES.name):
@@ -185,7 +193,7 @@ class Remote:
         """Return `default_entity`, asking for so many seconds at most."""
         if self.settings.entity:
             return self.settings.entity
-        with self._lock:
+        with self._guard:
             if self._viewer is None:
                 self._viewer = self._ask(VIEWER, {}, timeout_s)
             with understood(VIEWER.name):

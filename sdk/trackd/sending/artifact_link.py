@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import grpc
+from google.protobuf.message_factory import GetMessageClass
 
 from trackd.sending.agent_link import AgentCallError, call, translate
 from trackd.sending.discovery import Discovery
@@ -20,7 +21,10 @@ from trackd_proto.v1 import artifact_pb2, artifact_pb2_grpc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from google.protobuf.message import Message
+
 _Answer = TypeVar("_Answer")
+_SERVICE = artifact_pb2.DESCRIPTOR.services_by_name["ArtifactService"]
 #: Largest answer, in bytes: one page of a listing with its metadata.
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
 #: Without calls the connection closes after this time, so that it keeps no agent from leaving.
@@ -146,6 +150,18 @@ class ArtifactLink:
         )
         return self._unary(lambda stub: stub.CleanCache, request, _QUERY_S)
 
+    def call_named(self, name: str, data: bytes, timeout_s: float | None) -> Iterator[bytes]:
+        """Make a call by the name of its method; yield the answers as they travel."""
+        method = _SERVICE.methods_by_name[name]
+        request = GetMessageClass(method.input_type).FromString(data)
+        if method.server_streaming:
+            answers = self._stream(lambda stub: getattr(stub, name), request, timeout_s)
+        else:
+            limit_s = math.inf if timeout_s is None else timeout_s
+            answers = iter((self._unary(lambda stub: getattr(stub, name), request, limit_s),))
+        for answer in answers:
+            yield answer.SerializeToString()
+
     def close(self) -> None:
         """Close the connection; open calls end."""
         with self._lock:
@@ -232,6 +248,11 @@ class ArtifactLink:
                 why = f": {failure}" if failure else ""
                 raise _unavailable(f"no agent answers at {self._discovery.target}{why}")
             time.sleep(_POLL_S)
+
+
+def answer_type(name: str) -> type[Message]:
+    """Return the type of what a method of the service answers."""
+    return GetMessageClass(_SERVICE.methods_by_name[name].output_type)
 
 
 def _unavailable(message: str) -> AgentCallError:

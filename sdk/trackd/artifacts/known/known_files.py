@@ -157,7 +157,7 @@ def _read(path: Path) -> _Note | None:
 def _is_held(note: _Note, remote: Remote) -> bool:
     """Tell whether the version of a note is complete at the server, and not deleted."""
     began_s = time.monotonic()
-    if note.server != _name_of(remote) or os.getpid() != remote.pid:
+    if note.server != _name_of(remote) or remote.is_forked:
         return False
     if began_s < remote.quiet_until_s:
         return False
