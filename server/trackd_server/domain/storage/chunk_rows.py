@@ -142,36 +142,28 @@ def _insert(connection: Connection, pack_id: int, chunks: Sequence[Placed]) -> N
         )
 
 
+_DROP = (
+    "DELETE FROM cdc_chunks WHERE refs = 0 AND id IN (SELECT value FROM json_each(?))"
+    " AND pack_id NOT IN (SELECT id FROM packs WHERE upload_version_id IS NOT NULL)"
+    " RETURNING pack_id, stored_bytes"
+)
+_SHRINK = (
+    "UPDATE packs SET live_bytes = live_bytes - lost.value FROM json_each(?) lost"
+    " WHERE packs.id = CAST(lost.key AS INTEGER) RETURNING id, blob_key, live_bytes"
+)
+
+
 def drop(connection: Connection, chunk_ids: Sequence[int]) -> Freed:
     """Delete those of some chunks that no content needs and no pending version holds."""
-    dead = connection.exec_driver_sql(
-        "SELECT c.id, c.pack_id, c.stored_bytes FROM cdc_chunks c JOIN packs p ON p.id = c.pack_id"
-        " WHERE c.refs = 0 AND p.upload_version_id IS NULL"
-        " AND c.id IN (SELECT value FROM json_each(?))",
-        (json.dumps(chunk_ids),),
-    ).all()
-    if not dead:
-        return NOTHING_FREED
-    connection.exec_driver_sql(
-        "DELETE FROM cdc_chunks WHERE id IN (SELECT value FROM json_each(?))",
-        (json.dumps([row[0] for row in dead]),),
-    )
     lost: Counter[int] = Counter()
-    for _, pack_id, stored in dead:
+    for pack_id, stored in connection.exec_driver_sql(_DROP, (json.dumps(chunk_ids),)):
         lost[pack_id] += stored
-    return shrink(connection, lost)
+    return shrink(connection, lost) if lost else NOTHING_FREED
 
 
 def shrink(connection: Connection, lost: Mapping[int, int]) -> Freed:
     """Take dead bytes from packs; packs without any chunk are doomed."""
-    connection.exec_driver_sql(
-        "UPDATE packs SET live_bytes = live_bytes - ? WHERE id = ?",
-        [(count, pack_id) for pack_id, count in lost.items()],
-    )
-    rows = connection.exec_driver_sql(
-        "SELECT id, blob_key, live_bytes FROM packs WHERE id IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(lost)),),
-    ).all()
+    rows = connection.exec_driver_sql(_SHRINK, (json.dumps(lost),)).all()
     empty = [row for row in rows if row.live_bytes == 0]
     keys = [row.blob_key for row in empty]
     doomed.doom(connection, keys)

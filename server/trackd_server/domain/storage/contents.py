@@ -166,9 +166,14 @@ def _drop(connection: Connection, dead: Sequence[int]) -> Freed:
 def _unuse(connection: Connection, uses: Mapping[int, int]) -> Freed:
     """Take from the references of chunks; those that nothing needs are deleted."""
     freed = NOTHING_FREED
-    for some in chunk_rows.slices([(count, chunk_id) for chunk_id, count in uses.items()]):
-        connection.exec_driver_sql("UPDATE cdc_chunks SET refs = refs - ? WHERE id = ?", some)
-        freed += chunk_rows.drop(connection, [chunk_id for _, chunk_id in some])
+    for some in chunk_rows.slices(list(uses.items())):
+        left = connection.exec_driver_sql(
+            "UPDATE cdc_chunks SET refs = refs - gone.value FROM json_each(?) gone"
+            " WHERE cdc_chunks.id = CAST(gone.key AS INTEGER) RETURNING refs, id",
+            (json.dumps(dict(some)),),
+        )
+        dead = [chunk_id for refs, chunk_id in left if not refs]
+        freed += chunk_rows.drop(connection, dead) if dead else NOTHING_FREED
     return freed
 
 
