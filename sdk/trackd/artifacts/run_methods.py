@@ -32,7 +32,7 @@ class RunArtifacts(RunFacts):
         if self._remote is None:
             from trackd.remote.connection import Remote  # only where a server is asked
 
-            self._remote = Remote.of_run(self)
+            self._remote = Remote(self.settings)
         return self._remote
 
     def log_artifact(

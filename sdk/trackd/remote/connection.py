@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from trackd.remote.operations import Operation
-    from trackd.runs.facts import RunFacts
     from trackd.sending.artifact_link import ArtifactLink
     from trackd.settings import Settings
     from trackd_proto.v1 import artifact_pb2
@@ -58,11 +57,6 @@ class Remote:
         self.quiet_until_s = 0.0
         #: Types of collections that are known, by path; at most 1,000.
         self.types: dict[str, str] = {}
-
-    @classmethod
-    def of_run(cls, run: RunFacts) -> Self:
-        """Return the server of a run."""
-        return cls(run.settings)
 
     @classmethod
     def of_server(cls, base_url: str = "", api_key: str = "") -> Self:

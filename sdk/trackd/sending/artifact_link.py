@@ -53,7 +53,8 @@ _SHORT_S = 30.0
 
 
 class ArtifactLink:
-    """A connection to the agent of this node; any thread may use it, a forked child may not.
+    """A connection to the agent of this node; any thread may use it, a forked child may not (it has
+    a `BridgedLink`).
 
     Every call raises `AgentCallError` when no agent answers, or the agent refuses. Streams are
     generators: closing one, or an exception in the loop over it, cancels its call.

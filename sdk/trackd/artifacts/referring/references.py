@@ -8,11 +8,11 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from trackd.artifacts.drafts.walking import files_below
 from trackd.artifacts.facts import ArtifactFacts
 from trackd.artifacts.hashing import base64_md5, digest_file
 from trackd.artifacts.manifest import ManifestEntry
 from trackd.artifacts.notices import warn
-from trackd.artifacts.walking import files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ def _logged_entries(reference: Reference) -> list[ManifestEntry]:
     from trackd.session import session
 
     run = session().run
-    remote = Remote.of_server() if run is None else Remote.of_run(run)
+    remote = Remote.of_server() if run is None else Remote(run.settings)
     entry = crossing.entry_of_uri(remote, reference.uri)
     uri = entry.ref_url()
     return [ManifestEntry(reference.name or posixpath.basename(uri), entry.digest, 0, ref=uri)]
