@@ -155,6 +155,8 @@ class ArtifactFiles(SizedPaginator[File]):
         per_page: int = 50,
         start: str | None = None,
     ) -> None:
+        if isinstance(names, str):
+            raise ValueError(f"files(names={names!r}): give a list of paths")  # noqa: TRY004
         self.artifact = artifact
         variables: Node = {
             "entity": artifact.entity,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from trackd.artifacts.artifact import Artifact
+from trackd.artifacts.drafts.walking import files_below
 from trackd.artifacts.logging_calls import record
 from trackd.artifacts.notices import warn
 from trackd.artifacts.rules import MAX_NAME_CHARACTERS
-from trackd.artifacts.walking import files_below
 from trackd_proto.records import ConfigUpdate, Kind
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from trackd.artifacts.drafts.intake import Intake
+from trackd.artifacts.drafts.staging import Staging
+from trackd.artifacts.drafts.walking import paths_below
 from trackd.artifacts.errors import ArtifactFinalizedError
 from trackd.artifacts.hashing import FileDigest, copy_and_digest, digest_file, hex_of
-from trackd.artifacts.intake import Intake
 from trackd.artifacts.known.known_files import KnownFiles, Source
 from trackd.artifacts.manifest import ALGORITHM_KEY, Manifest, ManifestEntry
 from trackd.artifacts.paths import logical_path
 from trackd.artifacts.referring.references import DEFAULT_MAX_OBJECTS, Reference, entries_of
 from trackd.artifacts.server_facts import ServerFacts
-from trackd.artifacts.staging import Staging
-from trackd.artifacts.walking import paths_below
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -122,9 +122,9 @@ class ArtifactContents(ServerFacts):
             OSError: the file cannot be read or copied.
         """
         self._check_open("add_file")
-        source = Path(local_path)
-        if not source.is_file():
+        if not os.path.isfile(local_path):  # noqa: PTH113 - a file with a slash behind it is none
             raise ValueError(f"add_file: {str(local_path)!r} is no file")
+        source = Path(local_path)
         path = logical_path(name or source.name)
         size_bytes = source.stat().st_size
         known = self._known_files(str(source)) if size_bytes >= _NOTED_BYTES else None
@@ -163,9 +163,10 @@ class ArtifactContents(ServerFacts):
             OSError: a file cannot be read or copied.
         """
         self._check_open("add_dir")
-        root, checked = Path(local_path), _checked_policy(policy)
-        if not root.is_dir():
+        checked = _checked_policy(policy)
+        if not os.path.isdir(local_path):  # noqa: PTH112 - "" is no folder
             raise ValueError(f"add_dir: {str(local_path)!r} is no folder")
+        root = Path(local_path)
         folder = _folder(name) if name else "."
         prefix = "" if folder == "." else f"{folder}/"
         given, place = (f"{each}/".replace("//", "/") for each in (root, root.absolute()))
@@ -177,22 +178,21 @@ class ArtifactContents(ServerFacts):
             files.append(_File(source, place + relative, relative, path))
         with Intake(f"{root.name or root}/", len(files)) as intake:
             entries = self._entries_of(files, Taking(checked, bool(skip_cache), known, intake))
-        shown = "" if given == "./" else given
         with self._lock:
             with self._dropping(entries):
                 for entry in entries:
                     self.manifest.check(entry, overwrite=merge)
             for file, entry in zip(files, entries, strict=True):
-                self._added_paths[shown + file.relative] = self._admit(entry, merge).path
+                shown = os.path.join(os.fspath(local_path), file.relative)  # noqa: PTH118
+                self._added_paths[shown] = self._admit(entry, merge).path
 
-    @contextlib.contextmanager
     def new_file(
         self,
         name: str | os.PathLike[str],
         mode: str = "x",
         encoding: str | None = None,
         policy: str = "mutable",
-    ) -> Generator[IO[Any]]:
+    ) -> contextlib.AbstractContextManager[IO[Any]]:
         """Open a new file, to be added when the `with` block ends without an exception.
 
         Args:
@@ -203,10 +203,16 @@ class ArtifactContents(ServerFacts):
             policy: accepted; nobody else knows the file.
 
         Raises:
-            ArtifactFinalizedError: the artifact is final.
+            ArtifactFinalizedError: the artifact is final, at the end of the block, too.
             ValueError: a refused path or policy, or the path is taken.
         """
         self._check_open("new_file")
+        return self._new_file(name, mode, encoding, policy)
+
+    @contextlib.contextmanager
+    def _new_file(
+        self, name: str | os.PathLike[str], mode: str, encoding: str | None, policy: str
+    ) -> Generator[IO[Any]]:
         _checked_policy(policy)
         path = logical_path(name)
         overwrite = "x" not in mode
@@ -219,6 +225,7 @@ class ArtifactContents(ServerFacts):
         try:
             with staged.open(mode, encoding=encoding) as file:
                 yield file
+            self._check_open("new_file")
         except BaseException:
             self._staging.discard(str(staged))
             raise
@@ -296,7 +303,7 @@ class ArtifactContents(ServerFacts):
         """Add a text file; `is_tmp` as for `add_file`."""
         staged = self._staging.new_path()
         staged.write_text(text, encoding="utf-8")
-        entry = self._staged_entry(staged, path, digest_file(staged, self._algorithm), True)
+        entry = self._staged_entry(staged, path, digest_file(staged, self._algorithm), False)
         if is_tmp:
             entry.path = _named_by_digest(path, entry.digest)
         with self._lock:
@@ -306,7 +313,7 @@ class ArtifactContents(ServerFacts):
 
     def _check_open(self, what: str) -> None:
         if self._is_final:
-            raise ArtifactFinalizedError(what, self._name)
+            raise ArtifactFinalizedError(what, self)
 
     def _admit(self, entry: ManifestEntry, overwrite: bool) -> ManifestEntry:
         """Add an entry in the place of the one that has its path; return it."""
@@ -449,8 +456,8 @@ def _is_utf8(text: str) -> bool:
 
 
 def _folder(name: str | os.PathLike[str]) -> str:
-    """Return a folder inside an artifact in its one form; `.` is the root."""
-    return "." if PurePosixPath(name) == PurePosixPath() and str(name) else logical_path(name)
+    """Return a folder inside an artifact in its one form; `.` is the root, as is an empty name."""
+    return "." if PurePosixPath(name) == PurePosixPath() else logical_path(name)
 
 
 def _checked_policy(policy: str | None) -> str:

@@ -24,10 +24,11 @@ class ArtifactNotLoggedError(ArtifactStatusError):
 class ArtifactFinalizedError(ArtifactStatusError):
     """The artifact was logged or finalized: its contents cannot change any more."""
 
-    def __init__(self, what: str, name: str) -> None:
+    def __init__(self, what: str, artifact: object) -> None:
         super().__init__(
-            f"Artifact.{what}(): {name!r} is final: make a new Artifact for another version",
+            f"Artifact.{what}(): {artifact!r} is final: make a new Artifact for another version",
             name=what,
+            obj=artifact,
         )
 
 

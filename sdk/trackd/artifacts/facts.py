@@ -44,6 +44,11 @@ def new_client_id() -> str:
     return text[:_ID_CHARACTERS].decode()
 
 
+def register(artifact: ArtifactFacts) -> None:
+    """Let an artifact be found by its client id as long as somebody holds it."""
+    _by_client_id[artifact.client_id] = artifact
+
+
 class ArtifactFacts:
     """The facts that a draft has as well as a version; subclasses add the others."""
 
@@ -68,7 +73,7 @@ class ArtifactFacts:
         self.sequence_client_id = new_client_id()
         #: Shared by all processes that add parts to one version; see `Run.upsert_artifact`.
         self.distributed_id: str | None = None
-        _by_client_id[self.client_id] = self
+        register(self)
 
     @classmethod
     def of_client_id(cls, client_id: str) -> Self | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trackd.artifacts.staging import hand_over
+from trackd.artifacts.drafts.staging import hand_over
 from trackd.logs import LOGGER
 from trackd.recording.texts import clean_texts
 from trackd.recording.values import config_record
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trackd.artifacts.artifact import Artifact
+    from trackd.artifacts.drafts.staging import Staging
     from trackd.artifacts.manifest import ManifestEntry
-    from trackd.artifacts.staging import Staging
 
 _FOLDER = "artifacts"
 #: Far below the limit for one frame (8 MiB).

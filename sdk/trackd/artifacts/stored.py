@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from trackd.artifacts.contents import ArtifactContents
+from trackd.artifacts.copies import CopiedArtifact
 from trackd.artifacts.notices import warn
 from trackd.artifacts.paths import logical_path
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trackd.artifacts.manifest import ManifestEntry
 
 
-class StoredArtifact(ArtifactContents):
+class StoredArtifact(CopiedArtifact):
     """Files and values of an artifact on a server. All methods raise for a draft."""
 
     def download(

@@ -65,7 +65,9 @@ def link(
 
 
 def _target(remote: Remote, facts: Logged, target_path: str) -> ArtifactPath:
-    settings = remote.settings
+    from trackd.session import session  # the session knows runs, which know artifacts
+
+    settings = session().set_up()  # of the process, not of the run that logged it
     given = ArtifactPath.parse(target_path)
     target = given.with_defaults(project=settings.project or DEFAULT_PROJECT)
     source = facts.source.entity

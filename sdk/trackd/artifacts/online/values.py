@@ -40,15 +40,23 @@ _CLASSES = {
 
 def entry_of(manifest: Manifest, name: str | os.PathLike[str]) -> ManifestEntry | None:
     """Return the entry of a path, or of the name of a table or media; None: there is none."""
-    found = manifest.get_entry_by_path(logical_path(name))
+    found = manifest.get_entry_by_path(path) if (path := _path_of(name)) else None
     return found or _value_entry(manifest, name)[0]
+
+
+def _path_of(name: str | os.PathLike[str], kind: str = "") -> str:
+    """Return the path that a name means; empty: it cannot be one, so that nothing is there."""
+    try:
+        return member_path(name, kind) if kind else logical_path(name)
+    except ValueError:
+        return ""
 
 
 def _value_entry(
     manifest: Manifest, name: str | os.PathLike[str]
 ) -> tuple[ManifestEntry | None, str]:
     for kind in _CLASSES:
-        if entry := manifest.get_entry_by_path(member_path(name, kind)):
+        if entry := manifest.get_entry_by_path(_path_of(name, kind)):
             return entry, kind
     return None, ""
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from tests.unit.sdk.artifacts.test_progress import lines_of
 
-from trackd.artifacts import Artifact, intake
+from trackd.artifacts import Artifact
+from trackd.artifacts.drafts import intake
+from trackd.artifacts.drafts.staging import staging_root
 from trackd.artifacts.online import progress
 from trackd.artifacts.online.progress import Trouble
-from trackd.artifacts.staging import staging_root
 from trackd.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("place")

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.sdk.full_disk import largest_file
 
 from trackd.artifacts import Artifact
-from trackd.artifacts.staging import staging_root
+from trackd.artifacts.drafts.staging import staging_root
 from trackd_proto.entries import read_blocks
 from trackd_proto.records import encode
 
@@ -112,7 +112,7 @@ def test_without_room_in_the_run_folder_files_stay_in_the_staging_folder(
     artifact = draft(x="1")
     with monkeypatch.context() as patched:
         patched.setattr(Path, "hardlink_to", full)
-        patched.setattr("trackd.artifacts.staging.shutil.copy2", full)
+        patched.setattr("trackd.artifacts.drafts.staging.shutil.copy2", full)
         record = artifact.to_record(run_dir)
     del artifact
     gc.collect()

@@ -247,7 +247,7 @@ def test_an_interrupt_reaches_the_training_while_copies_are_removed(
         remove(folder, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trackd.artifacts.staging.shutil.rmtree", interrupted)
+    monkeypatch.setattr("trackd.artifacts.drafts.staging.shutil.rmtree", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stage.run.log({"t": Table(columns=["page"], data=[[trackd.Html("<p>")]])})
     monkeypatch.undo()

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackd.artifacts.staging import staging_root
+from trackd.artifacts.drafts.staging import staging_root
 from trackd_proto import layout
 from trackd_proto.layout import RUN_FACTS
 
