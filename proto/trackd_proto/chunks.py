@@ -14,6 +14,7 @@ Numbers are little-endian. Needs the packages blake3 and pyfastcdc.
 
 from __future__ import annotations
 
+import os
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +22,7 @@ from blake3 import blake3
 from pyfastcdc import FastCDC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 #: The feature of `serverInfo` that says that a server takes chunks.
 FEATURE = "TRACKD_CHUNKS"
@@ -39,6 +40,8 @@ MAX_PACK_CHUNKS = 65_536
 MAX_FILES_AT_ONCE = 10_000
 MAX_NAMES_AT_ONCE = 262_144
 
+#: Bytes of a file that are read at a time.
+_READ_BYTES = 2 * 1024 * 1024
 _HEAD = struct.Struct("<4sI")
 _ENTRY = struct.Struct("<32sI")
 
@@ -48,6 +51,14 @@ class Chunk(NamedTuple):
 
     name: bytes
     data: memoryview
+
+
+class Cut(NamedTuple):
+    """One piece of a file that is read where it is needed: its name and where it lies."""
+
+    name: bytes
+    start: int
+    length: int
 
 
 class PackEntry(NamedTuple):
@@ -102,6 +113,60 @@ class Cutter:
             part = memoryview(self._rest)
             self._rest = b""
             yield Chunk(chunk_name(part), part)
+
+
+def cut_file(
+    descriptor: int,
+    start: int,
+    end: int,
+    limit_bytes: int,
+    *,
+    is_inside: bool = False,
+    look: Callable[[memoryview], object] | None = None,
+) -> list[Cut]:
+    """Return the next chunks of a file, as a `Cutter` cuts it; reads into one small buffer.
+
+    Args:
+        descriptor: of the file.
+        start: where a chunk begins.
+        end: where the last one ends.
+        limit_bytes: it stops soon behind so many.
+        is_inside: another chunk of the same file ends at `start`.
+        look: is given the bytes of the chunks.
+
+    Raises:
+        EOFError: the file is shorter.
+        OSError: it cannot be read.
+    """
+    cdc = FastCDC(AVERAGE_CHUNK_BYTES, min_size=MIN_CHUNK_BYTES, max_size=MAX_CHUNK_BYTES)
+    view = memoryview(bytearray(min(_READ_BYTES, end - start)))
+    is_whole = not is_inside and end - start <= WHOLE_BYTES
+    cuts: list[Cut] = []
+    at = start
+    while at < min(end, start + limit_bytes):
+        block = view[: min(len(view), end - at)]
+        _fill(block, descriptor, at)
+        is_last = at + len(block) == end
+        done = 0
+        ends = (piece.offset + piece.length for piece in cdc.cut_buf(block))
+        for stop in (len(block),) if is_whole else ends:
+            if stop == len(block) and not is_last:
+                break  # what follows may belong to it
+            cuts.append(Cut(chunk_name(block[done:stop]), at + done, stop - done))
+            done = stop
+        if look is not None:
+            look(block[:done])
+        at += done
+    return cuts
+
+
+def _fill(block: memoryview, descriptor: int, at: int) -> None:
+    filled = 0
+    while filled < len(block):
+        count = os.preadv(descriptor, [block[filled:]], at + filled)
+        if not count:
+            raise EOFError(f"the file ends at {at + filled}, before {at + len(block)} bytes")
+        filled += count
 
 
 def pack_header(entries: Sequence[PackEntry]) -> bytes:

@@ -59,6 +59,7 @@ class Side:
         figures["stored_mib"] = (self.stored() - before) / MIB
         for role in ("agent", "server", "service"):
             figures[f"{role}_mib"] = watch.rss_mib(role)
+            figures[f"{role}_cpu_s"] = watch.cpu_s(role)
         return figures
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:

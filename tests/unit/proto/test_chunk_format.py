@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import tempfile
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackd_proto import chunks
-from trackd_proto.chunks import Chunk, Cutter, InvalidPack, PackEntry
+from trackd_proto.chunks import Chunk, Cut, Cutter, InvalidPack, PackEntry, cut_file
 
 DATA = random.Random(5).randbytes(3_000_000)
 
@@ -33,6 +34,29 @@ def test_chunks_are_the_same_however_the_file_arrives(length: int, blocks: list[
     assert b"".join(chunk.data for chunk in found) == data
     assert [chunk.name for chunk in found] == [chunk.name for chunk in cut(data, [])]
     assert all(len(chunk.data) <= chunks.MAX_CHUNK_BYTES for chunk in found)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 9_000_000), st.integers(0, 100_000), st.integers(1, 5_000_000))
+def test_a_file_on_disk_is_cut_as_its_bytes_are(length: int, before: int, limit: int) -> None:
+    data = (DATA * 4)[:length]
+    seen = bytearray()
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(before) + data + b"behind")
+        file.flush()
+        found: list[Cut] = []
+        at, end = before, before + length
+        while at < end:
+            found += cut_file(
+                file.fileno(), at, end, limit, is_inside=at > before, look=seen.extend
+            )
+            at = found[-1].start + found[-1].length
+        with pytest.raises(EOFError):
+            cut_file(file.fileno(), before, end + 7, length + 7)
+    assert [(each.name, each.length) for each in found] == [
+        (chunk.name, len(chunk.data)) for chunk in cut(data, [])
+    ]
+    assert bytes(seen) == data
 
 
 def test_a_small_file_is_one_chunk_and_an_empty_one_none() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -16,20 +17,21 @@ import msgspec
 
 from trackd_agent.artifacts.saves.adopting import Adopter
 from trackd_agent.artifacts.saves.order import algorithm_of
-from trackd_agent.artifacts.saves.reading import WindowedFile, read_whole
+from trackd_agent.artifacts.saves.reading import CutFile, read_whole
 from trackd_agent.artifacts.saves.workers import work_through
 from trackd_agent.upstream import RequestFailed, RetryClass
 from trackd_proto.chunks import (
     MAX_FILES_AT_ONCE,
     WHOLE_BYTES,
     Chunk,
+    Cut,
     PackEntry,
     chunk_name,
     pack_header,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
     from trackd_agent.artifacts.saves.calls import ArtifactCalls
     from trackd_agent.artifacts.saves.file_sender import FileSender
@@ -47,6 +49,8 @@ _PARALLEL_FILES = 2
 _TRIES = 3
 #: So few small files are sent without asking whether the server has them.
 _FEW_FILES = 8
+#: Bytes of a file about whose chunks one request asks.
+_ASKED_BYTES = 32 * 1024 * 1024
 #: Bytes of chunks that are written to the connection at once, about.
 _WRITE_BYTES = 512 * 1024
 
@@ -178,7 +182,8 @@ class ChunkSender:
             )
             for _ in range(_TRIES):
                 if small.chunks:
-                    await self._send_pack(small.chunks)
+                    listed = [PackEntry(chunk.name, len(chunk.data)) for chunk in small.chunks]
+                    await self._send_pack(listed, partial(_blocks, small.chunks))
                 if not await self._assemble(list(zip(small.entries, small.names, strict=True))):
                     return
         raise self._calls.failed("CHUNKS_LOST", "the server lost what it was sent; log it again")
@@ -198,52 +203,51 @@ class ChunkSender:
 
     async def _send_large(self, entry: ArtifactEntry) -> None:
         for _ in range(_TRIES):
-            names = await self._send_windows(entry)
+            names = await self._send_cuts(entry)
             if not await self._assemble([(entry, b"".join(names))]):
                 return
         raise self._calls.failed("CHUNKS_LOST", "the server lost what it was sent; log it again")
 
-    async def _send_windows(self, entry: ArtifactEntry) -> list[bytes]:
-        """Read, cut and send a file; return the names of its chunks."""
+    async def _send_cuts(self, entry: ArtifactEntry) -> list[bytes]:
+        """Cut a file and send what is missing of it; return the names of its chunks."""
         names: list[bytes] = []
         self._save.tally.forget_parts(entry.path)
-        file = WindowedFile(
-            self._order,
-            entry,
-            self._saves.config.window_bytes,
-            checks_digest=not self._order.is_staged(entry),
-        )
+        file = CutFile(self._order, entry, checks_digest=not self._order.is_staged(entry))
 
-        async def windows() -> AsyncGenerator[list[Chunk]]:
-            """Yield pieces; whoever has sent one gives its place in memory back."""
-            is_last = False
-            while not is_last:
+        async def windows() -> AsyncGenerator[list[Cut]]:
+            """Yield parts of the file; whoever has sent one gives its place back."""
+            while True:
                 await self._lanes.windows.acquire()
                 try:
-                    window = await file.read(self._saves.threads)
+                    cuts = await anyio.to_thread.run_sync(
+                        file.cut, _ASKED_BYTES, limiter=self._saves.threads
+                    )
                 except BaseException:
                     self._lanes.windows.release()
                     raise
-                is_last = window.is_last
-                names.extend(chunk.name for chunk in window.chunks)
-                yield window.chunks
+                if not cuts:
+                    self._lanes.windows.release()
+                    return
+                names.extend(cut.name for cut in cuts)
+                yield cuts
 
         try:
-            await self._send_while_reading(windows(), entry.path)
+            await self._send_while_cutting(windows(), file, entry.path)
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(file.close)
         return names
 
-    async def _send_while_reading(self, windows: AsyncGenerator[list[Chunk]], path: str) -> None:
-        """Send pieces of a file while the next ones are read."""
+    async def _send_while_cutting(
+        self, windows: AsyncGenerator[list[Cut]], file: CutFile, path: str
+    ) -> None:
+        """Send what is missing of a part of a file while the next ones are cut."""
         failure: Exception | None = None
 
-        async def send(chunks: list[Chunk], tasks: anyio.abc.TaskGroup) -> None:
+        async def send(cuts: list[Cut], tasks: anyio.abc.TaskGroup) -> None:
             nonlocal failure
             try:
-                await self._send_missing(chunks)
-                self._save.tally.note_part(path, sum(len(chunk.data) for chunk in chunks))
+                await self._send_missing(cuts, file, path)
             except Exception as error:  # noqa: BLE001 - raised below, without a group around it
                 failure = failure or error
                 tasks.cancel_scope.cancel()
@@ -252,35 +256,49 @@ class ChunkSender:
 
         async with anyio.create_task_group() as tasks, aclosing(windows):
             try:
-                async for chunks in windows:
-                    tasks.start_soon(send, chunks, tasks)
+                async for cuts in windows:
+                    tasks.start_soon(send, cuts, tasks)
             except Exception as error:  # noqa: BLE001 - the same
                 failure = failure or error
                 tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
-    async def _send_missing(self, chunks: Sequence[Chunk]) -> None:
+    async def _send_missing(self, cuts: Sequence[Cut], file: CutFile, path: str) -> None:
         """Send those of some chunks that the server does not have."""
-        if not chunks:
-            return
-        own = list({chunk.name: chunk for chunk in chunks}.values())
-        names = b"".join(chunk.name for chunk in own)
+        own = list({cut.name: cut for cut in cuts}.values())
+        names = b"".join(cut.name for cut in own)
         answer = await self._call("POST", "missing", {"chunks": names}, _Missing)
         missing = [own[index] for index in answer.missing if 0 <= index < len(own)]
-        if missing:
-            await self._send_pack(missing)
+        missing_bytes = sum(cut.length for cut in missing)
+        note = self._save.tally.note_part
+        note(path, sum(cut.length for cut in cuts) - missing_bytes)
+        for some in _groups(missing, self._saves.config.window_bytes):
+            entries = [PackEntry(cut.name, cut.length) for cut in some]
+            await self._send_pack(entries, partial(self._read, file, some))
+            note(path, sum(cut.length for cut in some))
+
+    async def _read(self, file: CutFile, cuts: Sequence[Cut]) -> AsyncGenerator[bytes]:
+        for some in _groups(cuts, _WRITE_BYTES):
+            yield await anyio.to_thread.run_sync(file.read, some, limiter=self._saves.threads)
 
     # -- requests --------------------------------------------------------------------------
 
-    async def _send_pack(self, chunks: Sequence[Chunk]) -> None:
-        head = pack_header([PackEntry(chunk.name, len(chunk.data)) for chunk in chunks])
-        size_bytes = len(head) + sum(len(chunk.data) for chunk in chunks)
+    async def _send_pack(
+        self, entries: Sequence[PackEntry], read: Callable[[], AsyncGenerator[bytes]]
+    ) -> None:
+        head = pack_header(entries)
+        size_bytes = len(head) + sum(entry.length for entry in entries)
         upstream, manner = self._calls.courier.upstream, self._calls.courier.manner
 
+        async def body() -> AsyncGenerator[bytes]:
+            yield head
+            async with aclosing(read()) as blocks:
+                async for block in blocks:
+                    yield block
+
         async def attempt() -> bytes:
-            path = f"{self._base}/packs"
-            return await upstream.call("PUT", path, _body(head, chunks), size_bytes, manner)
+            return await upstream.call("PUT", f"{self._base}/packs", body(), size_bytes, manner)
 
         await self._calls.deliver("packs", attempt)
         self._save.tally.bytes_sent += size_bytes
@@ -314,9 +332,9 @@ class ChunkSender:
         return await self._calls.deliver(what, attempt)
 
 
-async def _body(head: bytes, chunks: Sequence[Chunk]) -> AsyncGenerator[bytes]:
-    """Yield a pack, in pieces that neither cost a write each nor copy all of it."""
-    pieces: list[bytes | memoryview] = [head]
+async def _blocks(chunks: Sequence[Chunk]) -> AsyncGenerator[bytes]:
+    """Yield the bytes of chunks, in pieces that neither cost a write each nor copy all of them."""
+    pieces: list[memoryview] = []
     size_bytes = 0
     for chunk in chunks:
         pieces.append(chunk.data)
@@ -326,3 +344,17 @@ async def _body(head: bytes, chunks: Sequence[Chunk]) -> AsyncGenerator[bytes]:
             pieces, size_bytes = [], 0
     if pieces:
         yield b"".join(pieces)
+
+
+def _groups(cuts: Sequence[Cut], most_bytes: int) -> Iterator[list[Cut]]:
+    """Yield chunks in groups of about so many bytes, never much more."""
+    some: list[Cut] = []
+    size_bytes = 0
+    for cut in cuts:
+        some.append(cut)
+        size_bytes += cut.length
+        if size_bytes >= most_bytes:
+            yield some
+            some, size_bytes = [], 0
+    if some:
+        yield some

@@ -14,11 +14,11 @@ import anyio.to_thread
 from trackd_agent.artifacts.contents import MD5, Hasher, hasher
 from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_agent.artifacts.saves.order import SaveOrder, algorithm_of
-from trackd_proto.chunks import Chunk, Cutter
+from trackd_proto.chunks import Cut, chunk_name, cut_file
 from trackd_proto.records import ArtifactEntry  # noqa: TC001 - of a named tuple
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from pathlib import Path
 
 
@@ -86,77 +86,68 @@ def read_whole(order: SaveOrder, entry: ArtifactEntry) -> bytes:
     return data
 
 
-class Window(NamedTuple):
-    """The chunks that a piece of a file completed."""
+class CutFile:
+    """A file that is cut in order; chunks that are sent are read again, mostly from memory.
 
-    chunks: list[Chunk]
-    is_last: bool
-
-
-class WindowedFile:
-    """A file that is read once, in order, and cut on the way.
+    So what a save holds in memory does not depend on what it sends. All methods block.
 
     Args:
         order: of which it is.
         entry: its entry.
-        window_bytes: how much is read at a time.
         checks_digest: whether its digest is compared at the end; otherwise only its size.
     """
 
-    def __init__(
-        self, order: SaveOrder, entry: ArtifactEntry, window_bytes: int, *, checks_digest: bool
-    ) -> None:
+    def __init__(self, order: SaveOrder, entry: ArtifactEntry, *, checks_digest: bool) -> None:
         self._order = order
         self._entry = entry
-        self._window_bytes = window_bytes
         self._hasher = hasher(algorithm_of(entry)) if checks_digest else None
-        self._cutter = Cutter()
         self._file: IO[bytes] | None = None
-        self._read_bytes = 0
+        self._at = 0
 
-    async def read(self, threads: anyio.CapacityLimiter) -> Window:
-        """Read on and return what became complete; digest and cuts are made side by side.
+    def cut(self, limit_bytes: int) -> list[Cut]:
+        """Return the next chunks, about so many bytes of them; none at the end.
 
         Raises:
             SaveFailed: the file is gone, or not the one that was added.
         """
-        run = anyio.to_thread.run_sync
-        block = await run(self._read, limiter=threads)
-        is_last = self._read_bytes >= (self._entry.size or 0) or not block
-        chunks: list[Chunk] = []
-        async with anyio.create_task_group() as beside:
-            if self._hasher is not None:
-                beside.start_soon(self._digest, self._hasher, block, threads)
-            chunks = await run(self._cut, block, is_last, limiter=threads)
-        if is_last:
-            await run(self._check, limiter=threads)
-        return Window(chunks, is_last)
-
-    async def _digest(self, state: Hasher, block: bytes, threads: anyio.CapacityLimiter) -> None:
-        await anyio.to_thread.run_sync(state.update, block, limiter=threads)
-
-    def _read(self) -> bytes:
+        size_bytes = self._entry.size or 0
+        look = self._hasher.update if self._hasher is not None else None
         try:
             if self._file is None:
                 self._file = _open(self._order.path_of(self._entry))
-            block = self._file.read(self._window_bytes)
-        except OSError as error:
-            raise unreadable(self._order, self._entry, error) from error
-        self._read_bytes += len(block)
-        return block
+            descriptor, at = self._file.fileno(), self._at
+            cuts = cut_file(descriptor, at, size_bytes, limit_bytes, is_inside=at > 0, look=look)
+            now_bytes = os.fstat(descriptor).st_size
+        except (OSError, EOFError) as error:
+            raise self._problem(error) from error
+        self._at = cuts[-1].start + cuts[-1].length if cuts else size_bytes
+        if self._at == size_bytes:
+            _check_size(self._order, self._entry, now_bytes)
+            if self._hasher is not None:
+                _check_digest(self._order, self._entry, self._hasher)
+        return cuts
 
-    def _cut(self, block: bytes, is_last: bool) -> list[Chunk]:
-        chunks = list(self._cutter.feed(block))
-        if is_last:
-            chunks += self._cutter.finish()
-        return chunks
+    def read(self, cuts: Sequence[Cut]) -> bytes:
+        """Return the bytes of chunks, one after another.
 
-    def _check(self) -> None:
+        Raises:
+            SaveFailed: the file changed since they were cut.
+        """
         assert self._file is not None
-        size_bytes = os.fstat(self._file.fileno()).st_size
-        _check_size(self._order, self._entry, max(self._read_bytes, size_bytes))
-        if self._hasher is not None:
-            _check_digest(self._order, self._entry, self._hasher)
+        descriptor = self._file.fileno()
+        try:
+            data = [os.pread(descriptor, cut.length, cut.start) for cut in cuts]
+        except OSError as error:
+            raise self._problem(error) from error
+        for cut, chunk in zip(cuts, data, strict=True):
+            if chunk_name(chunk) != cut.name:
+                raise changed(self._order, self._entry, "while it was sent")
+        return b"".join(data)
+
+    def _problem(self, error: OSError | EOFError) -> SaveFailed:
+        if isinstance(error, EOFError):
+            return changed(self._order, self._entry, f"it had {self._entry.size} bytes")
+        return unreadable(self._order, self._entry, error)
 
     def close(self) -> None:
         """Close the file."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
-from trackd_proto.chunks import Cutter
+from trackd_proto.chunks import cut_file
 from trackd_server.domain import threads
 from trackd_server.domain.errors import Unavailable
 from trackd_server.domain.storage import chunk_rows, contents
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Bytes that one step cuts, and that are read at once.
+#: Bytes that one step cuts, about.
 STEP_BYTES = 64 * 1024 * 1024
-PIECE_BYTES = 2 * 1024 * 1024
 #: How long one request waits for what is not cut; it is sent again then.
 PATIENCE_S = 10.0
 
@@ -136,10 +135,6 @@ class Indexer:
 
     def _cut(self, rest: _Rest) -> list[Placed]:
         """Read and cut the next part; return its chunks by their places in the pack."""
-        cutter = Cutter(is_inside=rest.start > 0)
-        placed: list[Placed] = []
-        read = cut = 0
-        wanted = min(STEP_BYTES, rest.length)
         try:
             descriptor = self._tools.blobs.open(rest.blob_key)
         except FileNotFoundError:  # the content was deleted: the rows say so by now, or never
@@ -147,21 +142,14 @@ class Indexer:
                 if chunk_rows.column(connection, _EXISTS, [rest.chunk_id]):
                     raise
             return []
+        end = rest.offset + rest.length
         try:
-            while read < wanted:
-                piece = os.pread(descriptor, min(PIECE_BYTES, wanted - read), rest.offset + read)
-                if not piece:
-                    raise OSError(f"The pack {rest.blob_key} ends early.")
-                read += len(piece)
-                chunks = list(cutter.feed(piece))
-                if read == rest.length:
-                    chunks += cutter.finish()
-                for chunk in chunks:
-                    placed.append(Placed.plain(chunk.name, rest.offset + cut, len(chunk.data)))
-                    cut += len(chunk.data)
+            cuts = cut_file(descriptor, rest.offset, end, STEP_BYTES, is_inside=rest.start > 0)
+        except EOFError as error:
+            raise OSError(f"The pack {rest.blob_key} ends early.") from error
         finally:
             os.close(descriptor)
-        return placed
+        return [Placed.plain(cut.name, cut.start, cut.length) for cut in cuts]
 
 
 _EXISTS = "SELECT id FROM cdc_chunks WHERE id IN (SELECT value FROM json_each(?))"
