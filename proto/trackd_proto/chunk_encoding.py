@@ -1,8 +1,9 @@
 """How the bytes of a chunk lie in the server's packs: as they are, or as one zstd frame (RFC 8878).
 
-A chunk is compressed (level 1) where a sample of it, and then all of it, shrinks by a twentieth at
-least. The server writes frames; it and agents that read its disk take them apart. A frame says
-nothing that is believed: its content has the length that the chunk's row says, or it is damaged.
+Where a pack is compressed, a chunk is (level 1) if a sample of it, and then all of it, shrinks by a
+twentieth at least. The server writes frames; it and agents that read its disk take them apart. A
+frame says nothing that is believed: its content has the length that the chunk's row says, or it is
+damaged.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ import base64
 import hashlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -96,11 +97,21 @@ def found(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
+async def grow_old(folder: Path) -> None:
+    """Make what a server stores a minute old, and wait until it has compressed its part of it."""
+    (path,) = folder.rglob("trackd.sqlite")
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
+        database.execute("UPDATE packs SET created_at = 0")
+        while not database.execute("SELECT 1 FROM cdc_chunks WHERE encoding = 'zstd'").fetchone():
+            await anyio.sleep(0.05)
+
+
 async def test_a_version_of_the_reference_comes_from_the_disk_of_our_server(
     tmp_path: Path,
 ) -> None:
     async with running_server(tmp_path) as server, running_agent(tmp_path) as agent:
         artifact_id = await anyio.to_thread.run_sync(log_with_the_reference, server, tmp_path)
+        await grow_old(tmp_path)
         ref = artifact_pb2.ServerRef(base_url=server.address, api_key=server.key)
         root = tmp_path / "root"
         root.mkdir()
@@ -169,6 +180,7 @@ async def test_bytes_that_were_verified_once_are_copied_unless_they_changed(
     monkeypatch.setattr(VerifiedFile, "append", counted)
     async with running_server(tmp_path) as server:
         artifact_id = await anyio.to_thread.run_sync(log_with_the_reference, server, tmp_path)
+        await grow_old(tmp_path)
         await anyio.sleep(0.1)  # packs that changed just now are not remembered
         credentials = Credentials(tmp_path / "credentials.json")
         await credentials.put(server.address, server.key)

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 RECLAIM_EVERY_S = 1.0
 #: How long a file that was taken over waits to be cut.
 INDEX_EVERY_S = 0.5
-#: How often is looked whether a file that was taken over has waited enough to be compressed.
-COMPRESS_EVERY_S = 5.0
+#: How often is looked whether a pack has waited enough to be compressed.
+COMPRESS_EVERY_S = 1.0
 PAUSE_AFTER_FAILURE_S = 30.0
 #: How long bytes of an expired version may stay; it is hidden at once.
 EXPIRE_EVERY_S = 5.0
@@ -48,7 +48,7 @@ async def index(storage: Storage) -> None:
 
 
 async def compress(storage: Storage) -> None:
-    """Make smaller what was taken over whole, with half of a core at most; for ever."""
+    """Make packs smaller, with half of a core at most; for ever."""
     limiter = anyio.CapacityLimiter(1)
     while True:
         begun_s = time.monotonic()

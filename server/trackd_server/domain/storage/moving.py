@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from trackd_proto.chunk_encoding import RAW, UNCUT
+from trackd_proto.chunk_encoding import RAW, UNCUT, ZSTD, compressed
 from trackd_server.domain.storage import doomed as notes
 from trackd_server.domain.storage.pack_writer import PackWriter
 
@@ -130,10 +130,10 @@ class Mover:
         data = os.pread(reader, chunk.stored, chunk.offset)
         if len(data) != chunk.stored:
             raise OSError(f"The pack {pack.blob_key} ends before the chunk {chunk.id}.")
-        if self._compress and chunk.encoding == RAW:
-            writer.add(b"", memoryview(data))
-        else:
-            writer.put(b"", memoryview(data), chunk.bytes, chunk.encoding)
+        encoding = chunk.encoding
+        if self._compress and encoding == RAW and (frame := compressed(memoryview(data))):
+            data, encoding = frame, ZSTD
+        writer.put(b"", memoryview(data), chunk.bytes, encoding)
 
 
 def _pack(connection: Connection, pack_id: int) -> Pack | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trackd_proto.chunk_encoding import RAW, ZSTD, compressed
+from trackd_proto.chunk_encoding import RAW
 from trackd_server.domain.storage.chunk_rows import Placed
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ class PackWriter:
     def __init__(self, blobs: BlobFolder, key: str) -> None:
         self.key = key
         self.placed: list[Placed] = []
-        #: Bytes of the pack, and those of its chunks: more if some are compressed.
         self.bytes = 0
-        self.chunk_bytes = 0
         self._descriptor = blobs.create(key)
         self._waiting: list[memoryview] = []
         self._names: set[bytes] = set()
@@ -35,20 +33,14 @@ class PackWriter:
         return name in self._names
 
     def add(self, name: bytes, data: memoryview) -> None:
-        """Put a chunk behind the others, compressed where that pays.
-
-        Its bytes are held until `flush` or `close`.
-        """
-        frame = compressed(data)
-        stored, encoding = (data, RAW) if frame is None else (memoryview(frame), ZSTD)
-        self.put(name, stored, len(data), encoding)
+        """Put a chunk behind the others; its bytes are held until `flush` or `close`."""
+        self.put(name, data, len(data), RAW)
 
     def put(self, name: bytes, stored: memoryview, length: int, encoding: str) -> None:
-        """Put a chunk of some length behind the others as it is stored already; held likewise."""
+        """Put a chunk of some length behind the others in any encoding; held as those of `add`."""
         self.placed.append(Placed(name, self.bytes, length, len(stored), encoding))
         self._names.add(name)
         self.bytes += len(stored)
-        self.chunk_bytes += length
         self._waiting.append(stored)
 
     def flush(self) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Digest algorithms of contents.
 MD5, XXH128 = "MD5", "XXH128"
-#: A pack is closed when its chunks have so many bytes.
+#: A pack is closed when it has so many bytes.
 PACK_BYTES = 32 * 1024 * 1024
 
 
@@ -175,7 +175,7 @@ class Arrival:
                 self._write(start, chunk)
         if self._pack is not None:
             self._pack.flush()
-            if self._pack.chunk_bytes >= PACK_BYTES:
+            if self._pack.bytes >= PACK_BYTES:
                 self._close_pack()
 
     def _starts(self, chunks: list[Chunk]) -> list[int]:

@@ -6,7 +6,7 @@ once, as a range of one `pack`: a blob of chunks, one after another and nothing 
 who needs a row; a content or chunk that nobody needs is deleted in the transaction that lets go of
 it. `live_bytes` of a pack are those that chunks lie in. `upload_version_id` is the pending version
 that a pack was sent for: until its end the pack stays even if no content needs it. `to_compress`
-marks one that was taken over as it is, and that may become smaller. A content whose algorithm is
+marks one that lies there as it came, and that may become smaller. A content whose algorithm is
 'arriving' is a file on its way in: it has the chunks that came so far, and a digest made up for it.
 One whose algorithm is 'leaving' is on its way out: nobody needs it, and it loses its chunks in
 several transactions. A content of `uncut_contents` came as one file that became a

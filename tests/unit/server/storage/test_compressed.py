@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.server.artifact_client import Logger
+from tests.unit.server.serving import serving
 from tests.unit.server.storage.place import get, let_go, new_version, opened, pack_bytes, put
 from tests.unit.server.storage.test_adopting import adopted, index_all
 from tests.unit.server.storage.test_cancelled import send_pack
@@ -22,6 +25,7 @@ from trackd_server.domain.usage.rehearsal import forecast
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import httpx
     from sqlalchemy import Connection
 
     from trackd_server.domain.storage import Freed, Storage
@@ -41,12 +45,22 @@ def encodings(storage: Storage) -> dict[str, int]:
         return dict(tuple(row) for row in rows)
 
 
-@pytest.mark.parametrize("data", [TEXT, NOISE, MIXED, TEXT[: MIN_BYTES + 1], TEXT[:60_000]])
+def compress_all(storage: Storage) -> None:
+    """Let time pass."""
+    with storage.database.write() as connection:
+        connection.exec_driver_sql("UPDATE packs SET created_at = 0")
+    while storage.compressor.work() or storage.reclaimer.work():
+        pass
+
+
+@pytest.mark.parametrize("data", [TEXT, NOISE, MIXED, TEXT[:20_000], TEXT[:60_000]])
 async def test_what_shrinks_is_stored_compressed_and_reads_the_same(
     tmp_path: Path, data: bytes
 ) -> None:
     with opened(tmp_path) as storage:
         content_id = (await put(storage, data)).content_id
+        assert pack_bytes(storage) == len(data)
+        compress_all(storage)
         assert ("zstd" in encodings(storage)) == (data is not NOISE)
         assert pack_bytes(storage) == storage.blobs.total_bytes()
         assert (pack_bytes(storage) < len(data)) == (data is not NOISE)
@@ -72,6 +86,7 @@ def assert_report_ok(storage: Storage) -> None:
 async def test_packs_of_agents_are_compressed_and_logical_bytes_are_not(tmp_path: Path) -> None:
     with opened(tmp_path) as storage:
         await send_pack(storage, MIXED)
+        compress_all(storage)
         assert set(encodings(storage)) == {"raw", "zstd"}
         assert_exact(storage)
         version = new_version(storage)
@@ -119,6 +134,7 @@ def test_a_frame_is_not_believed(frame: bytes, length: int) -> None:
 async def test_damage_is_told_and_found(tmp_path: Path, harm: str) -> None:
     with opened(tmp_path) as storage:
         content_id = (await put(storage, TEXT)).content_id
+        compress_all(storage)
         database = sqlite3.connect(tmp_path / "trackd.sqlite")
         key, offset, stored = database.execute(
             "SELECT blob_key, offset, stored_bytes FROM cdc_chunks k JOIN packs ON packs.id ="
@@ -141,6 +157,23 @@ async def test_damage_is_told_and_found(tmp_path: Path, harm: str) -> None:
         assert report.damaged.found == 1
         other = (await put(storage, NOISE)).content_id
         assert await get(storage, other, 0, len(NOISE)) == NOISE
+
+
+def test_a_client_is_told_of_damage_and_the_server_goes_on(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        Logger(server).log({"text": TEXT[:60_000], "noise": NOISE[:60_000]})
+        compress_all(server.services.storage)
+
+        def got(data: bytes) -> httpx.Response:
+            return server.http.get(f"/artifacts/local/{hashlib.md5(data).hexdigest()}")
+
+        assert got(TEXT[:60_000]).content == TEXT[:60_000]
+        for pack in server.services.blobs.folder.glob("*/*"):
+            if pack.stat().st_size < 50_000:
+                pack.write_bytes(bytes(pack.stat().st_size))
+        refused = got(TEXT[:60_000])
+        assert refused.status_code == 500 and "CONTENT_DAMAGED" in refused.text
+        assert got(NOISE[:60_000]).content == NOISE[:60_000]
 
 
 @pytest.mark.parametrize("slice_bytes", [600_000, 64 * 1024 * 1024])
