@@ -130,8 +130,8 @@ class Database:
             raw.set_progress_handler(lambda: time.monotonic() > end_s, _STEPS_BETWEEN_LOOKS)
             try:
                 yield connection
-            except OperationalError as error:
-                if "interrupted" in str(error.orig):
+            except (OperationalError, sqlite3.OperationalError) as error:
+                if "interrupted" in _words(error):
                     raise RehearsalTooLong from error
                 raise
             finally:
@@ -234,12 +234,17 @@ def _current_revision(connection: Connection) -> str | None:
         raise
 
 
+def _words(error: DatabaseError | sqlite3.DatabaseError) -> str:
+    """Return what SQLite said; SQLAlchemy puts more around it."""
+    return str(error.orig if isinstance(error, DatabaseError) else error)
+
+
 @contextmanager
 def _typed_errors() -> Generator[None]:
     try:
         yield
-    except OperationalError as error:
-        words = str(error.orig)
+    except (OperationalError, sqlite3.OperationalError) as error:
+        words = _words(error)
         if "disk is full" in words or "disk I/O" in words:
             raise DatabaseFull(words) from error
         if "locked" in words or "busy" in words:
@@ -249,7 +254,8 @@ def _typed_errors() -> Generator[None]:
                 "The regular expression takes too long: make it simpler."
             ) from error
         raise
-    except DatabaseError as error:
-        if "not a database" in str(error.orig) or "malformed" in str(error.orig):
-            raise DatabaseDamaged(str(error.orig)) from error
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        words = _words(error)
+        if "not a database" in words or "malformed" in words:
+            raise DatabaseDamaged(words) from error
         raise

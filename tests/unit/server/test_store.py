@@ -11,8 +11,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
-from trackd_server.store import Database, SchemaTooNew, tables
+from trackd_server.store import Database, DatabaseFull, RehearsalTooLong, SchemaTooNew, tables
 from trackd_server.store.migrations.versions import v0001_first
+from trackd_server.store.statements import run_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,4 +106,21 @@ def test_a_reader_keeps_its_snapshot_and_never_waits_for_the_writer(tmp_path: Pa
         assert snapshot.execute(tables.projects.select()).all() == []
     read()
     assert seen == [0, 1]
+    database.close()
+
+
+def test_errors_of_plain_statements_are_told_apart_as_all_others(tmp_path: Path) -> None:
+    """Statements that run past SQLAlchemy raise what the driver raises."""
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    large = "INSERT INTO segments (hash, entries, bytes, first_path, body) VALUES (?, 0, 0, '', ?)"
+    database = Database(tmp_path / "trackd.sqlite")
+    database.migrate()
+    with pytest.raises(RehearsalTooLong), database.rehearse(0.01) as connection:
+        run_text(connection, endless, ())
+    with pytest.raises(DatabaseFull), database.write() as connection:
+        (pages,) = run_text(connection, "PRAGMA page_count", ())[0]
+        run_text(connection, f"PRAGMA max_page_count = {pages}", ())
+        run_text(connection, large, (b"", bytes(1_000_000)))
+    with pytest.raises(sqlite3.OperationalError), database.read() as connection:
+        run_text(connection, "no statement", ())
     database.close()

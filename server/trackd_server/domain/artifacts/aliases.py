@@ -8,6 +8,7 @@ from sqlalchemy import delete
 
 from trackd_server.domain import names
 from trackd_server.domain.errors import InvalidRequest
+from trackd_server.store.statements import run_text
 from trackd_server.store.tables.artifacts import aliases
 
 if TYPE_CHECKING:
@@ -62,4 +63,4 @@ def drop(connection: Connection, membership_id: int, names_: Iterable[str]) -> N
 
 def restore_latest(connection: Connection, collection_id: int) -> None:
     """Let `latest` point to a collection's highest member if it points to none."""
-    connection.exec_driver_sql(_RESTORE_LATEST, (collection_id,))
+    run_text(connection, _RESTORE_LATEST, (collection_id,))

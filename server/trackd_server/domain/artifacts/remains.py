@@ -8,10 +8,12 @@ waits for `Artifacts.clear`, and for the next start if the server dies.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from trackd_server.domain.artifacts import segments
 from trackd_server.domain.storage import NOTHING_FREED, contents
+from trackd_server.store.statements import run_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,24 +32,23 @@ SELECT r.number, ms.position, ms.segment_id, s.entries FROM remains r
 CROSS JOIN manifest_segments ms ON ms.manifest_id = r.number
 CROSS JOIN segments s ON s.id = ms.segment_id
 WHERE r.kind = 'manifest' ORDER BY r.number, ms.position LIMIT 1000"""
+_LEAVE = "INSERT OR IGNORE INTO remains SELECT ?, value FROM json_each(?)"
 _VERSION = "SELECT number FROM remains WHERE kind = 'version' LIMIT 1"
 
 
 def leave(connection: Connection, kind: str, numbers: Iterable[int]) -> None:
     """Note what a transaction leaves to be cleared."""
-    rows = [(kind, number) for number in numbers]
-    if rows:
-        connection.exec_driver_sql("INSERT OR IGNORE INTO remains VALUES (?, ?)", rows)
+    run_text(connection, _LEAVE, (kind, json.dumps(list(numbers))))
 
 
 def clear(connection: Connection) -> tuple[Freed, bool]:
     """Clear some of what is left; tell whether that was all."""
     freed, room = _clear_manifests(connection, ENTRIES_AT_ONCE)
     while room > 0:
-        row = connection.exec_driver_sql(_VERSION).one_or_none()
-        if row is None:
+        found = run_text(connection, _VERSION, ())
+        if not found:
             return freed, True
-        more, room = _clear_version(connection, row.number, room)
+        more, room = _clear_version(connection, found[0][0], room)
         freed += more
     return freed, False
 
@@ -58,7 +59,7 @@ def count(connection: Connection) -> int:
 
 
 def _clear_manifests(connection: Connection, room: int) -> tuple[Freed, int]:
-    found = connection.exec_driver_sql(_SEGMENTS).all()
+    found = run_text(connection, _SEGMENTS, ())
     places: list[tuple[int, int, int]] = []
     for number, position, segment_id, entries in found:
         if room <= 0:
@@ -67,7 +68,7 @@ def _clear_manifests(connection: Connection, room: int) -> tuple[Freed, int]:
         room -= entries
     freed = segments.let_go(connection, places) if places else NOTHING_FREED
     if room > 0 and len(found) < 1_000:
-        connection.exec_driver_sql("DELETE FROM remains WHERE kind = 'manifest'")
+        run_text(connection, "DELETE FROM remains WHERE kind = 'manifest'", ())
         return freed, room
     connection.exec_driver_sql(
         "DELETE FROM remains WHERE kind = 'manifest' AND number < ?", (places[-1][0],)

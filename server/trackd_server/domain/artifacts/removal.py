@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trackd_server.domain.artifacts import aliases, lifetimes, pending, remains
 from trackd_server.domain.errors import Conflict
 from trackd_server.domain.storage import NOTHING_FREED
+from trackd_server.store.statements import run_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,8 +62,8 @@ def remove(
 
 def _remove(connection: Connection, ids: Sequence[int]) -> Freed:
     these = (json.dumps(list(ids)),)
-    shown_in = [number for (number,) in connection.exec_driver_sql(_SHOWN_IN, these)]
-    found = connection.exec_driver_sql(_MANIFESTS, these).all()
+    shown_in = [number for (number,) in run_text(connection, _SHOWN_IN, these)]
+    found = run_text(connection, _MANIFESTS, these)
     remains.leave(
         connection, remains.MANIFEST, [manifest for _, _, manifest, _ in found if manifest]
     )
@@ -70,7 +71,7 @@ def _remove(connection: Connection, ids: Sequence[int]) -> Freed:
     for version_id in {version for version, state, _, _ in found if state == "PENDING"}:
         freed += pending.let_go(connection, version_id)
     # Memberships, aliases, tags, uses, manifests and client ids go with the row.
-    connection.exec_driver_sql(_DELETE, these)
+    run_text(connection, _DELETE, these)
     for collection_id in shown_in:
         aliases.restore_latest(connection, collection_id)
     lifetimes.refresh(connection, [base for _, _, _, base in found if base is not None])
@@ -79,7 +80,7 @@ def _remove(connection: Connection, ids: Sequence[int]) -> Freed:
 
 def _refuse_aliased(connection: Connection, ids: Sequence[int]) -> None:
     these = (json.dumps(list(ids)),)
-    named = [name for (name,) in connection.exec_driver_sql(_ALIASES, these)]
+    named = [name for (name,) in run_text(connection, _ALIASES, these)]
     if named:
         raise Conflict(
             f"The artifact version has aliases ({', '.join(named)}): remove them first, or delete "
@@ -89,7 +90,7 @@ def _refuse_aliased(connection: Connection, ids: Sequence[int]) -> None:
 
 def _refuse_bases(connection: Connection, ids: Sequence[int]) -> None:
     these = json.dumps(list(ids))
-    if connection.exec_driver_sql(_MAKING, (these, these)).first() is not None:
+    if run_text(connection, _MAKING, (these, these)):
         raise Conflict(
             "The artifact version is the base of an incremental one that is being logged: delete "
             "it after that one's commit."

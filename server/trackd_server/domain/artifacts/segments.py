@@ -21,6 +21,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from trackd_server.domain.artifacts.entries import Entry
 from trackd_server.domain.storage import NOTHING_FREED, contents
+from trackd_server.store.statements import run_text
 from trackd_server.store.tables.artifacts import (
     births,
     manifest_segments,
@@ -43,6 +44,10 @@ _SPREAD = 0x9E3779B1  # golden ratio: mixes the bits of a checksum
 _BELOW = 0x1_0000_0000 // AVERAGE_ENTRIES
 _PLAIN, _PACKED = b"\0", b"\1"
 
+_TAKE_OUT = (
+    "DELETE FROM manifest_segments WHERE (manifest_id, position) IN"
+    " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
+)
 _LET_GO = (
     "UPDATE segments SET refs = refs - gone.value FROM json_each(?) gone"
     " WHERE segments.id = CAST(gone.key AS INTEGER) RETURNING id, refs"
@@ -152,12 +157,9 @@ def let_go(connection: Connection, gone: Sequence[tuple[int, int, int]]) -> Free
     """Take segments out of manifests: manifest, position, segment; those nobody holds go."""
     if not gone:
         return NOTHING_FREED
-    connection.exec_driver_sql(
-        "DELETE FROM manifest_segments WHERE manifest_id = ? AND position = ?",
-        [place[:2] for place in gone],
-    )
+    run_text(connection, _TAKE_OUT, (json.dumps([place[:2] for place in gone]),))
     counts = Counter(number for _, _, number in gone)
-    left = connection.exec_driver_sql(_LET_GO, (json.dumps(counts),)).all()
+    left = run_text(connection, _LET_GO, (json.dumps(counts),))
     dead = [number for number, refs in left if refs <= 0]
     return _drop(connection, dead) if dead else NOTHING_FREED
 
@@ -238,9 +240,9 @@ def _note_births(connection: Connection, version_id: int, new: Iterable[Segment]
 def _drop(connection: Connection, dead: list[int]) -> Freed:
     these = (json.dumps(dead),)
     held: Counter[int] = Counter()
-    for content_id, uses in connection.exec_driver_sql(_CLEAR_SEGMENTS, these):
+    for content_id, uses in run_text(connection, _CLEAR_SEGMENTS, these):
         held[content_id] += uses
-    connection.exec_driver_sql(_DELETE_SEGMENTS, these)
+    run_text(connection, _DELETE_SEGMENTS, these)
     return contents.release(connection, held)
 
 

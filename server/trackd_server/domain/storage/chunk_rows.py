@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trackd_proto.chunk_encoding import RAW
 from trackd_server.domain.storage import doomed
+from trackd_server.store.statements import run_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 #: Rows that one slice of a long list holds, and names that one statement looks up.
 SLICE = 20_000
 NAMES_AT_ONCE = 500
-#: Smaller packs are never compressed: of thousands of them each would cost more than it gives.
-MIN_COMPRESSED_BYTES = 16 * 1024
 
 
 class Placed(NamedTuple):
@@ -110,21 +109,14 @@ def adopt(
     size = sum(chunk.stored for chunk in placed)
     live = sum(chunk.stored for chunk in new)
     row: Any = connection.exec_driver_sql(
-        "INSERT INTO packs"
-        " (blob_key, bytes, live_bytes, upload_version_id, to_compress, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-        (key, size, live, upload_version_id, _may_shrink(new), time.time()),
+        "INSERT INTO packs (blob_key, bytes, live_bytes, upload_version_id, created_at)"
+        " VALUES (?, ?, ?, ?, ?) RETURNING id",
+        (key, size, live, upload_version_id, time.time()),
     ).one()
     doomed.spare(connection, key)
     _insert(connection, row.id, new)
     ids |= known(connection, (chunk.name for chunk in new))
     return ids, Freed(0, (), frozenset({row.id} if live < size else ()))
-
-
-def _may_shrink(chunks: Sequence[Placed]) -> bool:
-    """Tell whether a new pack is to be looked at later; one that is not cut is after that."""
-    size = sum(chunk.stored for chunk in chunks if chunk.encoding == RAW)
-    return size >= MIN_COMPRESSED_BYTES
 
 
 def made_up_name() -> bytes:
@@ -160,26 +152,30 @@ _SHRINK = (
     "UPDATE packs SET live_bytes = live_bytes - lost.value FROM json_each(?) lost"
     " WHERE packs.id = CAST(lost.key AS INTEGER) RETURNING id, blob_key, live_bytes"
 )
+_DELETE_PACKS = "DELETE FROM packs WHERE id IN (SELECT value FROM json_each(?))"
 
 
 def drop(connection: Connection, chunk_ids: Sequence[int]) -> Freed:
     """Delete those of some chunks that no content needs and no pending version holds."""
     lost: Counter[int] = Counter()
-    for pack_id, stored in connection.exec_driver_sql(_DROP, (json.dumps(chunk_ids),)):
+    for pack_id, stored in run_text(connection, _DROP, (json.dumps(chunk_ids),)):
         lost[pack_id] += stored
     return shrink(connection, lost) if lost else NOTHING_FREED
 
 
 def shrink(connection: Connection, lost: Mapping[int, int]) -> Freed:
     """Take dead bytes from packs; packs without any chunk are doomed."""
-    rows = connection.exec_driver_sql(_SHRINK, (json.dumps(lost),)).all()
-    empty = [row for row in rows if row.live_bytes == 0]
-    keys = [row.blob_key for row in empty]
-    doomed.doom(connection, keys)
+    empty: dict[int, str] = {}
+    wasteful: set[int] = set()
+    for pack_id, key, live_bytes in run_text(connection, _SHRINK, (json.dumps(lost),)):
+        if live_bytes:
+            wasteful.add(pack_id)
+        else:
+            empty[pack_id] = key
     if empty:
-        connection.exec_driver_sql("DELETE FROM packs WHERE id = ?", [(row.id,) for row in empty])
-    wasteful = frozenset(row.id for row in rows if row.live_bytes)
-    return Freed(sum(lost.values()), tuple(keys), wasteful)
+        doomed.doom(connection, empty.values())
+        run_text(connection, _DELETE_PACKS, (json.dumps(list(empty)),))
+    return Freed(sum(lost.values()), tuple(empty.values()), frozenset(wasteful))
 
 
 def unneeded_in(connection: Connection, pack_ids: Sequence[int]) -> list[int]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trackd_server.domain.storage import chunk_rows
 from trackd_server.domain.storage.chunk_rows import NOTHING_FREED, Freed
+from trackd_server.store.statements import run_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -85,7 +86,8 @@ def release(connection: Connection, counts: Mapping[int, int]) -> Freed:
     """Take from the references of contents; those that nobody needs any more are deleted."""
     if not counts:
         return NOTHING_FREED
-    left = connection.exec_driver_sql(
+    left = run_text(
+        connection,
         "UPDATE contents SET refs = refs - gone.value FROM json_each(?) gone"
         " WHERE contents.id = CAST(gone.key AS INTEGER) RETURNING refs, bytes, id",
         (json.dumps(counts),),
@@ -151,14 +153,15 @@ def take_apart(connection: Connection) -> tuple[Freed, bool]:
 
 def _drop(connection: Connection, dead: Sequence[int]) -> Freed:
     text = json.dumps(dead)
-    gone = connection.exec_driver_sql(
+    gone = run_text(
+        connection,
         "DELETE FROM content_chunks WHERE content_id IN (SELECT value FROM json_each(?))"
         " RETURNING chunk_id",
         (text,),
     )
     uses = Counter(chunk_id for (chunk_id,) in gone)
-    connection.exec_driver_sql(
-        "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))", (text,)
+    run_text(
+        connection, "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))", (text,)
     )
     return _unuse(connection, uses)
 
@@ -167,7 +170,8 @@ def _unuse(connection: Connection, uses: Mapping[int, int]) -> Freed:
     """Take from the references of chunks; those that nothing needs are deleted."""
     freed = NOTHING_FREED
     for some in chunk_rows.slices(list(uses.items())):
-        left = connection.exec_driver_sql(
+        left = run_text(
+            connection,
             "UPDATE cdc_chunks SET refs = refs - gone.value FROM json_each(?) gone"
             " WHERE cdc_chunks.id = CAST(gone.key AS INTEGER) RETURNING refs, id",
             (json.dumps(dict(some)),),

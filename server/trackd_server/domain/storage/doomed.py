@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from trackd_server.store.statements import run_text
 from trackd_server.store.tables import doomed_blobs
 
 if TYPE_CHECKING:
@@ -35,9 +36,11 @@ MAX_STALE_NOTES = 1_000
 
 def doom(connection: Connection, keys: Iterable[str]) -> None:
     """Note blobs that must not exist, in the transaction that lets go of them."""
-    rows = [(key,) for key in keys]
-    if rows:
-        connection.exec_driver_sql("INSERT OR IGNORE INTO doomed_blobs VALUES (?)", rows)
+    run_text(
+        connection,
+        "INSERT OR IGNORE INTO doomed_blobs SELECT value FROM json_each(?)",
+        (json.dumps(list(keys)),),
+    )
 
 
 def spare(connection: Connection, key: str) -> None:
