@@ -85,6 +85,8 @@ def resolve_delete_sequence(_: object, info: Info, input: dict[str, Any]) -> dic
     context = context_of(info)
     context.renew()
     number = names.row_number(KIND, input["artifactSequenceID"])
+    if collections.was_deleted(context.connection, number):  # the client repeats its wish
+        return {"artifactCollection": None}
     found = collections.view(context.connection, number)
     if not found.is_sequence:
         raise InvalidRequest(f"{found.path} is a portfolio: use deleteArtifactPortfolio.")
@@ -100,6 +102,8 @@ def resolve_delete_portfolio(_: object, info: Info, input: dict[str, Any]) -> di
     context.renew()
     number = names.row_number(KIND, input["artifactPortfolioID"])
     with context.services.database.write() as connection:
+        if collections.was_deleted(connection, number):  # the client repeats its wish
+            return {"artifactCollection": None}
         found = collections.view(connection, number)
         if found.is_sequence:
             raise InvalidRequest(f"{found.path} is a sequence: use deleteArtifactSequence.")

@@ -39,8 +39,9 @@ def resolve_rename(_: object, info: Info, input: dict[str, Any]) -> dict[str, An
     context.renew()
     entity = names.entity(input.get("entityName"))
     with context.services.database.write() as connection:
-        row = runs.require_project(connection, entity, input["oldProjectName"])
-        registries.rename(connection, row, input["newProjectName"])
+        row = runs.project_row(connection, entity, input["oldProjectName"])
+        if row is not None:  # else it was renamed: clients repeat what they got no answer to
+            registries.rename(connection, row, input["newProjectName"])
     row = runs.require_project(context.connection, entity, input["newProjectName"])
     return {"inserted": False, "project": projects.show(row)}
 

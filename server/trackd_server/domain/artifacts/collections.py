@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from trackd_server.domain import names
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
+from trackd_server.store.given_ids import was_given
 from trackd_server.store.tables import projects
 from trackd_server.store.tables.artifacts import artifact_types, collection_tags, collections
 
@@ -115,6 +116,11 @@ def view(connection: Connection, id_: int) -> CollectionView:
     if not found:
         raise NotFound("The collection does not exist (any more).")
     return found[0]
+
+
+def was_deleted(connection: Connection, id_: int) -> bool:
+    """Tell whether there was a collection of this number, which is gone."""
+    return not views(connection, [id_]) and was_given(connection, collections, id_)
 
 
 def find(connection: Connection, entity: str, project: str, name: str) -> Row[Any] | None:

@@ -10,7 +10,7 @@ from trackd_server.domain.artifacts import aliases as aliases_
 from trackd_server.domain.artifacts import collections as collections_
 from trackd_server.domain.artifacts import lifetimes
 from trackd_server.domain.artifacts.collections import PORTFOLIO
-from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
+from trackd_server.domain.errors import Conflict, InvalidRequest
 from trackd_server.store.tables.artifacts import aliases, collections, memberships
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ def link(
 
 
 def unlink(connection: Connection, version_id: int, portfolio_id: int) -> None:
-    """Take a version out of a portfolio; if it was the latest, the newest other link becomes it."""
+    """Take a version out of a portfolio; if it was the latest, the newest other link becomes it.
+
+    Nothing happens if it is not in it: clients repeat what they got no answer to.
+    """
     collection = collections_.view(connection, portfolio_id)
     if collection.is_sequence:
         raise InvalidRequest(
@@ -62,7 +65,7 @@ def unlink(connection: Connection, version_id: int, portfolio_id: int) -> None:
         )
     membership = _membership(connection, version_id, portfolio_id)
     if membership is None:
-        raise NotFound(f"The artifact is not linked in {collection.path}.")
+        return
     connection.execute(delete(aliases).where(aliases.c.membership_id == membership))
     connection.execute(delete(memberships).where(memberships.c.id == membership))
     aliases_.restore_latest(connection, portfolio_id)

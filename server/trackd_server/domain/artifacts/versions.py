@@ -10,6 +10,7 @@ from sqlalchemy import Row, bindparam, select
 
 from trackd_server.domain.artifacts import lifetimes
 from trackd_server.domain.errors import NotFound
+from trackd_server.store.given_ids import was_given
 from trackd_server.store.tables import projects
 from trackd_server.store.tables.artifacts import (
     aliases,
@@ -142,6 +143,18 @@ def require_living(connection: Connection, version_id: int) -> None:
     """
     if connection.exec_driver_sql(_LIVING, (version_id, time.time())).first() is None:
         raise NotFound("The artifact version does not exist (any more).")
+
+
+def was_deleted(connection: Connection, version_id: int) -> bool:
+    """Tell whether there was a version of this number, which is gone or whose time is over."""
+    living = connection.exec_driver_sql(_LIVING, (version_id, time.time())).first()
+    return living is None and was_given(connection, versions, version_id)
+
+
+def logged_by(connection: Connection, run_number: int) -> list[int]:
+    """Return the numbers of the living versions that a run logged, drafts too."""
+    query = select(versions.c.id).where(versions.c.run_id == run_number)
+    return list(connection.execute(query.where(lifetimes.alive(time.time()))).scalars())
 
 
 def by_client_id(connection: Connection, digest: bytes) -> int | None:

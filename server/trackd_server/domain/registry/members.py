@@ -61,13 +61,11 @@ def add(connection: Connection, project_id: int, ids: Iterable[str]) -> None:
 
 
 def remove(connection: Connection, project_id: int, ids: Iterable[str]) -> None:
-    """Remove users and teams by their ids; NotFound for who is no member."""
+    """Remove users and teams by their ids; who is no member is none afterwards."""
     _require(connection, project_id)
     for opaque in ids:
         kind, name = _named(opaque)
-        gone = connection.execute(delete(registry_members).where(_who(project_id, kind, name)))
-        if not gone.rowcount:
-            raise _no_member(name)
+        connection.execute(delete(registry_members).where(_who(project_id, kind, name)))
 
 
 def set_role(connection: Connection, project_id: int, opaque: str, role: str) -> None:
@@ -78,7 +76,7 @@ def set_role(connection: Connection, project_id: int, opaque: str, role: str) ->
     kind, name = _named(opaque)
     who = _who(project_id, kind, name)
     if not connection.execute(update(registry_members).where(who).values(role=role)).rowcount:
-        raise _no_member(name)
+        raise NotFound(f"{name!r} is no member of this registry.")
 
 
 def _named(opaque: str) -> tuple[str, str]:
@@ -100,10 +98,6 @@ def _enter(connection: Connection, project_id: int, chosen: Sequence[Member]) ->
 def _who(project_id: int, kind: str, name: str) -> ColumnElement[bool]:
     table = registry_members
     return and_(table.c.project_id == project_id, table.c.kind == kind, table.c.name == name)
-
-
-def _no_member(name: str) -> NotFound:
-    return NotFound(f"{name!r} is no member of this registry.")
 
 
 def _require(connection: Connection, project_id: int) -> None:

@@ -44,6 +44,10 @@ class Wishes:
     types: Sequence[str] = ()
 
 
+#: How long a client may repeat the request that made a registry.
+REPEATED_WITHIN_S = 60.0
+
+
 def is_registry(project_name: str) -> bool:
     """Tell whether a project's name is that of a registry."""
     return project_name.startswith(PREFIX)
@@ -66,7 +70,8 @@ def types_of(connection: Connection, project_id: int) -> list[Row[Any]]:
 def upsert(connection: Connection, entity: str, name: str, wishes: Wishes) -> bool:
     """Create a registry or change it; return whether it was created.
 
-    Types can be added, never removed: what is linked already stays what it was.
+    Types can be added, never removed: what is linked already stays what it was. Clients repeat what
+    they got no answer to: a registry that was just made and not changed since counts as created.
     """
     now = time.time()
     if entity != ORGANIZATION_ENTITY:
@@ -77,13 +82,30 @@ def upsert(connection: Connection, entity: str, name: str, wishes: Wishes) -> bo
     if not name.removeprefix(PREFIX):
         raise InvalidRequest("A registry needs a name after 'wandb-registry-'.")
     number = run_records.ensure_project(connection, entity, name, now)
-    inserted = find(connection, number) is None
-    if inserted:
+    known = find(connection, number)
+    if known is None:
         row = {"access": ACCESS[0], "allow_all_types": 1, "updated_at": now, "project_id": number}
         connection.execute(insert(registries).values(row))
         members.enter_owner(connection, number)
+    elif _was_made_so(connection, known, wishes, now):
+        return True
     _change(connection, number, wishes, now)
-    return inserted
+    return known is None
+
+
+def _was_made_so(connection: Connection, registry: Row[Any], wishes: Wishes, now: float) -> bool:
+    """Tell whether a registry was just made with these wishes, and not changed since."""
+    made = select(_projects).where(_projects.c.id == registry.project_id)
+    project = connection.execute(made).one()
+    types = [row.name for row in types_of(connection, registry.project_id)]
+    return (
+        now - project.created_at < REPEATED_WITHIN_S
+        and registry.updated_at == project.created_at
+        and project.description == wishes.description
+        and registry.access == (wishes.access or ACCESS[0])
+        and bool(registry.allow_all_types) == (wishes.allow_all_types is not False)
+        and types == list(dict.fromkeys(wishes.types))
+    )
 
 
 def rename(connection: Connection, project: Row[Any], name: str) -> None:
@@ -104,9 +126,14 @@ def rename(connection: Connection, project: Row[Any], name: str) -> None:
 
 
 def remove(connection: Connection, project_id: int) -> None:
-    """Delete a registry with its portfolios and links; the linked versions stay."""
+    """Delete a registry with its portfolios and links; the linked versions stay.
+
+    Nothing happens if there is none: clients repeat what they got no answer to.
+    """
     if find(connection, project_id) is None:
-        raise NotFound("There is no such registry; other projects cannot be deleted as a whole.")
+        if connection.execute(select(_projects).where(_projects.c.id == project_id)).first():
+            raise InvalidRequest("Only registries can be deleted as a whole.")
+        return
     runs = select(tables.runs.c.id).where(tables.runs.c.project_id == project_id)
     table = artifact_tables.collections
     mine = select(table.c.id, table.c.kind).where(table.c.project_id == project_id)

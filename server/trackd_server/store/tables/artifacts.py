@@ -51,6 +51,7 @@ collections = Table(
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     UniqueConstraint("project_id", "name", name="one_collection_per_name"),
+    sqlite_autoincrement=True,  # a deletion that is asked for again must not hit another one
 )
 
 collection_tags = Table(

@@ -10,6 +10,8 @@ import pytest
 from tests.unit.server.artifact_client import FILES, Logger, base64_md5, entry
 from tests.unit.server.serving import Serving, serving
 
+from trackd_server.domain import names
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -295,7 +297,9 @@ def test_a_deletion_tells_of_the_version_as_it_was(server: Serving) -> None:
     assert told == {"id": second, "versionIndex": 1, "aliases": [{"alias": "latest"}]}
     answer = logger.delete(first)  # asks for no more than the id
     assert answer.json()["data"]["result"] == {"artifact": {"id": first}}
-    for gone in (first, second):
+    for gone in (first, second):  # whose answer was lost: asked for again
         again = logger.delete(gone)
-        assert again.status_code == 404 and "does not exist" in again.text
+        assert again.json()["data"]["result"] == {"artifact": {"id": gone}}
         assert server.post_graphql(query, {"id": gone}).status_code == 404
+    never = logger.delete(names.storage_id("Artifact", 99))
+    assert never.status_code == 404 and "does not exist" in never.text

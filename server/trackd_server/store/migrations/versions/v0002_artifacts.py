@@ -161,7 +161,7 @@ STATEMENTS = (
     """,
     """
     CREATE TABLE collections (
-        id INTEGER NOT NULL,
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
         project_id INTEGER NOT NULL,
         name TEXT NOT NULL,
         kind TEXT NOT NULL,
@@ -170,7 +170,6 @@ STATEMENTS = (
         next_index INTEGER DEFAULT '0' NOT NULL,
         created_at FLOAT NOT NULL,
         updated_at FLOAT NOT NULL,
-        PRIMARY KEY (id),
         CONSTRAINT one_collection_per_name UNIQUE (project_id, name),
         FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
         FOREIGN KEY(type_id) REFERENCES artifact_types (id)
