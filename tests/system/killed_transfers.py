@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 #: The goal: no more than this goes twice, however large the file is.
 MAX_TWICE_BYTES = 64_000_000
 _BLOCK_BYTES = 4 * 1024 * 1024
+_BUFFER_BYTES = 256 * 1024
 _TIMEOUT_S = 900.0
 
 RANK = """
@@ -167,6 +168,9 @@ class Relay:
         except OSError:  # the server is just dead
             near.close()
             return
+        for each in (near, far):  # what waits in here has neither gone nor come
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         with near, far:
             back = threading.Thread(target=self._pass_on, args=(far, near, False))
             back.start()
@@ -174,7 +178,7 @@ class Relay:
             back.join()
 
     def _pass_on(self, source: socket.socket, target: socket.socket, goes_there: bool) -> None:
-        buffer = memoryview(bytearray(256 * 1024))
+        buffer = memoryview(bytearray(_BUFFER_BYTES))
         with contextlib.suppress(OSError):  # one of them was killed
             while count := source.recv_into(buffer):
                 with self._lock:
