@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: Rows that one slice of a long list holds, and names that one statement looks up.
 SLICE = 20_000
 NAMES_AT_ONCE = 500
+#: Smaller packs are never compressed: of thousands of them each would cost more than it gives.
+MIN_COMPRESSED_BYTES = 16 * 1024
 
 
 class Placed(NamedTuple):
@@ -109,14 +111,21 @@ def adopt(
     size = sum(chunk.stored for chunk in placed)
     live = sum(chunk.stored for chunk in new)
     row: Any = connection.exec_driver_sql(
-        "INSERT INTO packs (blob_key, bytes, live_bytes, upload_version_id, created_at)"
-        " VALUES (?, ?, ?, ?, ?) RETURNING id",
-        (key, size, live, upload_version_id, time.time()),
+        "INSERT INTO packs"
+        " (blob_key, bytes, live_bytes, upload_version_id, to_compress, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+        (key, size, live, upload_version_id, _may_shrink(new), time.time()),
     ).one()
     doomed.spare(connection, key)
     _insert(connection, row.id, new)
     ids |= known(connection, (chunk.name for chunk in new))
     return ids, Freed(0, (), frozenset({row.id} if live < size else ()))
+
+
+def _may_shrink(chunks: Sequence[Placed]) -> bool:
+    """Tell whether a new pack is to be looked at later; one that is not cut is after that."""
+    size = sum(chunk.stored for chunk in chunks if chunk.encoding == RAW)
+    return size >= MIN_COMPRESSED_BYTES
 
 
 def made_up_name() -> bytes:
