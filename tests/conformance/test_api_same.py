@@ -79,4 +79,4 @@ def test_both_answer_and_refuse_alike(told: dict[str, Told]) -> None:
         if not is_same:
             different[label] = theirs, ours
     assert not different
-    assert len(told["wandb"]) > 200
+    assert len(told["wandb"]) > 270

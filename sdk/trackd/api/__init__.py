@@ -27,7 +27,8 @@ from trackd.api.projects import Project, Projects
 from trackd.api.registries.members import MemberRole, TeamMember, UserMember
 from trackd.api.registries.registry import Registry
 from trackd.api.registries.search import Registries
-from trackd.api.runs import Run, Runs
+from trackd.api.run_lists import Runs
+from trackd.api.runs import Run
 from trackd.api.users import Member, Organization, Team, User
 from trackd.api.versions import ArtifactFiles, Artifacts, RunArtifacts
 

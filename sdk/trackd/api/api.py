@@ -9,7 +9,8 @@ from trackd.api.errors import AbsentError, NotThereError, RefusedError, elsewher
 from trackd.api.operations import runs as operations
 from trackd.api.projects import Project, Projects
 from trackd.api.registries.calls import RegistryCalls
-from trackd.api.runs import Run, Runs
+from trackd.api.run_lists import Runs
+from trackd.api.runs import Run
 from trackd.api.users import Team, User
 from trackd.artifacts.naming import DEFAULT_PROJECT
 from trackd.remote.answers import nodes

@@ -5,5 +5,10 @@ Usage: calls.py MODULE PROJECT REGISTRY
 
 import importlib
 
-for part in ("reads", "searches", "changes"):  # in this order: what is deleted is read before
+for part in (
+    "reads",
+    "runs",
+    "searches",
+    "changes",
+):  # in this order: what is deleted is read before
     importlib.import_module(part)

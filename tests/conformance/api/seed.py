@@ -36,6 +36,17 @@ with wandb.init(project=project, id="maker", settings=quiet) as run:
     model = settle(run, version("model", "model", "weights"), aliases=["good"])
     run.link_artifact(data, f"{project}/shown", aliases=["linked"])
 
+noisy = wandb.Settings(silent=True, console="wrap", x_disable_stats=True)
+config = {"lr": 0.1, "opt": {"name": "adam"}}
+facts = {"name": "rich", "group": "g", "tags": ["a", "b"], "config": config}
+with wandb.init(project=project, id="rich", settings=noisy, **facts) as run:
+    print("line 1")
+    for step in range(6):
+        row = {"loss": 1 / (step + 1)} | ({"half": step} if step % 2 else {"deep": {"er": step}})
+        run.log(row)
+    settle(run, version("of-rich", "dataset", "rich"))
+    print("line 2")
+
 registry = wandb.Api().create_registry(
     registry_name, "organization", description="what we serve", artifact_types=["model"]
 )
