@@ -37,78 +37,99 @@ def test_lines_are_what_following_each_reference_gives(tmp_path: Path, seed: int
             assert found == _followed(connection)
 
 
-def _fill(storage: Storage, dice: random.Random) -> None:
-    """Make rows that hold one another at random, with the right numbers of references."""
-    owners = [new_version(storage) for _ in range(3)]
-    with storage.database.write() as connection:
+class _Rows:
+    """Makes rows that hold one another at random."""
 
-        def put(table: str, **values: object) -> int:
-            names, marks = ", ".join(values), ", ".join("?" * len(values))
-            query = f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING *"
-            return connection.exec_driver_sql(query, tuple(values.values())).one()[0]
+    def __init__(self, connection: Connection, dice: random.Random) -> None:
+        self._connection = connection
+        self._dice = dice
 
-        runs = [
-            put(
-                "runs",
-                project_id=1,
-                name=f"r{n}",
-                display_name="",
-                state="",
-                created_at=0,
-                heartbeat_at=0,
+    def put(self, table: str, **values: object) -> int:
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        query = f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING *"
+        return self._connection.exec_driver_sql(query, tuple(values.values())).one()[0]
+
+    def versions(self, like: list[int]) -> list[int]:
+        """Make more versions of the collections that are there, of runs and of none."""
+        some = {"project_id": 1, "display_name": "", "state": "", "created_at": 0}
+        runs = [self.put("runs", name=f"r{n}", heartbeat_at=0, **some) for n in range(2)]
+        columns = "collection_id, state, digest, digest_algorithm, created_at, updated_at"
+        for _ in range(4):
+            self._connection.exec_driver_sql(
+                f"INSERT INTO versions ({columns}) SELECT {columns} FROM versions WHERE id = ?",
+                (self._dice.choice(like),),
             )
-            for n in range(2)
-        ]
-        like = "collection_id, state, digest, digest_algorithm, created_at, updated_at"
-        for _ in range(4):  # more versions of the same collections, of runs and of none
-            query = f"INSERT INTO versions ({like}) SELECT {like} FROM versions WHERE id = ?"
-            connection.exec_driver_sql(query + " RETURNING id", (dice.choice(owners),)).one()
-        versions = [row.id for row in connection.exec_driver_sql("SELECT id FROM versions")]
-        for version in versions:
-            run = dice.choice([None, *runs])
-            connection.exec_driver_sql("UPDATE versions SET run_id=? WHERE id=?", (run, version))
+        found = [row.id for row in self._connection.exec_driver_sql("SELECT id FROM versions")]
+        for version in found:
+            run = self._dice.choice([None, *runs])
+            self._connection.exec_driver_sql(
+                "UPDATE versions SET run_id = ? WHERE id = ?", (run, version)
+            )
+        return found
+
+    def contents(self, sending: int) -> list[int]:
+        """Make packs, one of which is being sent for a version, chunks, and contents of them."""
         packs = [
-            put("packs", blob_key=f"k{n}", bytes=10**6, live_bytes=0, created_at=0)
+            self.put(
+                "packs",
+                blob_key=f"k{n}",
+                bytes=10**6,
+                live_bytes=0,
+                upload_version_id=sending if n == 0 else None,
+                created_at=0,
+            )
             for n in range(4)
         ]
-        connection.exec_driver_sql(
-            "UPDATE packs SET upload_version_id = ? WHERE id = ?", (versions[0], packs[0])
-        )
         chunks = [
-            put(
+            self.put(
                 "cdc_chunks",
-                blake3=dice.randbytes(32),
+                blake3=self._dice.randbytes(32),
                 bytes=100 + n,
                 stored_bytes=100 + n,
-                pack_id=dice.choice(packs),
+                pack_id=self._dice.choice(packs),
                 offset=n * 1_000,
             )
             for n in range(60)
         ]
-        contents = [
-            put("contents", algorithm="MD5", digest=dice.randbytes(16), bytes=1, created_at=0)
-            for _ in range(40)
-        ]
-        for content in contents:
-            for start, chunk in enumerate(dice.sample(chunks, dice.choice([0, 1, 1, 2, 3]))):
-                put("content_chunks", content_id=content, start=start, chunk_id=chunk)
+        contents: list[int] = []
+        for _ in range(40):
+            digest = self._dice.randbytes(16)
+            content = self.put("contents", algorithm="MD5", digest=digest, bytes=1, created_at=0)
+            contents.append(content)
+            some = self._dice.sample(chunks, self._dice.choice([0, 1, 1, 2, 3]))
+            for start, chunk in enumerate(some):
+                self.put("content_chunks", content_id=content, start=start, chunk_id=chunk)
+        return contents
+
+    def segments(self, contents: list[int]) -> None:
+        """Make segments of contents, in up to two of nine manifests."""
+        like = {"entries": 1, "first_path": "", "body": b""}
         for n in range(14):
-            segment = put(
-                "segments", hash=dice.randbytes(16), entries=1, bytes=7 + n, first_path="", body=b""
-            )
-            for content in dice.sample(contents, dice.randrange(4)):
-                uses = dice.choice([1, 1, 1, 2])
-                put("segment_contents", segment_id=segment, content_id=content, uses=uses)
-            for manifest in {dice.randrange(1, 9) for _ in range(dice.choice([0, 1, 1, 2]))}:
-                put("manifest_segments", manifest_id=manifest, position=n, segment_id=segment)
-        for version in versions:  # numbers of two manifests more stand for some that are gone
-            put("manifests", version_id=version, kind="FULL", created_at=0)
+            segment = self.put("segments", hash=self._dice.randbytes(16), bytes=7 + n, **like)
+            for content in self._dice.sample(contents, self._dice.randrange(4)):
+                uses = self._dice.choice([1, 1, 1, 2])
+                self.put("segment_contents", segment_id=segment, content_id=content, uses=uses)
+            count = self._dice.choice([0, 1, 1, 2])
+            for manifest in {self._dice.randrange(1, 9) for _ in range(count)}:
+                self.put("manifest_segments", manifest_id=manifest, position=n, segment_id=segment)
+
+
+def _fill(storage: Storage, dice: random.Random) -> None:
+    """Make rows that hold one another at random, with the right numbers of references."""
+    like = [new_version(storage) for _ in range(3)]
+    with storage.database.write() as connection:
+        rows = _Rows(connection, dice)
+        versions = rows.versions(like)
+        contents = rows.contents(versions[0])
+        rows.segments(contents)
+        for version in versions:  # segments are in manifests, too, that are gone
+            rows.put("manifests", version_id=version, kind="FULL", created_at=0)
         for content in dice.sample(contents, 5):
-            put("held_contents", version_id=dice.choice(versions), content_id=content)
-        put("multipart_uploads", id="u", version_id=versions[1], algorithm="MD5", digest=b"",
-            created_at=0)  # fmt: skip
+            rows.put("held_contents", version_id=dice.choice(versions), content_id=content)
+        upload = {"id": "u", "algorithm": "MD5", "digest": b"", "created_at": 0}
+        rows.put("multipart_uploads", version_id=versions[1], **upload)
         for number, content in enumerate(dice.sample(contents, 3)):
-            put("multipart_parts", upload_id="u", number=number, md5=b"", content_id=content)
+            rows.put("multipart_parts", upload_id="u", number=number, md5=b"", content_id=content)
         for query in _COUNTED:
             connection.exec_driver_sql(query)
 
