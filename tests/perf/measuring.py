@@ -56,6 +56,7 @@ class Watch:
     period_s: float = 0.05
     seen: dict[int, Usage] = field(default_factory=dict[int, Usage])
     peak_total_rss_mib: float = 0.0
+    peak_by_role: dict[str, float] = field(default_factory=dict[str, float])
     _stop: threading.Event = field(default_factory=threading.Event)
     _known: set[int] = field(default_factory=set[int])
 
@@ -75,7 +76,7 @@ class Watch:
 
     def sample(self) -> None:
         """Read every tagged process once."""
-        total = 0.0
+        by_role: dict[str, float] = {}
         for process in psutil.process_iter():
             pid = process.pid
             if pid in self._known and pid not in self.seen:
@@ -87,25 +88,28 @@ class Watch:
                         continue
                     self.seen[pid] = Usage(role_of(process))
                 usage = self.seen[pid]
-                if usage.role == "other":
-                    usage.role = role_of(process)
+                role = role_of(process)
+                if role not in ("other", usage.role):  # so far it was its parent's copy
+                    usage = self.seen[pid] = Usage(role)
                 times = process.cpu_times()
                 usage.cpu_s = times.user + times.system
                 rss = process.memory_info().rss / 2**20
                 usage.peak_rss_mib = max(usage.peak_rss_mib, rss)
                 usage.written_bytes = process.io_counters().write_bytes
-                total += rss
+                by_role[usage.role] = by_role.get(usage.role, 0.0) + rss
             except (psutil.Error, OSError):
                 continue
-        self.peak_total_rss_mib = max(self.peak_total_rss_mib, total)
+        self.peak_total_rss_mib = max(self.peak_total_rss_mib, sum(by_role.values()))
+        for role, rss in by_role.items():
+            self.peak_by_role[role] = max(self.peak_by_role.get(role, 0.0), rss)
 
     def cpu_s(self, role: str) -> float:
         """Return the CPU seconds of all processes of a role."""
         return sum(u.cpu_s for u in self.seen.values() if u.role == role)
 
     def rss_mib(self, role: str) -> float:
-        """Return the summed peaks of resident memory of a role."""
-        return sum(u.peak_rss_mib for u in self.seen.values() if u.role == role)
+        """Return the peak of the resident memory that all processes of a role have together."""
+        return self.peak_by_role.get(role, 0.0)
 
 
 class Bench:
