@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from trackd_server.api.artifact_pages.facts import link_to_version, project_url
 from trackd_server.api.run_facts import size_text
-from trackd_server.domain import files
-from trackd_server.domain.artifacts import lineage, run_manifests, versions
+from trackd_server.domain import files, lineage
+from trackd_server.domain.artifacts import run_manifests, versions
 from trackd_server.domain.listing.pages import Range
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from trackd_server.api.artifact_pages.facts import (
     link_to_version,
     member_url,
 )
-from trackd_server.domain.artifacts import lineage, listings, memberships, versions
+from trackd_server.domain import lineage
+from trackd_server.domain.artifacts import listings, memberships, versions
 from trackd_server.domain.listing.pages import Range
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ariadne import ObjectType
 
 from trackd_server.api.resolvers.context import context_of, keyed, paged
-from trackd_server.domain import names
-from trackd_server.domain.artifacts import lineage, listings, memberships, versions
+from trackd_server.domain import lineage, names
+from trackd_server.domain.artifacts import listings, memberships, versions
 from trackd_server.domain.listing.pages import Range
 
 if TYPE_CHECKING:
