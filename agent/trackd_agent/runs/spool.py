@@ -74,6 +74,11 @@ def decode_start(frame: Frame) -> records.Start | None:
     return start if isinstance(start, records.Start) else None
 
 
+def holds_artifact(blob: bytes | memoryview) -> bool:
+    """Tell whether an artifact may be among frames; see `frames.may_hold`."""
+    return frames.may_hold(blob, records.Kind.ARTIFACT)
+
+
 def is_empty(folder: Path) -> bool:
     """Return whether a spool folder holds no good frame at all."""
     reader = read_folder(folder, live=True)

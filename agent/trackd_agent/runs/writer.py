@@ -20,7 +20,6 @@ from trackd_agent.runs.noted.event_files import EventFiles, folders_in
 from trackd_agent.runs.noted.guests import Guests
 from trackd_agent.runs.spool_window import SpoolWindow
 from trackd_proto import records
-from trackd_proto.frames import may_hold
 
 if TYPE_CHECKING:
     from trackd_agent.runs.context import RunsContext
@@ -133,7 +132,7 @@ class Writer:
         if is_first and (start := spool.start_in(frames, self.producer)):
             self.begin(start)
         # Somebody may wait for an artifact, and it costs more requests than the rows before it.
-        is_awaited = may_hold(frames, records.Kind.ARTIFACT)
+        is_awaited = spool.holds_artifact(frames)
         self.pumps.grew(len(frames), is_awaited=is_awaited)
         return receipt
 
