@@ -89,6 +89,22 @@ async def test_a_version_is_made_with_the_calls_of_the_reference(tmp_path: Path)
     assert not list((run_dir_of(tmp_path) / "artifacts").iterdir())
 
 
+async def test_an_artifact_does_not_wait_for_the_interval_of_rows(tmp_path: Path) -> None:
+    rows_hourly = {"x_disable_stats": True, "x_file_stream_transmit_interval": 3600}
+    given = logged(run_dir_of(tmp_path), FILES)
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        rank = Rank(tmp_path, settings=rows_hourly)
+        await rank.attach(registry)
+        rank.log({"a": 1})
+        rank.send()
+        await until(lambda: rank.writer is not None and rank.writer.uploaded_seq == rank.last_seq)
+        rank.add(given)
+        rank.send()
+        assert (await end_of(registry, given.client_id)).state == "COMMITTED"
+        await rank.finish()
+        await until(lambda: "r1" in server.complete)
+
+
 async def test_a_server_of_ours_gets_chunks_and_only_new_ones(tmp_path: Path) -> None:
     run_dir = run_dir_of(tmp_path)
     big = bytearray(random.Random(1).randbytes(12 * 1024 * 1024))
