@@ -260,9 +260,13 @@ def test_runs_are_filtered_ordered_and_paged(server: Serving) -> None:
     for number in range(5):
         server.upsert(
             f"r{number}",
-            config={"lr": {"value": number / 10}, "kind": {"value": "a" if number % 2 else "b"}},
+            config={
+                "lr": {"value": number / 10},
+                "kind": {"value": "a" if number % 2 else "b"},
+                "opt": {"value": {"rate": number}},
+            },
             summaryMetrics={"loss": 5 - number} if number else {},
-            tags=[f"t{number}"],
+            tags=[f"t{number}", "all"],
         )
 
     def names(filters: Any = None, order: str | None = None) -> list[str]:
@@ -281,6 +285,9 @@ def test_runs_are_filtered_ordered_and_paged(server: Serving) -> None:
     assert names({"summary_metrics.loss": {"$exists": False}}) == ["r0"]
     assert names({"display_name": {"$regex": "-2$"}, "state": {"$ne": "finished"}}) == ["r1"]
     assert names({"created_at": {"$gt": "2001-01-01"}}) == names()
+    assert names({"config.opt.value.rate": 3}) == ["r3"] == names({"config.opt.rate": 3})
+    assert names({"display_name": {"$contains": "-2"}}) == ["r1"]
+    assert names({"tags": {"$all": ["t2", "all"]}}) == ["r2"]
     page = """query($a: String) { project(name: "p") { runs(first: 2, after: $a) {
       edges { cursor node { name } } pageInfo { hasNextPage endCursor } } } }"""
     first = server.graphql(page)["project"]["runs"]

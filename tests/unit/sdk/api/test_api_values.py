@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from trackd.api import RefusedError
-from trackd.api.errors import NotThereError, WrongTypeError, refusing
+from trackd.api import Api, RefusedError, User
+from trackd.api.errors import AbsentError, NotThereError, WrongTypeError, refusing
 from trackd.api.filters import checked_filter, checked_order, each_name, names
 from trackd.api.paginator import Paginator
 from trackd.api.registries.accepted_types import ArtifactTypeList
@@ -189,3 +189,18 @@ def test_errors_are_what_python_and_the_reference_expect() -> None:
             refusing(call)(raised)
         assert isinstance(caught.value, CommError)
         assert isinstance(caught.value, ValueError | TypeError)
+
+
+@pytest.mark.parametrize("name", ["sweep", "reports", "automations", "job", "create_team"])
+def test_what_only_other_servers_have_says_so(name: str) -> None:
+    api = Api.__new__(Api)  # without asking a server
+    assert not hasattr(api, name)
+    with pytest.raises(AbsentError, match=rf"Api\.{name}: use the package `wandb`"):
+        getattr(api, name)
+
+
+def test_a_user_has_no_keys_to_change() -> None:
+    user = User({"name": "me", "teams": {"edges": [{"node": {"name": "us"}}]}})
+    assert user.teams == ["us"] and user.api_keys == []
+    with pytest.raises(AbsentError, match="keys"):
+        user.generate_api_key()
