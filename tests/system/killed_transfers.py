@@ -110,6 +110,7 @@ class Outcome:
         is_same: whether the version has the bytes of the file.
         is_in_order: whether the server's books and disk agree.
         took_s: from the beginning to the end.
+        killed_at_bytes: what had gone, or come, when the victims died.
     """
 
     size_bytes: int
@@ -118,6 +119,7 @@ class Outcome:
     is_same: bool
     is_in_order: bool
     took_s: float
+    killed_at_bytes: int = 0
 
     @property
     def twice_bytes(self) -> int:
@@ -256,6 +258,7 @@ async def kill_half_way(folder: Path, size_bytes: int, case: Case, **settings: s
             while relay.sent_bytes < size_bytes // 2:
                 assert rank.poll() is None, "the rank ended early"
                 await anyio.sleep(0.005)
+            killed_at_bytes = relay.sent_bytes
             if "rank" in case.victims:
                 rank.kill()
             if "agent" in case.victims:
@@ -271,9 +274,10 @@ async def kill_half_way(folder: Path, size_bytes: int, case: Case, **settings: s
             assert status == (-signal.SIGKILL if "rank" in case.victims else 0)
             assert await agent.flush(_TIMEOUT_S)
             sent_bytes = relay.sent_bytes
-            return await anyio.to_thread.run_sync(
+            outcome = await anyio.to_thread.run_sync(
                 _look, servers[-1], (size_bytes, sent_bytes), md5, time.monotonic() - began_s
             )
+            return replace(outcome, killed_at_bytes=killed_at_bytes)
 
 
 async def _kill_download(
@@ -290,6 +294,7 @@ async def _kill_download(
         assert reader.poll() is None, "the download ended early"
         await anyio.sleep(0.005)
     assert not (root / "big").exists()
+    killed_at_bytes = relay.received_bytes - before_bytes
     await agent.kill()
     assert await anyio.to_thread.run_sync(reader.wait) == 0  # it started another agent
     moved_bytes = relay.received_bytes - before_bytes
@@ -300,7 +305,8 @@ async def _kill_download(
     while answers(agent.socket):
         await anyio.sleep(0.1)
     holds_that_alone = sorted(path.name for path in root.iterdir()) == ["big", "notes"]
-    return replace(outcome, is_same=outcome.is_same and is_same and holds_that_alone)
+    is_same = outcome.is_same and is_same and holds_that_alone
+    return replace(outcome, is_same=is_same, killed_at_bytes=killed_at_bytes)
 
 
 def _md5_of(path: Path) -> str:
@@ -349,6 +355,7 @@ async def main() -> int:
         told = {
             "case": name,
             "file_bytes": outcome.size_bytes,
+            "killed_at_bytes": outcome.killed_at_bytes,
             "twice_bytes": outcome.twice_bytes,
             "took_s": round(outcome.took_s, 1),
             "problems": outcome.problems,
