@@ -36,15 +36,48 @@ def test_migrations_lead_to_the_same_schema_as_a_fresh_start(tmp_path: Path) -> 
         database.close()
 
 
-def test_a_migration_that_breaks_off_changes_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "old.sqlite"
+def first_schema(path: Path, *more: str) -> Database:
     with sqlite3.connect(path) as connection:
         for statement in v0001_first.STATEMENTS:
             connection.execute(statement)
         connection.execute("CREATE TABLE alembic_version (version_num TEXT PRIMARY KEY)")
         connection.execute("INSERT INTO alembic_version VALUES ('0001')")
-        connection.execute("CREATE TABLE client_ids (in_the_way TEXT)")
-    database, before = Database(path), schema_of(path)
+        for statement in more:
+            connection.execute(statement)
+    connection.close()
+    return Database(path)
+
+
+def test_rows_of_the_first_schema_are_kept_and_their_ids_never_used_again(tmp_path: Path) -> None:
+    database = first_schema(
+        tmp_path / "old.sqlite",
+        "INSERT INTO projects VALUES (3, 'local', 'p', NULL, 1.5)",
+        "INSERT INTO runs (id, project_id, name, display_name, state, created_at, heartbeat_at)"
+        " VALUES (5, 3, 'first', 'f', 'finished', 1, 2), (7, 3, 'second', 's', 'running', 3, 4)",
+        "INSERT INTO writers (id, run_id, client_id, config) VALUES (2, 7, '', '{}')",
+        "INSERT INTO files VALUES (9, 5, 'a.txt', 'ab/cd', 4, 'md5', 6.5)",
+    )
+    queries = ("SELECT * FROM projects", "SELECT * FROM runs", "SELECT * FROM files")
+    with database.read() as connection:
+        before = [connection.exec_driver_sql(query).all() for query in queries]
+    assert database.migrate() == "upgraded"
+    with database.write() as connection:
+        assert [connection.exec_driver_sql(query).all() for query in queries] == before
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        connection.exec_driver_sql("DELETE FROM writers")
+        connection.exec_driver_sql("DELETE FROM runs WHERE name = 'second'")
+        number = connection.exec_driver_sql(
+            "INSERT INTO runs (project_id, name, display_name, state, created_at, heartbeat_at)"
+            " VALUES (3, 'third', 't', 'running', 5, 6) RETURNING id"
+        ).scalar()
+    assert number == 8
+    database.close()
+
+
+def test_a_migration_that_breaks_off_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    database = first_schema(path, "CREATE TABLE client_ids (in_the_way TEXT)")
+    before = schema_of(path)
     with pytest.raises(OperationalError, match="client_ids already exists"):
         database.migrate()
     assert schema_of(path) == before

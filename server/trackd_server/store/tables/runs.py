@@ -3,6 +3,9 @@
 `writers` is who sends a run's data: the unlabelled client of a plain run has client id `""`, each
 process of shared mode its own. A `stream` is one file of one writer; its lines lie in `chunks`:
 disjoint ranges of line numbers, joined by newlines.
+
+Clients hold ids of projects, runs and files: they are never used again, so that a deletion that is
+asked for again (its answer was lost) does not hit what came later.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ projects = Table(
     Column("description", Text),
     Column("created_at", Float, nullable=False),
     UniqueConstraint("entity", "name", name="one_project_per_name"),
+    sqlite_autoincrement=True,
 )
 
 runs = Table(
@@ -57,6 +61,7 @@ runs = Table(
     Column("heartbeat_at", Float, nullable=False),
     Column("finished_at", Float),
     UniqueConstraint("project_id", "name", name="one_run_per_name"),
+    sqlite_autoincrement=True,
 )
 
 writers = Table(
@@ -106,6 +111,7 @@ files = Table(
     Column("md5", Text, nullable=False),
     Column("updated_at", Float, nullable=False),
     UniqueConstraint("run_id", "name", name="one_file_per_name"),
+    sqlite_autoincrement=True,
 )
 
 alerts = Table(

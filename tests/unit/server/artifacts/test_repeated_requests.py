@@ -101,3 +101,11 @@ def test_a_run_is_deleted_once_with_what_it_logged(server: Serving) -> None:
     assert first == second
     found = [server.graphql(SEQUENCE, {"id": id_})["artifact"] for id_ in (logged, kept)]
     assert found[0] is None and found[1] is not None
+
+
+def test_a_deletion_that_is_repeated_late_does_not_hit_the_next_run(server: Serving) -> None:
+    gone = server.upsert("r")["bucket"]["id"]
+    server.graphql(DELETE_RUN, {"id": gone, "all": False})
+    made = server.upsert("r")["bucket"]["id"]
+    server.graphql(DELETE_RUN, {"id": gone, "all": False})
+    assert server.upsert("r")["bucket"]["id"] == made
