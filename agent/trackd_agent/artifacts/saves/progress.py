@@ -42,6 +42,7 @@ class SaveProgress(msgspec.Struct, frozen=True):
         error_code: stable name of the failure; empty: none.
         error: for people; of an unfinished save: what keeps it from moving.
         is_unchanged: the server had a version with these contents already.
+        key: of its record.
     """
 
     client_id: str
@@ -57,6 +58,7 @@ class SaveProgress(msgspec.Struct, frozen=True):
     error_code: str = ""
     error: str = ""
     is_unchanged: bool = False
+    key: str = ""
 
 
 @dataclass(slots=True)

@@ -167,16 +167,17 @@ class RunSaves:
             self.failure = save.error
         if order is not None:
             await anyio.to_thread.run_sync(staged.remove, order)
-        await waiting.on_end(save)
         if self._destination.is_main:
-            await self._saves.conclude(save)
+            await self._saves.keep_result(save)
+        await waiting.on_end(save)
+        save.ended.set()
 
     async def _loaded(self, waiting: _Waiting) -> SaveOrder | None:
         """Return what to save; None: it is lost, which the save says."""
         save = waiting.save
 
         def load() -> SaveOrder:
-            save.wants_cancel = save.wants_cancel or self._saves.given_up.has(save.client_id)
+            save.wants_cancel = save.wants_cancel or self._saves.is_given_up(save)
             return waiting.load()
 
         try:

@@ -61,6 +61,8 @@ class Save:
     #: Ends the work on it; made when the work begins.
     scope: anyio.CancelScope | None = None
     wants_cancel: bool = False
+    #: Whether this process made none of the same artifact before.
+    is_first: bool = True
     #: The version is there, or may be at any moment: it cannot be given up any more.
     is_decided: bool = False
     ended: anyio.Event = field(default_factory=anyio.Event)
@@ -83,6 +85,7 @@ class Save:
             self.error_code,
             self.error,
             self.is_unchanged,
+            self.key,
         )
 
     async def decide(self) -> None:
@@ -144,7 +147,7 @@ class Saves:
         self._begun += 1
         save.number = self._begun
         self._early.pop(save.client_id, None)
-        self._saves.pop(save.client_id, None)
+        save.is_first = self._saves.pop(save.client_id, None) is None
         self._saves[save.client_id] = save
         excess = len(self._saves) - max(1, self.config.remembered_results)
         if excess >= _PRUNE_EVERY:
@@ -157,15 +160,26 @@ class Saves:
         arrived, self._arrived = self._arrived, anyio.Event()
         arrived.set()
 
-    async def conclude(self, save: Save) -> None:
-        """Keep the result of a save for whoever asks late, also an agent after this one."""
+    async def keep_result(self, save: Save) -> None:
+        """Keep how a save ended for whoever asks late, also an agent after this one.
+
+        Before its note goes: an agent that dies leaves the one or the other, and nobody waits for
+        what is over.
+        """
         try:
             await anyio.to_thread.run_sync(self._store, save.progress)
-            if save.wants_cancel:
-                await anyio.to_thread.run_sync(self.given_up.forget, save.client_id)
         except OSError as error:  # it is told from memory while this agent lives
             log.warning("save_result_not_kept", name=save.name, problem=str(error))
-        save.ended.set()
+        else:
+            if save.wants_cancel:
+                await anyio.to_thread.run_sync(self.given_up.forget, save.client_id)
+
+    def is_given_up(self, save: Save) -> bool:
+        """Whether somebody gave a save up, also one whose record is read again; reads files."""
+        if self.given_up.has(save.client_id):
+            return True
+        told = self._load(save.client_id) if save.is_first else None
+        return told is not None and (told.key, told.state) == (save.key, SaveState.CANCELLED)
 
     # -- what people ask -------------------------------------------------------------------
 
@@ -230,7 +244,8 @@ class Saves:
                 return
         told: SaveProgress | None = None
         while True:
-            save = self._saves.get(client_id)
+            # Taken before the look: the save may begin while somebody reads what is yielded.
+            arrived, save = self._arrived, self._saves.get(client_id)
             progress = save.progress if save is not None else self._unknown(client_id)
             if progress != told:
                 told = progress
@@ -238,7 +253,7 @@ class Saves:
             if progress.state.is_end:
                 return
             with anyio.move_on_after(_LOOK_S if save is not None else None):
-                await (save.ended if save is not None else self._arrived).wait()
+                await (save.ended if save is not None else arrived).wait()
 
     def _unknown(self, client_id: str) -> SaveProgress:
         if client_id not in self._early:

@@ -114,3 +114,27 @@ async def test_an_agent_after_this_one_does_not_go_on_with_it(tmp_path: Path) ->
             await rank.finish()
             await until(lambda: "r1" in server.complete)
         assert len(server.artifacts.versions) == 1
+
+
+async def test_what_was_told_as_cancelled_stays_so_whenever_the_agent_dies(tmp_path: Path) -> None:
+    given = logged(run_dir_of(tmp_path), {"a": b"1"}, incremental=True)
+    async with fake_server() as server:
+        server.faults["put"] = status(503)
+        async with running_registry(
+            tmp_path, server.base_url, checkpoint_interval_s=3600.0
+        ) as registry:
+            rank = Rank(tmp_path)
+            await rank.attach(registry)
+            rank.add(given)
+            rank.send()
+            await until(lambda: server.requests.get("put", 0) > 0)
+            assert await registry.saves.cancel(given.client_id)
+            assert (await end_of(registry, given.client_id)).state == "CANCELLED"
+            # Here the agent dies: no checkpoint has passed the record, which is read again.
+        server.faults.clear()
+        async with running_registry(tmp_path, server.base_url) as registry:
+            await rank.attach(registry)
+            await rank.finish()
+            await until(lambda: "r1" in server.complete)
+            assert (await end_of(registry, given.client_id)).state == "CANCELLED"
+        assert not server.artifacts.committed("model")

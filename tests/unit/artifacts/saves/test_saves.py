@@ -16,6 +16,7 @@ from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
 
 from trackd_agent.artifacts.config import ArtifactsConfig
+from trackd_agent.artifacts.saves.saves import Save, Saves
 from trackd_agent.runs.context import RoomConfigs
 from trackd_proto.chunks import FEATURE
 from trackd_proto.records import ArtifactEntry
@@ -303,3 +304,15 @@ async def test_the_end_of_a_run_waits_for_its_artifacts(tmp_path: Path) -> None:
         gate.set()
         await until(lambda: "r1" in server.complete)
         assert server.artifacts.committed("model")
+
+
+async def test_a_save_that_begins_while_its_watcher_is_told_that_it_did_not_is_seen(
+    tmp_path: Path,
+) -> None:
+    saves = Saves(tmp_path)
+    watching = saves.watch("c")
+    assert (await anext(watching)).name == ""
+    saves.begin(Save("k", "c", "model", "model"))  # the words before are just on their way
+    with anyio.fail_after(20.0):
+        assert (await anext(watching)).name == "model"
+    await watching.aclose()
