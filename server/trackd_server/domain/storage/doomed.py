@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from trackd_server.store import DatabaseBusy, DatabaseFull
 from trackd_server.store.statements import run_text
 from trackd_server.store.tables import doomed_blobs
 
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 RESERVED_AT_ONCE = 64
 #: Notes of files that are gone; they cost a start a look each, nothing else.
 MAX_STALE_NOTES = 1_000
+
+_DELETE = "DELETE FROM doomed_blobs WHERE blob_key IN (SELECT value FROM json_each(?))"
 
 
 def doom(connection: Connection, keys: Iterable[str]) -> None:
@@ -82,7 +85,8 @@ class Doomed:
     def delete(self, keys: Iterable[str]) -> None:
         """Delete files whose keys are noted, at once; the notes go later.
 
-        A file that cannot be deleted now keeps its note: the next start tries again.
+        A file that cannot be deleted now keeps its note: the next start tries again. Notes that
+        the database does not take back now are left to a later call.
         """
         for key in keys:
             try:
@@ -93,18 +97,24 @@ class Doomed:
             with self._lock:
                 self._gone.append(key)
         if len(self._gone) >= MAX_STALE_NOTES:
-            self.tidy()
+            try:
+                self.tidy()
+            except (DatabaseBusy, DatabaseFull) as error:
+                log.warning("notes_not_deleted", extra={"facts": {"error": str(error)}})
 
     def tidy(self) -> int:
         """Take back the notes of deleted files; return how many."""
         with self._lock:
             gone, self._gone = self._gone, []
-        if gone:
+        if not gone:
+            return 0
+        try:
             with self._database.write() as connection:
-                connection.exec_driver_sql(
-                    "DELETE FROM doomed_blobs WHERE blob_key IN (SELECT value FROM json_each(?))",
-                    (json.dumps(gone),),
-                )
+                run_text(connection, _DELETE, (json.dumps(gone),))
+        except BaseException:
+            with self._lock:
+                self._gone += gone
+            raise
         return len(gone)
 
     def sweep(self) -> int:

@@ -2,7 +2,8 @@
 
 `finish` does it right after the transaction that let go of something, up to a bound; what is
 beyond it is left to `work`, which the server runs in the background, and to the next start if the
-server dies. `progress` says how much waits.
+server dies. Packs that disk or database refused to rewrite are tried again later. `progress` says
+how much waits.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ COPIED_BEFORE_RETURN = 64 * 1024 * 1024
 TAKEN_APART_BEFORE_RETURN_S = 2.0
 #: Pause between them: whoever waits for the database goes first.
 PAUSE_S = 0.002
+#: When packs that could not be rewritten are tried again.
+RETRY_AFTER_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Reclaimer:
         self._copying = threading.Lock()
         self._rows_freed = False
         self._leaving = False
+        self._retry_s: float | None = None
 
     def finish(self, freed: Freed) -> None:
         """Give back what a committed transaction let go of.
@@ -66,12 +70,18 @@ class Reclaimer:
         """
         if freed.leaving:
             self._leaving = True
-            freed += self._take_apart()
-        self._doomed.delete(freed.keys[:FILES_BEFORE_RETURN])
+            more, refusal = self._take_apart()
+            freed += more
+            if refusal is not None:
+                log.warning("contents_not_dropped", extra={"facts": {"error": str(refusal)}})
+        self._give_back(freed)
+
+    def _give_back(self, freed: Freed) -> None:
         with self._lock:
             self._rows_freed = True
             self._files += freed.keys[FILES_BEFORE_RETURN:]
             self._packs |= freed.wasteful
+        self._doomed.delete(freed.keys[:FILES_BEFORE_RETURN])
         if freed.wasteful:
             self._rewrite_some(freed.wasteful, COPIED_BEFORE_RETURN)
 
@@ -97,10 +107,21 @@ class Reclaimer:
             return Progress(len(self._files), len(self._packs))
 
     def work(self) -> bool:
-        """Do a part of what waits, for about a second; tell whether there is more."""
+        """Do a part of what waits, for about a second; tell whether there is more.
+
+        Raises:
+            DatabaseBusy: Try again later.
+            DatabaseFull: Try again later.
+        """
         if self._leaving:
-            self.finish(self._take_apart())
+            freed, refusal = self._take_apart()
+            self._give_back(freed)
+            if refusal is not None:
+                raise refusal
             return True
+        if self._retry_s is not None and time.monotonic() >= self._retry_s:
+            self._retry_s = None
+            self.find_waste()
         with self._lock:
             keys, self._files = (
                 self._files[:FILES_BEFORE_RETURN],
@@ -117,23 +138,23 @@ class Reclaimer:
         with self._lock:
             return bool(self._files or self._packs)
 
-    def _take_apart(self) -> Freed:
-        """Go on with contents that are leaving, for some seconds."""
-        freed = NOTHING_FREED
+    def _take_apart(self) -> tuple[Freed, DatabaseBusy | DatabaseFull | None]:
+        """Go on with contents that are leaving, for some seconds, or until that is refused."""
+        freed, is_left = NOTHING_FREED, True
         end_s = time.monotonic() + TAKEN_APART_BEFORE_RETURN_S
-        while time.monotonic() < end_s:
+        while is_left and time.monotonic() < end_s:
+            self._leaving = False  # before looking: whoever sends one away from here on says so
             try:
                 with self._database.write() as connection:
                     more, is_left = contents.take_apart(connection)
             except (DatabaseBusy, DatabaseFull) as error:
-                log.warning("contents_not_dropped", extra={"facts": {"error": str(error)}})
-                break
+                return freed, error
+            finally:
+                if is_left:
+                    self._leaving = True
             freed += more
-            if not is_left:
-                self._leaving = False
-                break
             time.sleep(PAUSE_S)
-        return freed
+        return freed, None
 
     def _rewrite_some(self, pack_ids: Iterable[int], budget: int) -> None:
         """Rewrite packs until so many bytes were copied."""
@@ -146,25 +167,27 @@ class Reclaimer:
                 except (OSError, DatabaseBusy, DatabaseFull) as error:
                     facts = {"pack": pack_id, "error": str(error)}
                     log.warning("pack_not_rewritten", extra={"facts": facts})
-                    self._forget(pack_id)
+                    self._retry_s = time.monotonic() + RETRY_AFTER_S
 
     def _rewrite(self, pack_id: int, budget: int) -> int:
         """Copy what lives in a pack into a new one; return the bytes copied.
 
         They are copied as they are: so a deletion frees what was forecast.
         """
+        with self._lock:  # before it is looked at: whoever makes waste in it from here on says so
+            self._packs.discard(pack_id)
         pack = self._mover.look(pack_id)
         # A pack that is being cut is taken up again after its last cut.
         if pack is None or pack.live_bytes == pack.bytes or pack.is_uncut:
-            self._forget(pack_id)
             return 0
         copied = sum(chunk.stored for chunk in pack.live)
         if pack.is_whole and copied > budget:
-            return budget  # later, in the background
-        if self._mover.move(pack):
-            self._forget(pack_id)
+            self._add(pack_id)  # later, in the background
+            return budget
+        if not self._mover.move(pack):
+            self._add(pack_id)
         return copied
 
-    def _forget(self, pack_id: int) -> None:
+    def _add(self, pack_id: int) -> None:
         with self._lock:
-            self._packs.discard(pack_id)
+            self._packs.add(pack_id)

@@ -23,8 +23,9 @@ from tests.unit.server.storage.place import (
 
 from trackd_proto import chunks
 from trackd_proto.chunks import Cutter, PackEntry
-from trackd_server.domain.storage import MD5, Expected
+from trackd_server.domain.storage import MD5, Expected, contents, doomed, reclaim
 from trackd_server.domain.usage import fsck
+from trackd_server.store import DatabaseFull
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -75,14 +76,36 @@ async def test_an_upload_that_does_not_fit_leaves_nothing(tmp_path: Path) -> Non
         assert await get(storage, again.content_id, 0, len(DATA)) == DATA
 
 
-async def test_a_deletion_stands_where_its_pack_cannot_be_rewritten(tmp_path: Path) -> None:
+async def test_a_deletion_stands_where_its_pack_cannot_be_rewritten_and_that_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reclaim, "RETRY_AFTER_S", 0.0)
     with opened(tmp_path) as storage:
         first = await put(storage, DATA)
         await put(storage, DATA[200_000:])
         with files_end_at(ROOM_BYTES):  # the copy of what lives does not fit
             assert let_go(storage, first.content_id) > 100_000
         assert storage.blobs.total_bytes() > len(DATA)
-        storage.reclaimer.find_waste()
         while storage.reclaimer.work():
             pass
         assert storage.blobs.total_bytes() == pack_bytes(storage) == len(DATA) - 200_000
+
+
+async def test_contents_that_leave_wait_for_a_database_that_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "DROPPED_BYTES_AT_ONCE", 1_000)
+    monkeypatch.setattr(doomed, "MAX_STALE_NOTES", 1)
+    with opened(tmp_path) as storage:
+        first = await put(storage, DATA)
+        with storage.database.write() as connection:
+            freed = contents.release(connection, {first.content_id: 1})
+        with files_end_at(1):
+            storage.finish(freed)
+            storage.doomed.delete([storage.doomed.new_key()])  # its note stays
+            with pytest.raises(DatabaseFull):  # so that the duty pauses
+                storage.reclaimer.work()
+        while storage.reclaimer.work():
+            pass
+        assert storage.blobs.total_bytes() == 0
+        assert storage.doomed.tidy() == 0
