@@ -41,7 +41,7 @@ class DownloadServer:
     manifest: bytes | None = None
     #: What is sent in place of a file's bytes.
     sent: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    #: Statuses of the next requests for a file.
+    #: Statuses of the next requests for a file; 200: it is sent.
     statuses: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     #: The next answers for a file end after so many bytes.
     cuts: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
@@ -121,8 +121,9 @@ class DownloadServer:
 
     def _file(self, request: Request, path: str) -> Response:
         self.requests.append(request.url.path)
-        if statuses := self.statuses.get(path):
-            return PlainTextResponse("no", statuses.pop(0))
+        statuses = self.statuses.get(path)
+        if statuses and (status := statuses.pop(0)) != 200:
+            return PlainTextResponse("no", status)
         data = self.sent.get(path, self.files[path])
         code, headers = 200, {"Content-Length": str(len(data))}
         if (wanted := request.headers.get("range")) and self.serves_ranges:

@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import grpc
 
@@ -72,25 +72,26 @@ def _call(name: str, request: Message, timeout_s: float | None) -> Iterator[Mess
     command = [sys.executable, "-P", "-m", __name__, name, seconds]
     data = request.SerializeToString()
     kind = answer_type(name)
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(_LENGTH.pack(len(data)) + data)
-            process.stdin.flush()
-            while (found := _read(process.stdout)) is not None and found[0] != _END:
-                letter, body = found
-                if letter == _ERROR:
-                    raise _error_of(body)
-                yield kind.FromString(body)
-            if found is None:
-                raise _died()
-        except OSError as error:
-            raise _died() from error
-        finally:
-            process.kill()  # it holds nothing
+    try:
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(_LENGTH.pack(len(data)) + data)
+                process.stdin.flush()
+                while (found := _read(process.stdout)) is not None and found[0] != _END:
+                    letter, body = found
+                    if letter == _ERROR:
+                        raise _error_of(body)
+                    yield kind.FromString(body)
+                if found is None:
+                    raise _died("it ended")
+            finally:
+                process.kill()  # it holds nothing
+    except OSError as error:  # it did not start, or did not listen to the end
+        raise _died(str(error)) from error
 
 
 def _read(source: IO[bytes]) -> tuple[bytes, bytes] | None:
@@ -102,13 +103,9 @@ def _read(source: IO[bytes]) -> tuple[bytes, bytes] | None:
     return (letter, body) if len(body) == length else None
 
 
-def _died() -> AgentCallError:
-    return AgentCallError(
-        grpc.StatusCode.INTERNAL,
-        "BRIDGE_ENDED",
-        "the process that asks the agent for this forked one ended",
-        retryable=True,
-    )
+def _died(why: str) -> AgentCallError:
+    message = f"the process that asks the agent for this forked one ({sys.executable}): {why}"
+    return AgentCallError(grpc.StatusCode.INTERNAL, "BRIDGE_ENDED", message, retryable=True)
 
 
 def _error_of(body: bytes) -> AgentCallError:
@@ -120,7 +117,7 @@ def _error_of(body: bytes) -> AgentCallError:
 # --- in the process of its own -------------------------------------------------------------------
 
 
-def main(name: str, seconds: str) -> None:
+def main(name: str, seconds: str) -> NoReturn:
     """Make one call for the process that started this one."""
     source, target = sys.stdin.buffer, sys.stdout.buffer
     (length,) = _LENGTH.unpack(source.read(_LENGTH.size))
@@ -143,6 +140,7 @@ def main(name: str, seconds: str) -> None:
         _write(target, _ERROR, json.dumps(told).encode())
     else:
         _write(target, _END, b"")
+    os._exit(0)  # a Python that ends in order aborts: the thread still reads
 
 
 def _leave_with(source: IO[bytes]) -> None:

@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from trackd_agent.artifacts.downloads.placing import MISMATCH, Placed, Source
 from trackd_agent.artifacts.downloads.root import Unwritable
+from trackd_agent.artifacts.workers import work_through
 from trackd_agent.core.errors import UpstreamUnavailable
 from trackd_agent.upstream import Patience, RequestFailed, RetryClass
 
@@ -141,20 +142,17 @@ class Fetcher:
         ]
         if ranges and not await self._part(new, address, *ranges[0]):
             return False
-        async with anyio.create_task_group() as tasks:
-            for start, end in ranges[1:]:
-                await self._parts.acquire()
-                tasks.start_soon(self._later_part, new, address, start, end)
-        return True
 
-    async def _later_part(self, new: VerifiedFile, address: Address, start: int, end: int) -> None:
-        try:
-            if not await self._part(new, address, start, end):
-                raise Unwritable(
-                    "DOWNLOAD_FAILED", f"{new.entry.path!r}: the server stopped answering ranges"
-                )
-        finally:
-            self._parts.release()
+        async def fetch(at: tuple[int, int]) -> None:
+            async with self._parts:
+                if not await self._part(new, address, *at):
+                    raise Unwritable(
+                        "DOWNLOAD_FAILED",
+                        f"{new.entry.path!r}: the server stopped answering ranges",
+                    )
+
+        await work_through(ranges[1:], fetch, self._config.parallel_ranges)
+        return True
 
     async def _part(self, new: VerifiedFile, address: Address, start: int, end: int) -> bool:
         done = start

@@ -222,7 +222,8 @@ class NewFile:
         #: Whether it may hold what an earlier agent wrote, and outlives this one.
         self.is_partial = False
         try:
-            self.descriptor = self._open_partial(partial_name) or self._open()
+            descriptor = self._open_partial(partial_name)
+            self.descriptor = self._open() if descriptor is None else descriptor
         except BaseException:
             close_quietly(self._folder)
             raise

@@ -18,7 +18,7 @@ import msgspec
 from trackd_agent.artifacts.saves.adopting import Adopter
 from trackd_agent.artifacts.saves.order import algorithm_of
 from trackd_agent.artifacts.saves.reading import CutFile, read_whole
-from trackd_agent.artifacts.saves.workers import work_through
+from trackd_agent.artifacts.workers import work_through
 from trackd_agent.upstream import RequestFailed, RetryClass
 from trackd_proto.chunks import (
     MAX_FILES_AT_ONCE,

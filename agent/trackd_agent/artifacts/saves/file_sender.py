@@ -20,7 +20,7 @@ from trackd_agent.artifacts.saves.reading import (
     read_whole,
     stream,
 )
-from trackd_agent.artifacts.saves.workers import work_through
+from trackd_agent.artifacts.workers import work_through
 from trackd_agent.upstream import RequestFailed
 
 if TYPE_CHECKING:

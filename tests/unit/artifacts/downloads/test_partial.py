@@ -26,7 +26,7 @@ DATA = os.urandom(2_400_000)
 ENTRY = Entry("dir/big", md5(DATA), len(DATA))
 #: Every file is one that goes on.
 ALL: dict[str, Any] = {"resumed_bytes": 1}
-IN_RANGES = ALL | {"range_bytes": 500_000, "multipart_bytes": 1_000_000}
+IN_RANGES: dict[str, Any] = ALL | {"range_bytes": 500_000, "multipart_bytes": 1_000_000}
 
 
 async def leave(root: Path, data: bytes, *ranges: tuple[int, int]) -> Path:
@@ -102,6 +102,19 @@ async def test_a_file_that_was_cut_off_begins_anew(tmp_path: Path, kept_bytes: i
         os.truncate(await leave(client.root, DATA, (0, 1_000_000)), kept_bytes)
         assert (await client.get()).error is None
         assert found(client.root) == {ENTRY.path: DATA}
+
+
+async def test_a_range_that_does_not_come_fails_its_file_alone(tmp_path: Path) -> None:
+    files = {ENTRY.path: DATA, "dir/other": b"1" * 1_200_000, "z": b"z"}
+    async with (
+        download_server(files=files, statuses={ENTRY.path: [200, 404]}) as server,
+        client_of(server, tmp_path, **IN_RANGES) as client,
+    ):
+        download = await client.get()
+        assert download.error is None
+        ((path, failure),) = download.progress.failures
+        assert (path, failure.code) == (ENTRY.path, "DOWNLOAD_FAILED")
+        assert found(client.root) == {path: files[path] for path in ("dir/other", "z")}
 
 
 async def test_a_wrong_file_of_the_server_leaves_nothing(tmp_path: Path) -> None:
