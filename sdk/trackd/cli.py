@@ -8,6 +8,7 @@ first line of a verb's help, for which all verbs load.
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -45,6 +46,18 @@ class Verbs(click.Group):
         loaded = entry.load()
         assert isinstance(loaded, click.Command), f"{entry.value} is not a click command"
         return loaded
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; of one that does not exist the error names those spelled alike."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if not (alike := get_close_matches(args[0], self.list_commands(ctx))):
+                raise
+            message = f"{error.message} Did you mean {' or '.join(alike)}?"
+            raise click.UsageError(message, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs; one that cannot be loaded (a missing extra) says why."""

@@ -240,6 +240,10 @@ def test_what_does_not_exist_and_what_is_wrong_have_their_statuses(trackd: Shell
     trackd.refused(NO_SUCH_THING, "artifact", "info", "odd/data:v9")
     trackd.refused(NO_SUCH_THING, "artifact", "ls", "local/odd/nothing")
     trackd.refused(NO_SUCH_THING, "du", "local/nothing")
+    assert "ENTITY/PROJECT/COLLECTION" in trackd.refused(NO_SUCH_THING, "du", "odd/data")
+    for place in ("local/odd/data:v9", "local/odd/nothing", "local/odd/runs/nothing"):
+        assert f" {place}:" in trackd.refused(NO_SUCH_THING, "du", place, "--if-deleted")
+    assert "Did you mean lineage" in trackd.refused(WRONG_USAGE, "artifact", "lineag")
     assert "--collection" in trackd.refused(REFUSED, "artifact", "rm", "odd/data")
     assert "--alias" in trackd.refused(REFUSED, "artifact", "put", "odd.txt", "-n", "odd/x:v0")
     assert "JSON" in trackd.refused(

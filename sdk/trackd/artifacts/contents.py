@@ -34,6 +34,8 @@ _FILES_AT_ONCE = 64
 #: A single file of this size is noted, so that it need not be read again.
 _NOTED_BYTES = 8 * 1024 * 1024
 _HASH_CHARACTERS = 20
+#: So many files are looked at before they are read, for a bar that knows its end.
+_SIZED_FILES = 10_000
 _READ_ONLY = 0o400
 
 
@@ -176,7 +178,7 @@ class ArtifactContents(ServerFacts):
             relative = source[len(given) :]
             path = logical_path(prefix + relative)
             files.append(_File(source, place + relative, relative, path))
-        with Intake(f"{root.name or root}/", len(files)) as intake:
+        with Intake(f"{root.name or root}/", len(files), _bytes_of(files)) as intake:
             entries = self._entries_of(files, Taking(checked, bool(skip_cache), known, intake))
         with self._lock:
             with self._dropping(entries):
@@ -412,6 +414,7 @@ class ArtifactContents(ServerFacts):
         entry = self._entry_of(file.local, file.path, found, taking.skip_cache)
         if taking.policy == "mutable":
             known.left.append(entry)
+        taking.intake.end_file(found.size)
         return entry
 
     def _entry(self, file: _File, taking: Taking) -> ManifestEntry:
@@ -453,6 +456,13 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _bytes_of(files: list[_File]) -> int:
+    """Return how large files are together; 0: they are too many to be looked at twice."""
+    if len(files) > _SIZED_FILES:
+        return 0
+    return sum(os.stat(file.source).st_size for file in files)  # noqa: PTH116 - one of many
 
 
 def _folder(name: str | os.PathLike[str]) -> str:

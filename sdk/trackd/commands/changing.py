@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.argument("target")
-@click.option("-a", "--alias", "aliases", multiple=True, help="Alias of the link.")
+@click.option("-a", "--alias", "aliases", multiple=True, help="Alias of the link, repeatable.")
 @verb
 def link(name: str, target: str, aliases: tuple[str, ...], *, base_url: str, as_json: bool) -> None:
     """Link a version into a collection, which is made if need be.

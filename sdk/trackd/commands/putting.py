@@ -26,8 +26,8 @@ _ANSWER_S = 30.0
 @click.argument("path")
 @click.option("-n", "--name", required=True, help="[[ENTITY/]PROJECT/]COLLECTION to put it into.")
 @click.option("-t", "--type", "type_", default="dataset", show_default=True, help="Its type.")
-@click.option("-a", "--alias", "aliases", multiple=True, help="Alias besides `latest`.")
-@click.option("--tag", "tags", multiple=True, help="Tag of the version.")
+@click.option("-a", "--alias", "aliases", multiple=True, help="Alias besides `latest`, repeatable.")
+@click.option("--tag", "tags", multiple=True, help="Tag of the version, repeatable.")
 @click.option("-d", "--description", default=None, help="Free text.")
 @click.option("-m", "--metadata", default="", help="JSON object with facts about it.")
 @click.option(

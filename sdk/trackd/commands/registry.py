@@ -41,7 +41,7 @@ def registry() -> None:
     help="Who sees it: everybody of the organization, or its members.",
 )
 @click.option("--description", default=None, help="Free text.")
-@click.option("--type", "types", multiple=True, help="Type of artifacts it takes; default: all.")
+@click.option("--type", "types", multiple=True, help="A type it takes, repeatable; default: all.")
 @_ORGANIZATION
 @verb
 def create(  # noqa: PLR0913 - one for each option
@@ -129,7 +129,7 @@ def show(name: str, count: int, organization: str | None, *, base_url: str, as_j
 @click.option("--name", "new_name", default=None, help="New name.")
 @click.option("--visibility", type=_VISIBILITY, default=None, help="Who sees it.")
 @click.option("--description", default=None, help="Free text.")
-@click.option("--add-type", "types", multiple=True, help="One more type that it takes.")
+@click.option("--add-type", "types", multiple=True, help="One more type that it takes, repeatable.")
 @click.option("--any-type/--only-types", default=None, help="Whether it takes all types.")
 @_ORGANIZATION
 @verb

@@ -44,7 +44,10 @@ def bytes_of(_context: click.Context, _parameter: click.Parameter, text: str) ->
 
 @click.group()
 def cache() -> None:
-    """Show or shrink the cache of downloaded artifact files."""
+    """Show or shrink the cache of downloaded artifact files.
+
+    Example: trackd artifact cache ls
+    """
 
 
 @cache.command()
@@ -76,7 +79,7 @@ def ls(*, as_json: bool) -> None:
 @click.option("--remove-temp", is_flag=True, help="Remove unfinished files, those in use too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cleanup(target: int, *, remove_temp: bool, as_json: bool) -> None:
-    """Remove the least recently used files until no more than SIZE is left.
+    """Remove files, the longest unused first, down to SIZE.
 
     Example: trackd artifact cache cleanup 10GB
     """

@@ -24,11 +24,13 @@ def asked_server(base_url: str) -> Server:
     try:
         return find_server(layout.data_dir(), base_url)
     except ServerUnreachable as error:
-        _fail(str(error), NO_ANSWER)
+        fail(str(error), NO_ANSWER)
 
 
-def ask(server: Server, method: str, path: str, body: object = None) -> Any:
-    """Return the JSON of an answer, or leave."""
+def ask(
+    server: Server, method: str, path: str, body: object = None, missing: str | None = None
+) -> Any:
+    """Return the JSON of an answer, or leave; `missing` is said where there is no such thing."""
     from trackd_agent.daemon.servers import NoSuchRun, ServerUnreachable
 
     try:
@@ -36,12 +38,12 @@ def ask(server: Server, method: str, path: str, body: object = None) -> Any:
             return server.get(path, _TIMEOUT_S)
         return server.post(path, body, _TIMEOUT_S)
     except NoSuchRun:
-        place = path.removeprefix("/api/v1/usage").strip("/")
-        _fail(f"{server.base_url} has no {place or path}", NO_SUCH_THING)
+        fail(missing or f"{server.base_url} has no {path}", NO_SUCH_THING)
     except ServerUnreachable as error:
-        _fail(str(error), NO_ANSWER)
+        fail(str(error), NO_ANSWER)
 
 
-def _fail(message: str, status: int) -> NoReturn:
+def fail(message: str, status: int) -> NoReturn:
+    """Say on standard error why the verb ends, and leave."""
     click.echo(f"{click.get_current_context().command_path}: {message}", err=True)
     sys.exit(status)

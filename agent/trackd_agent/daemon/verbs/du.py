@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trackd_agent.daemon.verbs.asking import NO_SUCH_THING, ask, asked_server
+from trackd_agent.daemon.verbs.asking import NO_SUCH_THING, ask, asked_server, fail
 from trackd_agent.daemon.verbs.status import size
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _DISAGREES = 1
 _BAR = 24
 _ALL = sys.maxsize
+_COUNT, _POSITIVE = click.IntRange(min=0), click.IntRange(min=1)
 _MEMBERSHIP = """
 query ($entity: String!, $project: String!, $name: String!) {
   project(name: $project, entityName: $entity) {
@@ -41,8 +42,8 @@ class Share:
 
 @click.command()
 @click.argument("place", required=False, default="")
-@click.option("-d", "--depth", default=3, show_default=True, help="Levels to show.")
-@click.option("-n", "--count", default=20, show_default=True, help="Parts of a part; 0: all.")
+@click.option("-d", "--depth", type=_POSITIVE, default=3, show_default=True, help="Levels to show.")
+@click.option("-n", "--count", type=_COUNT, default=20, show_default=True, help="Parts; 0: all.")
 @click.option("--if-deleted", is_flag=True, help="Only say what deleting PLACE would free.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's figures as JSON.")
 @click.option("--base-url", default="", help="Server to ask; default: as configured.")
@@ -64,7 +65,10 @@ def du(
     """
     server = asked_server(base_url)
     if if_deleted:
-        _show_freed(ask(server, "POST", "/api/v1/usage/dry-run", _doomed(server, place)), as_json)
+        missing = _missing(server, place)
+        doomed = _doomed(server, place, missing)
+        freed = ask(server, "POST", "/api/v1/usage/dry-run", doomed, missing)
+        _show_freed(freed, as_json)
         return
     figures = _figures(server, place)
     agrees = _sum(figures) == figures.get("physical") == figures.get("disk", figures["physical"])
@@ -83,7 +87,19 @@ def _figures(server: Server, place: str) -> dict[str, Any]:
     if place and "/" not in place:
         viewer = ask(server, "POST", "/graphql", {"query": "{ viewer { entity } }"})
         place = f"{viewer['data']['viewer']['entity']}/{place}"
-    return ask(server, "GET", "/api/v1/usage" + _path(place))
+    return ask(server, "GET", "/api/v1/usage" + _path(place), missing=_missing(server, place))
+
+
+def _missing(server: Server, place: str) -> str:
+    """Return what is said of a place that is not there: what it was taken for, and what to do."""
+    parts = place.strip("/").split("/")
+    kind = "project"
+    if len(parts) > 2:
+        kind = "run" if parts[2] == "runs" else "version" if ":" in place else "collection"
+    remedy = "`trackd artifact ls PROJECT` lists collections, `trackd ls` runs"
+    if len(parts) == 2:
+        remedy = "a collection is ENTITY/PROJECT/COLLECTION; `trackd du` lists projects"
+    return f"{server.base_url} has no {kind} {place}: {remedy}"
 
 
 def _path(place: str) -> str:
@@ -105,7 +121,7 @@ def _path(place: str) -> str:
     )
 
 
-def _doomed(server: Server, place: str) -> dict[str, Any]:
+def _doomed(server: Server, place: str, missing: str) -> dict[str, Any]:
     """Return what would be deleted, as the server asks for it."""
     parts = place.strip("/").split("/")
     if len(parts) == 4 and parts[2] == "runs":
@@ -118,12 +134,11 @@ def _doomed(server: Server, place: str) -> dict[str, Any]:
         return {"collection": place}
     variables = dict(zip(("entity", "project", "name"), parts, strict=True))
     body = {"query": _MEMBERSHIP, "variables": variables}
-    answer: dict[str, Any] = ask(server, "POST", "/graphql", body).get("data") or {}
+    answer: dict[str, Any] = ask(server, "POST", "/graphql", body, missing).get("data") or {}
     project: dict[str, Any] = answer.get("project") or {}
     member: dict[str, Any] | None = project.get("artifactCollectionMembership")
     if not member:
-        click.echo(f"trackd du: there is no artifact {place}", err=True)
-        sys.exit(NO_SUCH_THING)
+        fail(missing, NO_SUCH_THING)
     return {"version": member["artifact"]["id"], "delete_aliases": True}
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 NO_AGENT_STATUS = 3
 _KIB = 1024
+#: So the reasons begin that count calls which were refused.
+_CALLS = "call_"
 #: States of collectors that are no trouble; `trackd doctor` says why.
 _COLLECTORS_THAT = {
     "ok": "work",
@@ -89,7 +91,12 @@ def _show_agent(console: Console, answer: admin_pb2.GetStatusResponse) -> None:
     if answer.HasField("idle_exit_in_s"):
         console.print(f"idle      leaves in {max(0.0, answer.idle_exit_in_s):.0f} s")
     for reason, count in sorted(answer.dropped.items()):
-        console.print(f"dropped   {count} records or calls: {reason}", style="yellow", markup=False)
+        if reason.startswith(_CALLS):  # told to who called: not a loss, and not to look like one
+            failed = f"{count} {reason.removeprefix(_CALLS)}"
+            console.print(f"failed    calls: {failed}; agent.log says why", markup=False)
+        else:
+            lost = f"{count} records or connections: {reason}"
+            console.print(f"dropped   {lost}", style="yellow", markup=False)
 
 
 def _show_upstreams(console: Console, answer: admin_pb2.GetStatusResponse) -> None:

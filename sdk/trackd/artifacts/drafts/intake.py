@@ -63,9 +63,9 @@ class Intake:
         """
         self._count(0, count_bytes)
 
-    def end_file(self) -> None:
-        """A file was read; raises as `take` does."""
-        self._count(1, 0)
+    def end_file(self, unread_bytes: int = 0) -> None:
+        """A file is done, of which so much need not be read; raises as `take` does."""
+        self._count(1, unread_bytes)
 
     def _count(self, files: int, count_bytes: int) -> None:
         if self._is_stopped:

@@ -35,7 +35,7 @@ def test_adding_much_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         Path("data", name).write_bytes(bytes(2 * 1024 * 1024))
     artifact = Artifact("a", "t")
     artifact.add_dir("data")
-    assert lines[-2] == "adding data/ [####################] 2/2 files, 4.0 MiB"
+    assert lines[-2] == "adding data/ [####################] 2/2 files, 4.0/4.0 MiB"
     assert lines[-1] == ""
     artifact.add_file("data/a", "other", policy="immutable")
     assert lines[-2] == "adding a [####################] 1/1 files, 2.0/2.0 MiB"
