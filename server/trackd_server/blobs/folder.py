@@ -104,6 +104,11 @@ class BlobFolder:
         """Return where the blobs lie."""
         return self._folder
 
+    def free_bytes(self) -> int:
+        """Return what the disk has left."""
+        disk = os.statvfs(self._folder)
+        return disk.f_bavail * disk.f_frsize
+
     def size(self, key: str) -> int:
         """Return the bytes of a blob; 0 without it."""
         try:

@@ -176,11 +176,13 @@ def test_a_client_is_told_of_damage_and_the_server_goes_on(tmp_path: Path) -> No
         assert got(NOISE[:60_000]).content == NOISE[:60_000]
 
 
-@pytest.mark.parametrize("slice_bytes", [600_000, 64 * 1024 * 1024])
+@pytest.mark.parametrize(
+    ("bound", "value"), [("SLICE_BYTES", 600_000), ("SLICE_BYTES", 1 << 26), ("SLICE_CHUNKS", 9)]
+)
 async def test_what_was_taken_over_becomes_smaller_with_exact_books_at_each_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
 ) -> None:
-    monkeypatch.setattr(moving, "SLICE_BYTES", slice_bytes)
+    monkeypatch.setattr(moving, bound, value)
     with opened(tmp_path) as storage:
         version = new_version(storage)
         content_id = adopted(storage, TEXT, version)
@@ -205,7 +207,7 @@ async def test_what_was_taken_over_becomes_smaller_with_exact_books_at_each_step
             told = forecast(storage.database, delete).bytes
             assert told == usage.kinds["file"]
             steps += more
-        assert steps == (1 if slice_bytes > len(TEXT) else 3)
+        assert steps == (1 if value > len(TEXT) else 3)
         assert_exact(storage)
         assert storage.blobs.total_bytes() < len(TEXT) / 2
         assert encodings(storage).keys() == {"zstd"}
@@ -260,3 +262,50 @@ def test_what_cannot_be_read_is_left_alone(tmp_path: Path, monkeypatch: pytest.M
         while storage.compressor.work():
             pass
         assert pack.exists() and encodings(storage).keys() == {"raw", "zstd"}
+
+
+def test_a_pack_that_moves_while_it_is_looked_at_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compressing, "WAIT_S", 0.0)
+    with opened(tmp_path) as storage:
+        adopted(storage, TEXT, new_version(storage))
+        index_all(storage)
+        mover = moving.Mover(storage.database, storage.blobs, storage.doomed)
+        open_blob = storage.blobs.open
+        moved: list[str] = []
+
+        def open_late(key: str) -> int:
+            if not moved:
+                moved.append(key)
+                pack = mover.look(1)
+                assert pack is not None and mover.move(pack)
+            return open_blob(key)
+
+        monkeypatch.setattr(storage.blobs, "open", open_late)
+        assert storage.compressor.work() and encodings(storage).keys() == {"raw"}
+        assert storage.compressor.work() and encodings(storage).keys() == {"zstd"}
+        assert moved
+        assert_exact(storage)
+
+
+def test_a_large_pack_waits_for_room_for_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "SLICE_BYTES", 600_000)
+    monkeypatch.setattr(compressing, "WAIT_S", 0.0)
+    with opened(tmp_path) as storage:
+        adopted(storage, TEXT, new_version(storage))
+        index_all(storage)
+        with monkeypatch.context() as full:
+            full.setattr(storage.blobs, "free_bytes", lambda: 2 * len(TEXT) - 1)
+            while storage.compressor.work():
+                pass
+        assert encodings(storage).keys() == {"raw"}
+        assert storage.blobs.total_bytes() == len(TEXT)
+        assert not storage.compressor.work()  # later
+        monkeypatch.setattr(storage.compressor, "_retry_s", 0.0)
+        while storage.compressor.work():
+            pass
+        assert encodings(storage).keys() == {"zstd"}
+        assert_exact(storage)
