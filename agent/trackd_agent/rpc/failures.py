@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import anyio
 import grpc
 import grpc.aio
 import structlog
@@ -109,7 +110,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def _guard(self, call: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
         async def guarded(request: Any, context: Any) -> Any:
             try:
-                return await call(request, context)
+                return await _in_own_task(call, request, context)
             except errors.AgentError as error:
                 self._counts.add(error.code)
                 log.info("call_failed", method=method, code=error.code, problem=error.message)
@@ -126,3 +127,25 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 )
 
         return guarded
+
+
+async def _in_own_task(
+    call: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any
+) -> Any:
+    """Run a handler so that a caller who leaves cancels a scope around it, not its task.
+
+    grpcio cancels the task. What anyio runs in a worker thread goes on then, but nobody waits for
+    it: a handler that cleans up would close a table that its own thread is reading.
+    """
+    answer: Any = None
+
+    async def work() -> None:
+        nonlocal answer
+        answer = await call(request, context)
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+    except BaseExceptionGroup as group:  # of one handler: there is one error
+        raise group.exceptions[0] from None
+    return answer

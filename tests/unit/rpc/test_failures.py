@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import anyio.to_thread
 import grpc
 import grpc.aio
 import pytest
@@ -83,3 +86,45 @@ async def test_what_nobody_expected_is_internal_and_names_the_log_entry(tmp_path
     assert info.code == "INTERNAL"
     assert info.details["log_id"] in (seen.details() or "")
     assert counts.by_code == {"INTERNAL": 1}
+
+
+class Slow(admin_pb2_grpc.AdminServiceServicer):
+    """Cleans up behind a thread, as whoever closes what the thread works with."""
+
+    def __init__(self) -> None:
+        self.has_begun = threading.Event()
+        self.may_end = threading.Event()
+        self.steps: list[str] = []
+        self.is_clean = anyio.Event()
+
+    def work(self) -> None:
+        self.has_begun.set()
+        self.may_end.wait(20.0)
+        self.steps.append("thread ended")
+
+    async def GetStatus(self, request: Any, context: Any) -> Any:
+        try:
+            await anyio.to_thread.run_sync(self.work)
+        finally:
+            self.steps.append("cleaned up")
+            self.is_clean.set()
+
+
+async def test_a_handler_whose_caller_leaves_cleans_up_behind_its_thread(tmp_path: Path) -> None:
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(FailureCounts())])
+    slow = Slow()  # pyright: ignore[reportAbstractUsage]
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(slow, server)
+    target = f"unix:{tmp_path}/s"
+    server.add_insecure_port(target)
+    await server.start()
+    async with grpc.aio.insecure_channel(target) as channel:
+        call = admin_pb2_grpc.AdminServiceStub(channel).GetStatus(admin_pb2.GetStatusRequest())
+        await anyio.to_thread.run_sync(slow.has_begun.wait, 20.0)
+        call.cancel()
+        with anyio.move_on_after(0.3):  # time enough to do it wrong
+            await slow.is_clean.wait()
+        slow.may_end.set()
+        with anyio.fail_after(20.0):
+            await slow.is_clean.wait()
+    await server.stop(0)
+    assert slow.steps == ["thread ended", "cleaned up"]
