@@ -12,7 +12,7 @@ from trackd_server.api.resolvers import files, projects, registry_changes
 from trackd_server.api.resolvers.artifact_files import MANIFEST_FILE_KIND
 from trackd_server.api.resolvers.context import context_of
 from trackd_server.domain import names, run_records, runs
-from trackd_server.domain.artifacts import reading, versions
+from trackd_server.domain.artifacts import reading
 from trackd_server.domain.errors import InvalidRequest, NotFound
 from trackd_server.domain.registry import registries
 from trackd_server.domain.run_records import RunPath
@@ -150,11 +150,9 @@ def resolve_delete_run(
 ) -> dict[str, Any]:
     """Delete a run and everything of it; if it is not there, a client repeats its wish."""
     context = context_of(info)
-    number = names.row_number("Run", input["id"])
-    logged = versions.logged_by(context.connection, number)
     context.renew()
     if input.get("deleteArtifacts"):
-        context.services.artifacts.delete(logged, delete_aliases=True)
+        context.services.artifacts.delete_logged(names.row_number("Run", input["id"]))
     with contextlib.suppress(NotFound):
         context.services.runs.delete(input["id"])
     return {"clientMutationId": input.get("clientMutationId")}

@@ -62,6 +62,23 @@ class Endings:
                 more, is_done = remains.clear(connection)
             self.finish(freed + more, is_done=is_done)
 
+    def delete_logged(self, run_number: int) -> None:
+        """Delete all versions that a run logged, with their aliases, as `delete` does.
+
+        Drafts go before the older versions that they are made from.
+
+        Raises:
+            Conflict: See `removal.remove`.
+        """
+        is_left = True
+        while is_left:
+            with self._database.write() as connection:
+                some = versions.logged_by(connection, run_number, DELETED_AT_ONCE)
+                freed = removal.remove(connection, some, delete_aliases=True)
+                more, is_done = remains.clear(connection)
+            self.finish(freed + more, is_done=is_done)
+            is_left = len(some) == DELETED_AT_ONCE
+
     def delete_sequence(self, collection_id: int) -> None:
         """Delete a sequence with all its versions, drafts too; the oldest go first.
 

@@ -151,10 +151,12 @@ def was_deleted(connection: Connection, version_id: int) -> bool:
     return living is None and was_given(connection, versions, version_id)
 
 
-def logged_by(connection: Connection, run_number: int) -> list[int]:
-    """Return the numbers of the living versions that a run logged, drafts too."""
-    query = select(versions.c.id).where(versions.c.run_id == run_number)
-    return list(connection.execute(query.where(lifetimes.alive(time.time()))).scalars())
+def logged_by(connection: Connection, run_number: int, limit: int) -> list[int]:
+    """Return numbers of living versions that a run logged, drafts too, the newest first."""
+    query = select(versions.c.id).where(
+        versions.c.run_id == run_number, lifetimes.alive(time.time())
+    )
+    return list(connection.execute(query.order_by(versions.c.id.desc()).limit(limit)).scalars())
 
 
 def by_client_id(connection: Connection, digest: bytes) -> int | None:

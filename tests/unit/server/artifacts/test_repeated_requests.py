@@ -8,6 +8,8 @@ import pytest
 from tests.unit.server.artifact_client import Logger
 from tests.unit.server.serving import Serving, serving
 
+from trackd_server.domain.artifacts import ending
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -93,14 +95,17 @@ def test_a_registry_is_made_renamed_and_deleted_once(server: Serving) -> None:
         assert answers[0] == answers[1]
 
 
-def test_a_run_is_deleted_once_with_what_it_logged(server: Serving) -> None:
+def test_a_run_is_deleted_once_with_what_it_logged(
+    server: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "DELETED_AT_ONCE", 2)
     run = server.upsert("r")["bucket"]["id"]
-    logged = Logger(server).log({"a": b"1"}, runName="r")
+    logged = [Logger(server).log({"a": b"%d" % n}, runName="r") for n in range(5)]
     kept = Logger(server, "other").log({"a": b"1"})
     first, second = _twice(server, DELETE_RUN, id=run, all=True)
     assert first == second
-    found = [server.graphql(SEQUENCE, {"id": id_})["artifact"] for id_ in (logged, kept)]
-    assert found[0] is None and found[1] is not None
+    found = [server.graphql(SEQUENCE, {"id": id_})["artifact"] for id_ in (*logged, kept)]
+    assert found[:5] == [None] * 5 and found[5] is not None
 
 
 def test_a_deletion_that_is_repeated_late_does_not_hit_the_next_run(server: Serving) -> None:
