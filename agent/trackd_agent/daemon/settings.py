@@ -159,7 +159,8 @@ def _explained(error: ValidationError, values: Mapping[str, tuple[object, str]])
     problems: list[str] = []
     for each in error.errors(include_url=False):
         name = ".".join(str(part) for part in each["loc"])
-        known = next((n for n in values if name == n or name.startswith(f"{n}.")), name)
+        alike = (n for n in values if f"{name}.".startswith(f"{n}.") or n.startswith(f"{name}."))
+        known = next(alike, name)
         value, source = values.get(known, (each.get("input"), "default"))
         shown = _MASK if "key" in name else repr(value)[:200]
         if each["type"] == "extra_forbidden":

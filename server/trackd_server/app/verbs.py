@@ -28,7 +28,13 @@ CANNOT_START = 2
     type=click.Path(path_type=Path),
     help="Where everything is kept. Default: server/ in the data directory.",
 )
-@click.option("--port", default=ServerConfig.port, show_default=True, help="0 = any free port.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=ServerConfig.port,
+    show_default=True,
+    help="0 = any free port.",
+)
 @click.option(
     "--host",
     default=ServerConfig.host,
