@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from trackd.account import keys
 from trackd.recording.spool_place import network_file_system
 from trackd.sending import quiet_grpc
+from trackd.settings import misspelt_in
 from trackd_proto import layout
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
     yield Finding("settings", f"{files}, {len(loaded.environ)} environment variables")
     for problem in loaded.problems:
         yield Finding("settings", problem, "correct the file or remove it")
+    for name, meant in misspelt_in(os.environ).items():
+        yield Finding("settings", f"{name} sets nothing", f"is {meant} meant?")
 
 
 def _disk(data: Path) -> Iterator[Finding]:

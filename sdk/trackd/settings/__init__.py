@@ -12,7 +12,14 @@ everything that acts on a setting.
 from trackd.settings.computed import in_jupyter
 from trackd.settings.model import FIELDS, Settings, shown_value
 from trackd.settings.moment import RunMoment
-from trackd.settings.sources import Loaded, as_values, from_environment, load, user_file
+from trackd.settings.sources import (
+    Loaded,
+    as_values,
+    from_environment,
+    load,
+    misspelt_in,
+    user_file,
+)
 
 __all__ = [
     "FIELDS",
@@ -23,6 +30,7 @@ __all__ = [
     "from_environment",
     "in_jupyter",
     "load",
+    "misspelt_in",
     "shown_value",
     "user_file",
 ]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: Prefixes of environment variables, and names of our folders, from weakest to strongest.
 _PREFIXES = ("WANDB_", "TRACKD_")
 _PRODUCTS = ("wandb", "trackd")
+#: So much alike (1: equal) a variable is to one that it was meant to be; the agent's are not.
+_ALIKE = 0.85
 #: Text of these is a list with commas where an environment variable or a file sets them.
 _LISTS = frozenset({"run_tags", "ignore_globs"})
 #: What a settings file must not say: it is what tells where the files are.
@@ -127,6 +129,16 @@ def variables_in(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that set a field, with their values. Empty ones count as not set."""
     known = _variables()
     return {name: environ[name] for name in environ if name in known and environ[name]}
+
+
+def misspelt_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables of ours that set nothing, and the one that each was probably meant to be."""
+    from difflib import get_close_matches  # `init` has no use for it
+
+    known = [name for name in _variables() if name.startswith(_PREFIXES[-1])]
+    odd = [name for name in environ if name.startswith(_PREFIXES[-1]) and name not in known]
+    alike = {name: get_close_matches(name, known, 1, _ALIKE) for name in odd}
+    return {name: found[0] for name, found in alike.items() if found}
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -71,6 +71,7 @@ def test_lists_and_tables_are_written_as_json(tmp_path: Path) -> None:
         ({"TRACKD_BASE_URL": "ftp://x"}, "", ["base_url='ftp://x'"]),
         ({}, "[journal]\nsinc = 1", ["journal.sinc", "agent.toml", "no such setting"]),
         ({}, "jornal = 1", ["jornal", "no such setting"]),
+        ({}, "[jornal]\nsync = 1", ["jornal", "agent.toml", "no such setting"]),
         ({}, "[journal", ["agent.toml", "TOML"]),
         ({}, "journal = 1", ["journal=1"]),
         ({"TRACKD_CONFIG": "/nonexistent/x.toml"}, "", ["TRACKD_CONFIG", "no such file"]),

@@ -232,12 +232,14 @@ def test_doctor_says_what_is_to_be_done(
     trackd_command: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     monkeypatch.setenv("TRACKD_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("TRACKD_PROJETC", "p")
     (place / "trackd").mkdir()
     (place / "trackd" / "settings").write_text("[default]\nmode = sideways\n")
     found = trackd_command("doctor")
     assert found.returncode == 1
     assert "→ run `trackd login`" in found.stdout
     assert "→ correct the file or remove it" in found.stdout
+    assert "→ is TRACKD_PROJECT meant?" in found.stdout
     assert "→ start it, or unset TRACKD_SERVICE" in found.stdout
     monkeypatch.setenv("TRACKD_MODE", "sideways")
     found = trackd_command("doctor")

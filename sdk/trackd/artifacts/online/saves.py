@@ -141,7 +141,7 @@ def _tell_if_unchanged(status: artifact_pb2.SaveStatus, name: str, terminal: Ter
     if status.is_unchanged and status.client_id not in _TOLD:
         _TOLD.append(status.client_id)
         terminal.info(
-            f"artifact {name!r} has the contents of an earlier version: no new one is made"
+            f"artifact {name!r} is at the server with these contents: no new version is made"
         )
 
 
