@@ -30,8 +30,8 @@ class ArtifactsConfig(BaseModel):
     refusals: int = Field(default=4, ge=1)
     #: Files from this size on are sent in parts to servers that offer it, in bytes.
     multipart_bytes: int = Field(default=2 * 1024**3, ge=1024)
-    #: Size of a part, in bytes; larger where there would be more than 10,000. How many of a save
-    #: travel at the same time: they are what a killed agent sends again.
+    #: Least size of a part, in bytes; larger files have larger ones, rather than more than 1,000.
+    #: How many of a save travel at the same time: they are what a killed agent sends again.
     part_bytes: int = Field(default=16 * 1024**2, ge=1024)
     parallel_parts: int = Field(default=3, ge=1)
     #: Ended saves whose results are kept for whoever asks late.

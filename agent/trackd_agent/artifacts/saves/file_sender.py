@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 _WHOLE_BYTES = 1024 * 1024
 #: More parts than this no store takes.
 _MAX_PARTS = 10_000
+#: Parts are larger rather than more than so many, up to a size: a server makes an address for each
+#: of them within one request.
+_FEW_PARTS = 1000
+_LARGE_PART_BYTES = 100 * 1024**2
 _PART_STEP_BYTES = 4096
 #: Large files of one save that travel at the same time.
 _PARALLEL_LARGE = 2
@@ -156,11 +160,13 @@ class FileSender:
 
         An upload that an earlier agent began goes on.
         """
-        part_bytes = self._part_bytes(entry.size or 0)
+        each_bytes = part_bytes(entry.size or 0, self._saves.config.part_bytes)
         digests = await anyio.to_thread.run_sync(
-            part_digests, self._order, entry, part_bytes, limiter=self._saves.threads
+            part_digests, self._order, entry, each_bytes, limiter=self._saves.threads
         )
-        path = part_notes.path_of(self._saves.uploads_dir, self._save.artifact_id, entry.path)
+        save, folder = self._save, self._saves.uploads_dir
+        whose = self._calls.courier.upstream.base_url, save.client_id
+        path = part_notes.path_of(folder, whose, save.artifact_id, entry.path)
         notes = await anyio.to_thread.run_sync(part_notes.found, path, digests)
         if notes is not None and (birth := await self._go_on(entry, notes, digests)):
             return birth
@@ -192,25 +198,24 @@ class FileSender:
         await self._end_parts(entry, notes)  # it was complete, but nobody heard of it
         return address.artifact.id
 
-    def _part_bytes(self, size_bytes: int) -> int:
-        least_bytes = -(-size_bytes // _MAX_PARTS)
-        least_bytes = -(-least_bytes // _PART_STEP_BYTES) * _PART_STEP_BYTES
-        return max(self._saves.config.part_bytes, least_bytes)
-
     async def _send_parts(self, entry: ArtifactEntry, notes: PartNotes, digests: list[str]) -> None:
         """Send the parts that did not arrive yet, and say that all did."""
         multipart = notes.address.upload_multipart_urls
         assert multipart is not None
-        part_bytes, tally = self._part_bytes(entry.size or 0), self._save.tally
+        if {at.part_number for at in multipart.parts} != set(range(1, len(digests) + 1)):
+            raise self._calls.failed(
+                "UNEXPECTED_ANSWER",
+                f"entry {entry.path!r}: {len(multipart.parts)} addresses, not those of parts 1 to "
+                f"{len(digests)}: set `artifacts.multipart_bytes` to more than its {entry.size} "
+                "bytes, so that it is sent whole",
+            )
+        size_bytes, tally = entry.size or 0, self._save.tally
+        each_bytes = part_bytes(size_bytes, self._saves.config.part_bytes)
         tally.forget_parts(entry.path)
 
         async def send(at: PartAddress) -> None:
-            if not 0 < at.part_number <= len(digests):
-                raise self._calls.failed(
-                    "UNEXPECTED_ANSWER", f"entry {entry.path!r} has no part {at.part_number}"
-                )
-            start = (at.part_number - 1) * part_bytes
-            part = FilePart(self._order, entry, start, min(part_bytes, (entry.size or 0) - start))
+            start = (at.part_number - 1) * each_bytes
+            part = FilePart(self._order, entry, start, min(each_bytes, size_bytes - start))
             if at.part_number not in notes.tags:
                 md5 = base64_of_hex(digests[at.part_number - 1])
                 tag = await self._calls.deliver(
@@ -241,6 +246,18 @@ class FileSender:
             raise
         self._save.tally.bytes_sent += part.size_bytes
         return tag.strip('"')
+
+
+def part_bytes(size_bytes: int, least_bytes: int) -> int:
+    """Return how large the parts of a file are, in bytes.
+
+    Args:
+        size_bytes: of the file.
+        least_bytes: each has, but the last one.
+    """
+    few_bytes = min(-(-size_bytes // _FEW_PARTS), _LARGE_PART_BYTES)
+    needed_bytes = max(few_bytes, -(-size_bytes // _MAX_PARTS))
+    return max(least_bytes, -(-needed_bytes // _PART_STEP_BYTES) * _PART_STEP_BYTES)
 
 
 class _AddressExpired(Exception):

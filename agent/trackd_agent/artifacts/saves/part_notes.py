@@ -64,9 +64,25 @@ class PartNotes:
         self._path.unlink(missing_ok=True)
 
 
-def path_of(folder: Path, *names: str) -> Path:
-    """Return where the notes of an upload are: `names` tell it from all others."""
-    return folder / hashlib.sha256("\0".join(names).encode()).hexdigest()[:40]
+def path_of(folder: Path, save: tuple[str, str], *names: str) -> Path:
+    """Return where the notes of an upload are.
+
+    Args:
+        folder: with all of them.
+        save: address of the server, and client id of the artifact.
+        names: tell it from others of the save.
+    """
+    return folder / f"{_hashed(*save)}-{_hashed(*names)}"
+
+
+def forget_all(folder: Path, save: tuple[str, str]) -> None:
+    """Nobody goes on with the uploads of a save."""
+    for path in folder.glob(f"{_hashed(*save)}-*"):
+        path.unlink(missing_ok=True)
+
+
+def _hashed(*names: str) -> str:
+    return hashlib.sha256("\0".join(names).encode()).hexdigest()[:32]
 
 
 def found(path: Path, digests: Sequence[str]) -> PartNotes | None:
@@ -90,8 +106,8 @@ def begun(path: Path, digests: Sequence[str], address: FileAddress) -> PartNotes
     """Begin the notes of an upload; those of uploads that nobody finishes any more go."""
     with contextlib.suppress(OSError):  # without notes a killed agent begins anew
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove_old(path.parent)
         path.unlink(missing_ok=True)
+        _remove_old(path.parent)
         _append(path, _encode(_Head(list(digests), address)) + b"\n")
     return PartNotes(address, {}, path)
 
@@ -105,5 +121,6 @@ def _append(path: Path, line: bytes) -> None:
 def _remove_old(folder: Path) -> None:
     oldest_s = time.time() - _MAX_AGE_S
     for path in folder.iterdir():
-        if path.stat().st_mtime < oldest_s:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another upload just ended
+            if path.stat().st_mtime < oldest_s:
+                path.unlink()

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import structlog
 
-from trackd_agent.artifacts.saves import staged
+from trackd_agent.artifacts.saves import part_notes, staged
 from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_agent.artifacts.saves.progress import SaveState
 from trackd_agent.artifacts.saves.saver import Saver
@@ -165,8 +165,7 @@ class RunSaves:
         self._destination.courier.problem = ""
         if save.state is SaveState.FAILED:
             self.failure = save.error
-        if order is not None:
-            await anyio.to_thread.run_sync(staged.remove, order)
+        await anyio.to_thread.run_sync(self._clean_up, save, order)
         if self._destination.is_main:
             await self._saves.keep_result(save)
         await waiting.on_end(save)
@@ -187,6 +186,13 @@ class RunSaves:
             waiting.save.end(SaveState.FAILED, failure.code, failure.message)
             log.warning("save_lost", name=waiting.save.name, problem=failure.message)
             return None
+
+    def _clean_up(self, save: Save, order: SaveOrder | None) -> None:
+        """Remove what nobody needs when a save has ended, however it did."""
+        if order is not None:
+            staged.remove(order)
+        whose = self._destination.courier.upstream.base_url, save.client_id
+        part_notes.forget_all(self._saves.uploads_dir, whose)
 
     async def _attempt(self, save: Save, order: SaveOrder) -> None:
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.responses import JSONResponse
 from tests.fakes.wandb_server import drop_after_apply, fake_server, status
 from tests.support.artifact_records import end_of, logged
 from tests.support.rank import Rank
@@ -16,7 +18,7 @@ from tests.unit.artifacts.saves.test_save_faults import to_operation
 from tests.unit.artifacts.saves.test_saves import run_dir_of
 
 from trackd_agent.artifacts.config import ArtifactsConfig
-from trackd_agent.artifacts.saves import part_notes
+from trackd_agent.artifacts.saves import file_sender, part_notes
 from trackd_agent.artifacts.saves.answers import FileAddress, Id
 from trackd_agent.runs.context import RoomConfigs
 
@@ -127,7 +129,7 @@ async def test_a_file_of_which_nobody_heard_that_it_is_whole_is_not_sent_again(
 
 @pytest.mark.parametrize("tail", [b"", b'[2,"t', b"\0\0\0\n", b"\xff\n"])
 def test_a_torn_line_costs_its_part_alone(tmp_path: Path, tail: bytes) -> None:
-    path = part_notes.path_of(tmp_path / "uploads", "a", "b")
+    path = part_notes.path_of(tmp_path / "uploads", ("server", "a"), "b")
     notes = part_notes.begun(path, ["d1", "d2"], FileAddress(Id("x")))
     notes.note(1, "tag")
     with path.open("ab") as file:
@@ -138,9 +140,66 @@ def test_a_torn_line_costs_its_part_alone(tmp_path: Path, tail: bytes) -> None:
 
 
 def test_notes_of_long_ago_go_when_another_upload_begins(tmp_path: Path) -> None:
-    old, new = (part_notes.path_of(tmp_path / "uploads", name) for name in ("old", "new"))
+    old, new = (
+        part_notes.path_of(tmp_path / "uploads", ("server", "a"), name) for name in ("old", "new")
+    )
     part_notes.begun(old, ["d"], FileAddress(Id("x")))
     long_ago_s = time.time() - 8 * 24 * 3600
     os.utime(old, (long_ago_s, long_ago_s))
     part_notes.begun(new, ["d"], FileAddress(Id("x")))
     assert new.exists() and not old.exists()
+
+
+async def test_an_upload_that_is_given_up_leaves_no_addresses(tmp_path: Path) -> None:
+    async with fake_server() as server:
+        rank, client_id = await begun(tmp_path, server)
+        assert list(tmp_path.rglob("artifacts/uploads/*"))
+        server.faults["put"] = status(503)
+        async with agent(tmp_path, server) as registry:
+            await rank.attach(registry)
+            assert await registry.saves.cancel(client_id)
+            assert (await end_of(registry, client_id)).state == "CANCELLED"
+            server.faults.clear()
+            await rank.finish()
+            await until(lambda: "r1" in server.complete)
+        assert not list(tmp_path.rglob("artifacts/uploads/*"))
+
+
+@pytest.mark.parametrize(
+    ("size_gib", "part_mib", "parts"), [(2, 16, 128), (100, 100, 1024), (1024, 104.859375, 10_000)]
+)
+def test_parts_are_neither_too_many_nor_too_large(
+    size_gib: int, part_mib: float, parts: int
+) -> None:
+    part = file_sender.part_bytes(size_gib * 1024**3, ArtifactsConfig().part_bytes)
+    assert part / 1024**2 == part_mib
+    assert -(-size_gib * 1024**3 // part) == parts
+
+
+@pytest.mark.parametrize("size_bytes", [1, 5 * 1024**3 + 1, 5 * 1024**4])
+def test_every_file_has_parts_that_a_store_takes(size_bytes: int) -> None:
+    part = file_sender.part_bytes(size_bytes, ArtifactsConfig().part_bytes)
+    assert 5 * 1024**2 <= part <= 5 * 1024**3
+    assert -(-size_bytes // part) <= 10_000
+
+
+async def test_a_server_that_forgets_a_part_gets_no_shorter_file(tmp_path: Path) -> None:
+    async def forget(_request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
+        body = json.loads(bytes((await answer()).body))
+        for edge in body["data"]["createArtifactFiles"]["files"]["edges"]:
+            if parts := edge["node"].get("uploadMultipartUrls"):
+                parts["uploadUrlParts"].pop()
+        return JSONResponse(body)
+
+    given = logged(run_dir_of(tmp_path), {"big": DATA})
+    async with fake_server() as server, agent(tmp_path, server) as registry:
+        server.artifacts.multipart = True
+        server.faults["graphql"] = to_operation("CreateArtifactFiles", forget)
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        rank.add(given)
+        await rank.finish()
+        end = await end_of(registry, given.client_id)
+        assert (end.state, end.error_code) == ("FAILED", "UNEXPECTED_ANSWER")
+        assert "multipart_bytes" in end.error
+        assert not server.artifacts.files
