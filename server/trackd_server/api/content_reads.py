@@ -7,7 +7,8 @@ Both take MessagePack `{"files": [[algorithm, digest, size or null], ...]}` and 
     POST /api/v1/contents/read     -> for each file u64 little-endian length, then its bytes
 
 The first is for callers on the same machine: ranges of files in the server's folder, in order,
-neighbours merged. A range that has fewer bytes there than it stands for is one compressed chunk
+neighbours merged; null is also told of what would make more than `MAX_RANGES` in one answer. A
+range that has fewer bytes there than it stands for is one compressed chunk
 (`trackd_proto.chunk_encoding`). The second leaves out (length 2**64-1) what is not stored or larger
 than `MAX_READ_BYTES`: such files are for requests of their own.
 """
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 #: Contents above this size have requests of their own.
 MAX_READ_BYTES = 1024 * 1024
+#: Ranges of one answer: some 8 GiB of compressed chunks, 60 MiB of memory.
+MAX_RANGES = 131_072
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _AT_ONCE = 32
 _LENGTH = struct.Struct("<Q")
@@ -62,10 +65,8 @@ async def extents(request: Request) -> Response:
     if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
         raise NotAllowed("Places on the server's disk are told only on the server's machine.")
     services = services_of(request)
-    found = await services.call(_ranges, services, names)
-    files = [ranges and [(*each[:3], each.bytes) for each in ranges] for ranges in found]
-    answer = {"folder": str(services.blobs.folder), "files": files}
-    return Response(msgspec.msgpack.encode(answer), media_type="application/msgpack")
+    answer = await services.call(_places, services, names)
+    return Response(answer, media_type="application/msgpack")
 
 
 async def read(request: Request) -> Response:
@@ -97,8 +98,15 @@ async def _wanted(request: Request) -> list[ContentName]:
 def _ranges(services: Services, names: Sequence[ContentName]) -> list[list[Range] | None]:
     with services.database.read() as connection:
         found = contents.find_many(connection, names)
-        extents = reading.extents_of_many(connection, list(set(found.values())))
-    return [reading.whole_ranges(extents[found[name]]) if name in found else None for name in names]
+        ranges = reading.ranges_of_many(connection, set(found.values()), MAX_RANGES)
+    return [ranges.get(found.get(name, 0)) for name in names]
+
+
+def _places(services: Services, names: Sequence[ContentName]) -> bytes:
+    """Return the answer of `extents`; as many ranges as there may be would stop the event loop."""
+    found = _ranges(services, names)
+    files = [ranges and [(*each[:3], each.bytes) for each in ranges] for ranges in found]
+    return msgspec.msgpack.encode({"folder": str(services.blobs.folder), "files": files})
 
 
 def _read(services: Services, names: Sequence[ContentName]) -> bytes:

@@ -105,14 +105,6 @@ class Range(NamedTuple):
         return chunk[self.first : self.last] if self.last - self.first < self.bytes else chunk
 
 
-def whole_ranges(extents: Iterable[Extent]) -> list[Range]:
-    """Return what to read for whole chunks, neighbours as one however long that is."""
-    found: list[Range] = []
-    for extent in extents:
-        _append(found, Range.of(extent, 0, extent.bytes))
-    return found
-
-
 def extents(
     connection: Connection, content_id: int, start: int = 0, limit: int | None = None
 ) -> list[Extent]:
@@ -128,11 +120,19 @@ def extents(
     return [Extent(*row) for row in found]
 
 
-def extents_of_many(connection: Connection, content_ids: Sequence[int]) -> dict[int, list[Extent]]:
-    """Return the extents of many contents, each in order; one without bytes has none."""
-    found: dict[int, list[Extent]] = {content_id: [] for content_id in content_ids}
-    for at in range(0, len(content_ids), CONTENTS_AT_ONCE):
-        some = tuple(content_ids[at : at + CONTENTS_AT_ONCE])
+def ranges_of_many(
+    connection: Connection, content_ids: Iterable[int], limit: int
+) -> dict[int, list[Range]]:
+    """Return what to read for contents, neighbours as one; a content without bytes has no ranges.
+
+    Once there are more than `limit` ranges, the content of the last one and those of higher numbers
+    are left out.
+    """
+    found: dict[int, list[Range]] = {}
+    numbers = sorted(content_ids)
+    for at in range(0, len(numbers), CONTENTS_AT_ONCE):
+        some = tuple(numbers[at : at + CONTENTS_AT_ONCE])
+        found |= {content_id: [] for content_id in some}
         marks = ",".join("?" * len(some))
         rows: Any = connection.exec_driver_sql(
             "SELECT cc.content_id, cc.start, p.blob_key, c.offset, c.stored_bytes, c.encoding,"  # noqa: S608
@@ -141,8 +141,15 @@ def extents_of_many(connection: Connection, content_ids: Sequence[int]) -> dict[
             " ORDER BY cc.content_id, cc.start",
             some,
         )
-        for content_id, *extent in rows:
-            found[content_id].append(Extent(*extent))
+        for content_id, *fields in rows:
+            extent = Extent(*fields)
+            ranges = found[content_id]
+            before = len(ranges)
+            _append(ranges, Range.of(extent, 0, extent.bytes))
+            limit -= len(ranges) - before
+            if limit < 0:
+                rows.close()
+                return {number: found[number] for number in found if number < content_id}
     return found
 
 

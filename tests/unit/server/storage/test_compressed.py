@@ -17,7 +17,7 @@ from tests.unit.server.storage.test_crash import assert_exact
 
 from trackd_proto import chunk_encoding
 from trackd_proto.chunk_encoding import MIN_BYTES, DamagedChunk, compressed, decompressed
-from trackd_server.domain.storage import compressing, contents, indexing, moving
+from trackd_server.domain.storage import compressing, contents, indexing, moving, reading
 from trackd_server.domain.storage.reading import DamagedContent
 from trackd_server.domain.usage import Accounts, fsck
 from trackd_server.domain.usage.rehearsal import forecast
@@ -309,3 +309,20 @@ def test_a_large_pack_waits_for_room_for_all_of_it(
             pass
         assert encodings(storage).keys() == {"zstd"}
         assert_exact(storage)
+
+
+async def test_ranges_of_many_contents_are_whole_or_left_out(tmp_path: Path) -> None:
+    with opened(tmp_path) as storage:
+        parts = [TEXT[:600_000], b"", TEXT[600_000:1_200_000], NOISE, TEXT[1_200_000:]]
+        ids = [(await put(storage, part)).content_id for part in parts]
+        compress_all(storage)
+        with storage.database.read() as connection:
+            ranges = reading.ranges_of_many(connection, ids, 1_000)
+            assert [sum(each.bytes for each in ranges[id_]) for id_ in ids] == [*map(len, parts)]
+            counts = [len(ranges[id_]) for id_ in ids]
+            assert counts[1] == 0 and counts[3] == 1 < counts[0]
+            for limit in range(sum(counts) + 1):
+                some = reading.ranges_of_many(connection, ids, limit)
+                assert sum(map(len, some.values())) <= limit
+                assert all(ranges[id_] == each for id_, each in some.items())
+                assert (some == ranges) == (limit == sum(counts))
