@@ -108,6 +108,11 @@ def server_dir(data: Path) -> Path:
     return data / "server"
 
 
+def staging_folder(run_dir: Path) -> Path:
+    """Return where drafts of artifacts of the processes of a run keep copies of files."""
+    return run_dir / "tmp" / "staging"
+
+
 def safe_name(text: str, limit: int = 64) -> str:
     """Return `text` as a file name: other characters than letters, digits, `._-` become `_`."""
     cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in text)

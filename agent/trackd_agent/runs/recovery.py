@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
 import structlog
 
 from trackd_agent.core.errors import JournalFull
@@ -20,7 +21,9 @@ from trackd_proto.layout import (
     run_key,
     spool_folder,
     spool_root,
+    staging_folder,
 )
+from trackd_proto.process_folders import remove_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -257,6 +260,8 @@ async def clear_spools(run: Run) -> bool:
         except JournalFull as error:
             writer.problem = error.message
             return False
+    # Copies of drafts of processes that were killed.
+    await anyio.to_thread.run_sync(remove_abandoned, staging_folder(Path(run.run_dir)))
     return True
 
 

@@ -2,7 +2,8 @@
 
 Drafts stage below `$TRACKD_DATA_DIR/artifacts/staging` (or `$WANDB_DATA_DIR/…`) where one of
 them is set, else in the folder of the open run, so that what belongs together is on one disk,
-else below the data directory. A draft's copies go when it does. A record has links of its own
+else below the data directory. A draft's copies go when it does; those of a process that was killed
+go when the agent has all of its run, or another process stages there. A record has links of its own
 below its run folder, so it can move, be uploaded and be deleted with the run.
 """
 
@@ -16,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackd_proto import layout
+from trackd_proto import layout, process_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 _VARIABLES = ("TRACKD_DATA_DIR", "WANDB_DATA_DIR")
 #: Longest part of a path that file systems take, with room.
 _MAX_PART_BYTES = 200
+#: Folders of this process by the root that they are in, as long as drafts use them.
+_places: weakref.WeakValueDictionary[Path, process_folders.ProcessFolder] = (
+    weakref.WeakValueDictionary()
+)
 
 
 def staging_root() -> Path:
@@ -37,7 +42,7 @@ def staging_root() -> Path:
 
     run = session().run
     if run is not None and run.sync_dir:
-        return Path(run.sync_dir).absolute() / "tmp" / "staging"
+        return layout.staging_folder(Path(run.sync_dir).absolute())
     return layout.data_dir() / "artifacts" / "staging"
 
 
@@ -51,6 +56,7 @@ class Staging:
 
     def __init__(self, owner: object, name: str) -> None:
         self._name = name
+        self._place: process_folders.ProcessFolder | None = None
         self._folder: Path | None = None
         self._numbers = count()
         self._lock = threading.Lock()
@@ -87,8 +93,8 @@ class Staging:
 
     def keep(self) -> None:
         """Leave the files where they are for good: a record names them."""
-        if self._removal is not None:
-            self._removal.detach()
+        if self._removal is not None and self._removal.detach() and self._folder is not None:
+            process_folders.keep(self._folder)
 
     def remove(self) -> None:
         """Remove all files now, unless they are kept.
@@ -101,11 +107,19 @@ class Staging:
 
     def _made_folder(self) -> Path:
         if self._folder is None:
-            folder = staging_root() / self._name
+            self._place = _place_in(staging_root())
+            folder = self._place.path / self._name
             layout.make_private(folder)
             self._folder = folder
             self._removal = weakref.finalize(self._owner(), _remove, folder, os.getpid())
         return self._folder
+
+
+def _place_in(root: Path) -> process_folders.ProcessFolder:
+    place = _places.get(root)
+    if place is None or not place.path.exists():  # somebody removed all of it
+        place = _places[root] = process_folders.ProcessFolder(root)
+    return place
 
 
 def hand_over(entries: Iterable[ManifestEntry], staging: Staging, target: Path) -> dict[str, Path]:

@@ -19,6 +19,8 @@ from trackd_agent.artifacts.config import ArtifactsConfig
 from trackd_agent.artifacts.saves.saves import Save, Saves
 from trackd_agent.runs.context import RoomConfigs
 from trackd_proto.chunks import FEATURE
+from trackd_proto.layout import staging_folder
+from trackd_proto.process_folders import ProcessFolder
 from trackd_proto.records import ArtifactEntry
 
 if TYPE_CHECKING:
@@ -316,3 +318,20 @@ async def test_a_save_that_begins_while_its_watcher_is_told_that_it_did_not_is_s
     with anyio.fail_after(20.0):
         assert (await anext(watching)).name == "model"
     await watching.aclose()
+
+
+async def test_copies_of_a_process_that_was_killed_go_with_the_end_of_its_run(
+    tmp_path: Path,
+) -> None:
+    staging = staging_folder(run_dir_of(tmp_path))
+    left = staging / "process-0123456789abcdef" / "draft"
+    left.mkdir(parents=True)
+    (left / "1-0").write_bytes(b"staged")
+    alive = ProcessFolder(staging.parent / "other")
+    alive.path.rename(staging / alive.path.name)
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        await rank.finish()
+        await until(lambda: not registry.runs(active_only=True))
+        assert [path.name for path in staging.iterdir()] == [alive.path.name]
