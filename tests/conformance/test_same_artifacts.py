@@ -128,7 +128,11 @@ def _plain(fact: Any) -> Any:
 def test_artifacts_tell_the_same_under_both(tmp_path: Path) -> None:
     modules = ("wandb", "trackd")
     running = [_start(module, tmp_path / module) for module in modules]
-    assert [each.wait(_LIMIT_S) for each in running] == [0, 0]
+    try:
+        assert [each.wait(_LIMIT_S) for each in running] == [0, 0]
+    finally:
+        for each in running:
+            each.kill()
     theirs, ours = (
         dict(_facts(json.loads((tmp_path / module / "told").read_text()))) for module in modules
     )

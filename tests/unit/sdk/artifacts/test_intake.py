@@ -59,8 +59,10 @@ def test_ctrl_c_leaves_a_draft_that_can_be_used(is_folder: bool, policy: str) ->
         with Path("data", f"large{number}").open("wb") as file:
             file.truncate(64 * GIB)  # nobody reads that in the time of a test
     artifact = Artifact("a", "t")
+    began = threading.Event()
 
     def interrupt() -> None:
+        began.wait()
         while policy == "mutable" and not copies():
             time.sleep(0.01)
         time.sleep(0.05)
@@ -69,6 +71,7 @@ def test_ctrl_c_leaves_a_draft_that_can_be_used(is_folder: bool, policy: str) ->
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
+        began.set()
         if is_folder:
             artifact.add_dir("data", policy=policy)
         artifact.add_file("data/large0", policy=policy)
@@ -96,13 +99,20 @@ def test_a_folder_that_is_refused_leaves_no_copies() -> None:
 def test_why_nothing_moves_is_said_once_and_only_if_it_lasts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "_TROUBLE_S", 0.05)
+    told = ""
     with Trouble(Settings(), "artifact 'a'") as trouble:
+        monkeypatch.setattr(progress, "_TROUBLE_S", 0.3)
         trouble.note("HTTP 500")
         trouble.note("")
-        time.sleep(0.2)
+        time.sleep(0.4)
         assert capsys.readouterr().err == ""
-        for _ in range(2):
+        monkeypatch.setattr(progress, "_TROUBLE_S", 0.05)
+        deadline_s = time.monotonic() + 40
+        while not told and time.monotonic() < deadline_s:
             trouble.note("HTTP 503")
-            time.sleep(0.2)
-    assert capsys.readouterr().err == "trackd: WARNING artifact 'a' waits: HTTP 503\n"
+            time.sleep(0.01)
+            told = capsys.readouterr().err
+        trouble.note("HTTP 504")
+        time.sleep(0.1)
+    told += capsys.readouterr().err
+    assert told == "trackd: WARNING artifact 'a' waits: HTTP 503\n"
