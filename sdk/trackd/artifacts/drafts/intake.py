@@ -61,15 +61,15 @@ class Intake:
         Raises:
             Stopped: that was enough.
         """
+        if self._is_stopped:
+            raise Stopped
         self._count(0, count_bytes)
 
     def end_file(self, unread_bytes: int = 0) -> None:
-        """A file is done, of which so much need not be read; raises as `take` does."""
+        """A file is done, of which so much need not be read; whoever has its copy keeps it."""
         self._count(1, unread_bytes)
 
     def _count(self, files: int, count_bytes: int) -> None:
-        if self._is_stopped:
-            raise Stopped
         with self._lock:
             self._files += files
             self._bytes += count_bytes

@@ -7,16 +7,21 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.sdk.artifacts.test_progress import lines_of
 
-from trackd.artifacts import Artifact
+from trackd.artifacts import Artifact, contents
 from trackd.artifacts.drafts import intake
 from trackd.artifacts.drafts.staging import staging_root
+from trackd.artifacts.hashing import copy_and_digest
 from trackd.artifacts.online import progress
 from trackd.artifacts.online.progress import Trouble
 from trackd.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -81,6 +86,23 @@ def test_ctrl_c_leaves_a_draft_that_can_be_used(is_folder: bool, policy: str) ->
     Path("small").write_text("x")
     artifact.add_file("small")
     assert list(artifact.manifest.entries) == ["small"]
+
+
+def test_a_copy_that_was_just_made_when_all_is_stopped_goes_with_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def copied(source: Path, target: Path, algorithm: Any, take: Callable[[int], None]) -> Any:
+        found = copy_and_digest(source, target, algorithm, take)
+        take.__self__.stop()  # pyright: ignore[reportFunctionMemberAccess]
+        return found
+
+    monkeypatch.setattr(contents, "copy_and_digest", copied)
+    Path("data").mkdir()
+    for name in ("a", "b"):
+        Path("data", name).write_text(name)
+    with pytest.raises(intake.Stopped):
+        Artifact("a", "t").add_dir("data")
+    assert not copies()
 
 
 def test_a_folder_that_is_refused_leaves_no_copies() -> None:
