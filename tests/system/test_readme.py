@@ -188,5 +188,5 @@ def test_each_task_and_each_folder_that_is_named_exists() -> None:
     named = re.findall(r"\.venv/bin/poe (\w+)", README)
     assert named
     assert set(named) <= tasks.keys()
-    for folder in re.findall(r"`((?:sdk|agent|server|proto|tests|systemd)/[\w./-]*)`", README):
+    for folder in re.findall(r"[` ]((?:sdk|agent|server|proto|tests|systemd)/[\w./-]*)", README):
         assert (ROOT / folder).exists(), folder

@@ -247,10 +247,9 @@ def _show_sum(figures: dict[str, Any], *, agrees: bool) -> None:
             "`trackd gc --drop-pending` drops them"
         )
     if limit := figures.get("limit"):
-        warning = f": {limit['warning']}" if limit.get("warning") else ""
-        click.echo(
-            f"limit {size(limit['bytes'])}, of which {size(limit['used'])} are used{warning}"
-        )
+        used, most = size(limit["used"]), size(limit["bytes"])
+        warning = ": uploads beyond it are refused" if limit["warning"] else ""
+        click.echo(f"{used} of the limit of {most} are used{warning}")
 
 
 def _show_freed(freed: dict[str, Any], as_json: bool) -> None:
