@@ -92,6 +92,8 @@ class Mover:
         dead = [key]
         try:
             placed = self._copied(pack, key)
+            if placed is None:
+                return False
             with self._database.write() as connection:
                 # Numbers of chunks are never used again: the same ones here are the same bytes.
                 now = _pack(connection, pack.id)
@@ -121,9 +123,15 @@ class Mover:
             problem = f"Moving the pack {pack.id} needs {needed} bytes, the disk has {free}"
             raise OSError(errno.ENOSPC, problem)
 
-    def _copied(self, pack: Pack, target: str) -> list[Placed]:
-        """Copy chunks to a new blob; return their new places."""
-        reader = self._blobs.open(pack.blob_key)
+    def _copied(self, pack: Pack, target: str) -> list[Placed] | None:
+        """Copy chunks to a new blob; return their new places. None: they lie elsewhere by now."""
+        try:
+            reader = self._blobs.open(pack.blob_key)
+        except FileNotFoundError:
+            now = self.look(pack.id)
+            if now is None or now.blob_key != pack.blob_key:
+                return None
+            raise
         try:
             writer = PackWriter(self._blobs, target)
             try:
