@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from trackd.artifacts.online.progress import Progress
+from trackd.errors import Error
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -80,6 +82,11 @@ class Intake:
         if self._progress is None:
             from trackd.session import session  # the session knows runs, which know artifacts
 
-            self._progress = Progress(session().set_up(), f"adding {self._what}", quiet_s=0)
+            try:
+                settings = session().set_up()
+            except (Error, ValueError, OSError):  # whoever starts a run is told what is wrong
+                self._show_s = math.inf
+                return
+            self._progress = Progress(settings, f"adding {self._what}", quiet_s=0)
         (files, size), done = self._total, (self._files, self._bytes)
         self._progress.show((done[0], files), (done[1], size))

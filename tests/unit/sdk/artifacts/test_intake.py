@@ -49,6 +49,18 @@ def test_adding_much_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[-2] == "adding new [####################] 0/1 files, 1.0/1.0 MiB"
 
 
+def test_settings_that_are_wrong_keep_nothing_from_being_added(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intake, "_QUIET_S", 0.0)
+    monkeypatch.setenv("TRACKD_MODE", "bogus")
+    Path("data").mkdir()
+    Path("data", "a").write_text("a")
+    artifact = Artifact("a", "t")
+    artifact.add_dir("data")
+    assert list(artifact.manifest.entries) == ["a"]
+
+
 def test_what_is_quickly_added_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = lines_of(monkeypatch)
     Path("small").write_text("x")
@@ -100,9 +112,11 @@ def test_a_copy_that_was_just_made_when_all_is_stopped_goes_with_the_others(
     Path("data").mkdir()
     for name in ("a", "b"):
         Path("data", name).write_text(name)
+    artifact = Artifact("a", "t")
     with pytest.raises(intake.Stopped):
-        Artifact("a", "t").add_dir("data")
+        artifact.add_dir("data")
     assert not copies()
+    artifact.remove_staged()
 
 
 def test_a_folder_that_is_refused_leaves_no_copies() -> None:
