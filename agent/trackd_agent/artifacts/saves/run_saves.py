@@ -158,16 +158,16 @@ class RunSaves:
             if save.wants_cancel:
                 scope.cancel()
                 await anyio.lowlevel.checkpoint()
-            if order is not None:
+            if order is not None and not save.state.is_end:
                 await self._attempt(save, order)
         if scope.cancelled_caught:
             save.end(SaveState.CANCELLED, CANCELLED, GONE)
         self._destination.courier.problem = ""
         if save.state is SaveState.FAILED:
             self.failure = save.error
-        await anyio.to_thread.run_sync(self._clean_up, save, order)
         if self._destination.is_main:
             await self._saves.keep_result(save)
+        await anyio.to_thread.run_sync(self._clean_up, save, order)
         await waiting.on_end(save)
         save.ended.set()
 
@@ -176,8 +176,16 @@ class RunSaves:
         save = waiting.save
 
         def load() -> SaveOrder:
-            save.wants_cancel = save.wants_cancel or self._saves.is_given_up(save)
-            return waiting.load()
+            told = self._saves.told_before(save)
+            state = told.state if told is not None else None
+            order = waiting.load()
+            if told is not None and state is SaveState.COMMITTED and not order.keeps_files:
+                # Its files are gone, and the version may have been deleted since.
+                save.artifact_id, save.is_unchanged = told.artifact_id, told.is_unchanged
+                save.end(SaveState.COMMITTED)
+            elif state is SaveState.CANCELLED or self._saves.given_up.has(save.client_id):
+                save.wants_cancel = True
+            return order
 
         try:
             with anyio.CancelScope(shield=True):  # also of a cancelled one files are removed
@@ -189,10 +197,13 @@ class RunSaves:
 
     def _clean_up(self, save: Save, order: SaveOrder | None) -> None:
         """Remove what nobody needs when a save has ended, however it did."""
-        if order is not None:
-            staged.remove(order)
         whose = self._destination.courier.upstream.base_url, save.client_id
-        part_notes.forget_all(self._saves.uploads_dir, whose)
+        try:
+            if order is not None:
+                staged.remove(order)
+            part_notes.forget_all(self._saves.uploads_dir, whose)
+        except OSError as error:  # the save has ended all the same
+            log.warning("files_of_save_stay", name=save.name, problem=str(error))
 
     async def _attempt(self, save: Save, order: SaveOrder) -> None:
         try:

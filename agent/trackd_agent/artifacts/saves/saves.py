@@ -174,12 +174,10 @@ class Saves:
             if save.wants_cancel:
                 await anyio.to_thread.run_sync(self.given_up.forget, save.client_id)
 
-    def is_given_up(self, save: Save) -> bool:
-        """Whether somebody gave a save up, also one whose record is read again; reads files."""
-        if self.given_up.has(save.client_id):
-            return True
+    def told_before(self, save: Save) -> SaveProgress | None:
+        """Return how a save ended whose record an agent after that reads again; reads a file."""
         told = self._load(save.client_id) if save.is_first else None
-        return told is not None and (told.key, told.state) == (save.key, SaveState.CANCELLED)
+        return told if told is not None and told.key == save.key else None
 
     # -- what people ask -------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from tests.fakes.wandb_server import drop_after_apply, fake_server, status
 from tests.support.artifact_records import end_of, logged
 from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
-from tests.unit.artifacts.saves.test_save_faults import to_operation
+from tests.unit.artifacts.saves.test_save_faults import in_place, to_operation
 from tests.unit.artifacts.saves.test_saves import run_dir_of
 
 if TYPE_CHECKING:
@@ -138,3 +138,27 @@ async def test_what_was_told_as_cancelled_stays_so_whenever_the_agent_dies(tmp_p
             await until(lambda: "r1" in server.complete)
             assert (await end_of(registry, given.client_id)).state == "CANCELLED"
         assert not server.artifacts.committed("model")
+
+
+async def test_a_version_deleted_since_is_not_made_again_when_the_agent_died(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own").write_bytes(b"1")
+    given = in_place(tmp_path / "own", b"1")
+    async with fake_server() as server:
+        async with running_registry(
+            tmp_path, server.base_url, checkpoint_interval_s=3600.0
+        ) as registry:
+            rank = Rank(tmp_path)
+            await rank.attach(registry)
+            rank.add(given)
+            rank.send()
+            assert (await end_of(registry, given.client_id)).state == "COMMITTED"
+            # Here the agent dies, and somebody deletes the version.
+        server.artifacts.versions.clear()
+        async with running_registry(tmp_path, server.base_url) as registry:
+            await rank.attach(registry)
+            await rank.finish()
+            await until(lambda: "r1" in server.complete)
+            assert (await end_of(registry, given.client_id)).state == "COMMITTED"
+        assert not server.artifacts.versions
