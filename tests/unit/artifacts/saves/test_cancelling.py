@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import anyio
@@ -145,17 +146,23 @@ async def test_a_version_deleted_since_is_not_made_again_when_the_agent_died(
 ) -> None:
     (tmp_path / "own").write_bytes(b"1")
     given = in_place(tmp_path / "own", b"1")
+    journal, copy = tmp_path / "agent" / "journal", tmp_path / "copy"
     async with fake_server() as server:
-        async with running_registry(
-            tmp_path, server.base_url, checkpoint_interval_s=3600.0
-        ) as registry:
+        server.faults["put"] = status(503)
+        async with running_registry(tmp_path, server.base_url) as registry:
             rank = Rank(tmp_path)
             await rank.attach(registry)
             rank.add(given)
             rank.send()
+            await until(lambda: server.requests.get("put", 0) > 0)
+            await anyio.to_thread.run_sync(shutil.copytree, journal, copy)
+            server.faults.clear()
             assert (await end_of(registry, given.client_id)).state == "COMMITTED"
-            # Here the agent dies, and somebody deletes the version.
+        # The agent died right then: its last checkpoint is that of before. The version is deleted.
+        await anyio.to_thread.run_sync(shutil.rmtree, journal)
+        copy.rename(journal)
         server.artifacts.versions.clear()
+        server.artifacts.by_client_id.clear()
         async with running_registry(tmp_path, server.base_url) as registry:
             await rank.attach(registry)
             await rank.finish()
