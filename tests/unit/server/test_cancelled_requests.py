@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import threading
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import anyio
 import httpx
 import pytest
 from tests.unit.server.serving import UPSERT
-from tests.unit.server.storage.place import opened, pieces
+from tests.unit.server.storage.place import held_writer, opened, pieces
 
 from trackd_server.api.app import build_app
 from trackd_server.app.config import ServerConfig
@@ -54,9 +53,9 @@ async def test_a_run_file_is_handed_over_while_its_request_is_cancelled(
         services.storage.doomed.new_key()  # reserves the key that the upload takes
         data = os.urandom(size)
         async with asyncio.TaskGroup() as tasks:
-            with services.database.write():
+            with held_writer(services.database) as is_wanted:
                 task = tasks.create_task(client.put("/files/local/p/r/f.bin", content=data))
-                await asyncio.sleep(0.3)  # its thread is at the transaction, which must wait
+                assert await asyncio.to_thread(is_wanted.wait, 40)  # a thread is at its transaction
                 task.cancel()
                 await asyncio.sleep(0.1)
                 assert not task.done()
@@ -84,7 +83,7 @@ async def test_who_is_cancelled_waits_for_the_end_of_the_call() -> None:
 
     def work() -> None:
         begun.set()
-        may_end.wait(10)
+        may_end.wait(40)
         ended.set()
 
     async def caller() -> None:
@@ -107,13 +106,20 @@ async def test_who_is_cancelled_waits_for_the_end_of_the_call() -> None:
 
 async def test_a_call_that_has_not_begun_never_does() -> None:
     did: list[int] = []
-    limiter = anyio.CapacityLimiter(1)
+    limiter, begun, may_end = anyio.CapacityLimiter(1), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(40)
+
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(threads.call(time.sleep, 0.2, limiter=limiter))
-        await asyncio.sleep(0.02)
+        tasks.create_task(threads.call(work, limiter=limiter))
+        assert await asyncio.to_thread(begun.wait, 40)
         second = tasks.create_task(threads.call(did.append, 1, limiter=limiter))
         await asyncio.sleep(0.02)
         second.cancel()
+        await asyncio.wait([second])
+        may_end.set()
     assert second.cancelled() and not did
 
 

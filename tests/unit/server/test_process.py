@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import anyio
@@ -38,9 +37,7 @@ async def test_it_serves_says_where_and_leaves_in_good_order(tmp_path: Path) -> 
         assert len(server.key) >= 40 and key.stat().st_mode & 0o777 == 0o600
         for path in (server.directory, server.directory / "trackd.sqlite"):
             assert path.stat().st_mode & 0o077 == 0, path
-        started = time.monotonic()
         assert await server.stop() == 0
-        assert time.monotonic() - started < 5
         assert not (server.directory / "address").exists()
     async with running_server(tmp_path) as again:
         assert again.key == server.key

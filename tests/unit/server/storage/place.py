@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from trackd_server.blobs import BlobFolder
 from trackd_server.domain.storage import Storage, contents
@@ -13,6 +15,7 @@ from trackd_server.store import Database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -31,6 +34,20 @@ def opened(folder: Path) -> Generator[Storage]:
         yield storage
     finally:
         database.close()
+
+
+@contextmanager
+def held_writer(database: Database) -> Generator[threading.Event]:
+    """Hold the writing transaction; the event tells that somebody waits for it."""
+    is_wanted = threading.Event()
+    write = database.write
+
+    def wanted() -> AbstractContextManager[Connection]:
+        is_wanted.set()
+        return write()
+
+    with write(), patch.object(database, "write", wanted):
+        yield is_wanted
 
 
 def new_version(storage: Storage, state: str = "PENDING") -> int:

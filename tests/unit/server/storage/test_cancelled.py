@@ -8,7 +8,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.server.storage.place import new_version, opened, pieces
+from tests.unit.server.storage.place import held_writer, new_version, opened, pieces
 
 from trackd_proto import chunks
 from trackd_proto.chunks import Cutter, PackEntry
@@ -49,9 +49,9 @@ async def test_the_task_is_cancelled_while_a_thread_waits_to_write_rows(
         storage.doomed.new_key()  # reserves the keys that the upload takes
         sending = send(storage, random.Random(size).randbytes(size))
         async with asyncio.TaskGroup() as tasks:
-            with storage.database.write():
+            with held_writer(storage.database) as is_wanted:
                 task = tasks.create_task(sending)
-                await asyncio.sleep(0.2)  # the thread is at its transaction, which must wait
+                assert await asyncio.to_thread(is_wanted.wait, 40)  # a thread is at its transaction
                 task.cancel()
                 await asyncio.sleep(0.1)
                 assert not task.done()
