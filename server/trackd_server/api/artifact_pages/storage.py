@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Rows of a page; the others are summed up in one more.
 MAX_ROWS = 200
+_REFERRED = "Referred to, uncompressed"
 #: What people read for the kinds of the ledger.
 _KINDS = {
     "file": "files of artifacts",
@@ -36,7 +37,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: bytes are exact, widths are percent of the largest."""
+    """One line of a table: bytes are exact, widths are percent of what lies on the disk."""
 
     name: str
     url: str | None
@@ -88,12 +89,12 @@ def _render_server(services: Services) -> str:
         crumbs=[("storage", "/storage")],
         figures=[
             ("On the disk", _exact(usage.disk)),
-            ("Referred to", _exact(usage.logical)),
+            (_REFERRED, _exact(usage.logical)),
             ("References elsewhere", _exact(usage.references)),
         ],
         alerts=_alerts(usage, limit),
-        tables=[("Projects", _rows(usage.projects, _project_address))],
-        kinds=_kinds(usage.kinds),
+        tables=[("Projects", _rows(usage.projects, usage.physical, _project_address))],
+        kinds=_kinds(usage.kinds, usage.physical),
         sums=[
             ("projects", sum(part.exclusive for part in usage.projects)),
             ("shared between projects", usage.shared),
@@ -114,14 +115,13 @@ def _render_part(
     entity, project = place[:2]
     own = f"/storage{project_url(entity, project)}"
     crumbs = [("storage", "/storage"), (f"{entity} / {project}", own)]
-    tables = (
-        ("Runs", _rows(found.runs, lambda part: f"{own}/runs/{quote(part.name, safe='')}")),
-        (
-            "Collections",
-            _rows(found.collections, lambda part: f"{own}/artifacts/{quote(part.name, safe='')}"),
-        ),
-        ("Versions", _rows(found.versions, lambda part: None)),
+    whole = found.physical
+    runs = _rows(found.runs, whole, lambda part: f"{own}/runs/{quote(part.name, safe='')}")
+    collections = _rows(
+        found.collections, whole, lambda part: f"{own}/artifacts/{quote(part.name, safe='')}"
     )
+    versions = _rows(found.versions, whole, lambda part: None)
+    tables = (("Collections", collections), ("Versions", versions), ("Runs", runs))
     parts = [*found.runs, *found.collections, *found.versions]
     return rendering.render(
         "storage.html",
@@ -129,12 +129,12 @@ def _render_part(
         crumbs=crumbs,
         figures=[
             ("On the disk", _exact(found.physical)),
-            ("Referred to", _exact(found.logical)),
+            (_REFERRED, _exact(found.logical)),
             ("References elsewhere", _exact(found.references)),
         ],
         alerts=list[str](),
         tables=[table for table in tables if table[1]],
-        kinds=_kinds(found.kinds),
+        kinds=_kinds(found.kinds, found.physical),
         sums=[
             ("rows above", sum(part.exclusive for part in parts)),
             ("shared between them", found.shared),
@@ -143,8 +143,7 @@ def _render_part(
     )
 
 
-def _rows(parts: list[Part], address: Callable[[Part], str | None]) -> list[Row]:
-    largest = max((part.exclusive for part in parts), default=0) or 1
+def _rows(parts: list[Part], whole: int, address: Callable[[Part], str | None]) -> list[Row]:
     ordered = sorted(parts, key=lambda part: -part.exclusive)
     rows = [
         Row(
@@ -152,7 +151,7 @@ def _rows(parts: list[Part], address: Callable[[Part], str | None]) -> list[Row]
             address(part),
             part.exclusive,
             size_text(part.exclusive),
-            100 * part.exclusive / largest,
+            _width(part.exclusive, whole),
             size_text(part.logical),
             size_text(part.references) if part.references else "",
             _note(part),
@@ -163,8 +162,12 @@ def _rows(parts: list[Part], address: Callable[[Part], str | None]) -> list[Row]
     if rest:
         left = sum(part.exclusive for part in rest)
         name = f"{len(rest):,} more"
-        rows.append(Row(name, None, left, size_text(left), min(100.0, 100 * left / largest)))
+        rows.append(Row(name, None, left, size_text(left), _width(left, whole)))
     return rows
+
+
+def _width(size: int, whole: int) -> float:
+    return 100 * size / whole if whole else 0.0
 
 
 def _note(part: Part) -> str:
@@ -181,10 +184,9 @@ def _versions(part: Part) -> str:
     return ""
 
 
-def _kinds(kinds: dict[str, int]) -> list[Row]:
-    largest = max(kinds.values(), default=0) or 1
+def _kinds(kinds: dict[str, int], whole: int) -> list[Row]:
     return [
-        Row(_KINDS.get(kind, kind), None, size, size_text(size), 100 * size / largest)
+        Row(_KINDS.get(kind, kind), None, size, size_text(size), _width(size, whole))
         for kind, size in sorted(kinds.items(), key=lambda item: -item[1])
     ]
 
