@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import random
 import signal
 import socket
@@ -37,6 +38,7 @@ from tests.support.server import WHOLE, WITHOUT_CHUNKS, running_server
 from tests.system.test_recovery_of_runs import settings_for
 
 from trackd_agent.daemon.instance import answers
+from trackd_proto import layout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -302,6 +304,8 @@ async def _kill_download(
         _look, servers[-1], (size_bytes, moved_bytes), md5, time.monotonic() - began_s
     )
     is_same = await anyio.to_thread.run_sync(_md5_of, root / "big") == md5
+    with contextlib.suppress(ProcessLookupError):  # the reader's agent, unless it has left
+        os.kill(int(layout.agent_lock(agent.data).read_text()), signal.SIGTERM)
     while answers(agent.socket):
         await anyio.sleep(0.1)
     holds_that_alone = sorted(path.name for path in root.iterdir()) == ["big", "notes"]
