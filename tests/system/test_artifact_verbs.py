@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,7 @@ def test_putting_the_same_again_makes_no_version(trackd: Shell) -> None:
     again = json.loads(done.stdout)
     assert (first["version"], again["version"]) == ("v0", "v0")
     assert sorted(again["aliases"]) == ["latest", "more"]
-    assert "no new one is made" in done.stderr
+    assert "no new version is made" in done.stderr
 
 
 def test_whoever_names_no_project_is_shown_what_there_is(trackd: Shell) -> None:
@@ -208,6 +209,22 @@ def test_a_registry_is_made_filled_changed_and_removed(trackd: Shell) -> None:
     trackd.text("registry", "rm", "stuff")
     assert trackd.json("registry", "ls") == []
     assert trackd.json("artifact", "info", "shelf/data:first")["version"] == "v0"
+
+
+def test_a_reader_that_has_enough_is_no_error(trackd: Shell) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)  # as behind `| head`
+    words = [sys.executable, "-m", "trackd", "artifact", "ls"]
+    with os.fdopen(writer) as out:
+        done = subprocess.run(
+            words,
+            env=trackd.environment,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == ""
 
 
 def test_shares_of_the_disk_sum_up_and_a_deletion_frees_what_was_said(trackd: Shell) -> None:

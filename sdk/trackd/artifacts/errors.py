@@ -25,8 +25,10 @@ class ArtifactFinalizedError(ArtifactStatusError):
     """The artifact was logged or finalized: its contents cannot change any more."""
 
     def __init__(self, what: str, artifact: object) -> None:
+        name = getattr(artifact, "name", "the artifact")
         super().__init__(
-            f"Artifact.{what}(): {artifact!r} is final: make a new Artifact for another version",
+            f"Artifact.{what}(): {name} is final: for another version make a new Artifact, or take "
+            "new_draft() of a logged one",
             name=what,
             obj=artifact,
         )

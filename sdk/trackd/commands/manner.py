@@ -36,6 +36,8 @@ def verb(function: Callable[_P, None]) -> Callable[_P, None]:
 
         try:
             function(*args, **options)
+        except BrokenPipeError:  # `| head` has enough: click knows what to do
+            raise
         except (NotThereError, FileNotFoundError) as error:
             fail(str(error), NO_SUCH_THING)
         except (ValueError, TypeError, OSError) as error:  # RefusedError is a ValueError, too
