@@ -7,7 +7,7 @@ business of the room `runs`. All calls are plain and blocking and belong to one 
 only `Journal.sync` and `Checkpoints.store` may run in a worker thread.
 """
 
-from trackd_agent.journal.checkpoints import Checkpoints
+from trackd_agent.journal.checkpoints import Checkpoints, remove_remnant
 from trackd_agent.journal.config import JournalConfig
 from trackd_agent.journal.journal import Journal, Receipt
 from trackd_agent.journal.reader import FolderReader, JournalReader, read_folder
@@ -22,4 +22,5 @@ __all__ = [
     "Receipt",
     "lost_in_tail",
     "read_folder",
+    "remove_remnant",
 ]

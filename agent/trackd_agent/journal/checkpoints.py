@@ -88,6 +88,24 @@ def generation_of(path: Path) -> int:
     return slot.generation if slot else 0
 
 
+def remove_remnant(folder: Path) -> bool:
+    """Delete what is left of a journal whose deletion an agent did not survive.
+
+    Returns:
+        False: it holds more than checkpoints, or cannot be deleted.
+    """
+    try:
+        paths = list(folder.iterdir())
+        if any(path.suffix != _SUFFIX for path in paths):
+            return False
+        for path in sorted(paths, key=generation_of):
+            path.unlink(missing_ok=True)
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
 def _read(path: Path) -> _Slot | None:
     try:
         raw = path.read_bytes()

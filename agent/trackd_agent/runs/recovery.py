@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import anyio.to_thread
 import structlog
 
 from trackd_agent.core.errors import JournalFull
+from trackd_agent.journal import remove_remnant
 from trackd_agent.runs import liveness, spool
 from trackd_agent.runs.upload.offline import OfflineReader
 from trackd_agent.runs.writer import AGENT_SUFFIX
@@ -70,6 +72,10 @@ class Recovery:
             if folder.name.endswith(AGENT_SUFFIX) or folder in self._given_up:
                 continue
             facts = WriterFacts.load(folder) or self._facts_by_start(folder)
+            if facts is None and remove_remnant(folder):
+                with contextlib.suppress(OSError):
+                    folder.parent.rmdir()  # unless the run has other writers
+                continue
             if facts is None:
                 self._given_up.add(folder)
                 log.warning("journal_without_owner", folder=str(folder))

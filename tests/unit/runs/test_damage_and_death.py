@@ -403,3 +403,17 @@ async def test_a_dead_rank_whose_rest_finds_no_space_is_seen_and_taken_later(
         full = False
         await until(lambda: "r1" in server.complete)
         assert [row["n"] for row in server.rows("r1")] == list(range(10))
+
+
+async def test_what_an_agent_that_was_killed_left_of_a_deleted_journal_goes(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "agent" / "journal"
+    remnant, other = root / "r1-0" / "1", root / "r2-0" / "2"
+    for folder in (remnant, other):
+        folder.mkdir(parents=True)
+        (folder / "there.0.ckpt").write_bytes(b"anything")
+    (other / "there.000000000000.save").write_bytes(b"not ours to judge")
+    async with fake_server() as server, running_registry(tmp_path, server.base_url):
+        assert not remnant.parent.exists()
+        assert len(list(other.iterdir())) == 2
