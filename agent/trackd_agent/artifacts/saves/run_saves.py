@@ -109,6 +109,8 @@ class RunSaves:
         save = Save(key, record.client_id, record.name, record.type)
         if self._destination.is_main:
             self._saves.begin(save)
+        else:
+            self._saves.begin_at_mirror(save)
         if not self._unfinished:
             self._drained = anyio.Event()
         waiting = self._unfinished[key] = _Waiting(save, load, on_end)

@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import anyio
 import anyio.to_thread
@@ -35,7 +36,7 @@ CANCELLED, GONE = "CANCELLED", "the save was cancelled"
 _MAX_EARLY = 1000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Save:
     """One save in this process: what it was asked for, and how far it is.
 
@@ -88,6 +89,12 @@ class Save:
             self.key,
         )
 
+    def give_up(self) -> None:
+        """End the work on it, now or when it begins."""
+        self.wants_cancel = True
+        if self.scope is not None:
+            self.scope.cancel()
+
     async def decide(self) -> None:
         """From here on it cannot be given up; who did so before ends it here."""
         if self.wants_cancel:
@@ -119,6 +126,8 @@ class Saves:
         self._threads: anyio.CapacityLimiter | None = None
         #: By client id, oldest first; ended ones leave when there are too many.
         self._saves: OrderedDict[str, Save] = OrderedDict()
+        #: Those of the same artifacts at mirrors, as long as somebody carries them out.
+        self._at_mirrors: WeakSet[Save] = WeakSet()
         self.given_up = GivenUp(data_dir / "agent" / "artifacts" / "given_up")
         #: Client ids of those whose records did not arrive yet.
         self._early: OrderedDict[str, None] = OrderedDict()
@@ -155,6 +164,10 @@ class Saves:
             for client_id in ended[:excess]:
                 del self._saves[client_id]
         self._tell_waiting()
+
+    def begin_at_mirror(self, save: Save) -> None:
+        """Let a save be given up with the one that people ask about."""
+        self._at_mirrors.add(save)
 
     def _tell_waiting(self) -> None:
         arrived, self._arrived = self._arrived, anyio.Event()
@@ -201,7 +214,7 @@ class Saves:
 
         Returns:
             False: it had ended, or is being committed, and goes on. Else what was sent becomes no
-            version.
+            version, at mirrors neither unless it is one there already.
         """
         if await self._is_too_late(client_id):
             return False
@@ -219,9 +232,10 @@ class Saves:
         if save.state.is_end or save.is_decided:
             await anyio.to_thread.run_sync(self.given_up.forget, client_id)
             return False
-        save.wants_cancel = True
-        if save.scope is not None:
-            save.scope.cancel()
+        save.give_up()
+        for each in self._at_mirrors:
+            if each.client_id == client_id and not each.is_decided:
+                each.give_up()
         return True
 
     async def _is_too_late(self, client_id: str) -> bool:

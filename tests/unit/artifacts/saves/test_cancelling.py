@@ -169,3 +169,26 @@ async def test_a_version_deleted_since_is_not_made_again_when_the_agent_died(
             await until(lambda: "r1" in server.complete)
             assert (await end_of(registry, given.client_id)).state == "COMMITTED"
         assert not server.artifacts.versions
+
+
+async def test_what_is_given_up_comes_to_no_mirror_either(tmp_path: Path) -> None:
+    given = logged(run_dir_of(tmp_path), {"a": b"1"})
+    async with fake_server() as server, fake_server() as mirror:
+        for each in (server, mirror):
+            each.faults["put"] = status(503)
+        mirrors = (mirror.base_url,)
+        async with running_registry(tmp_path, server.base_url, mirrors=mirrors) as registry:
+            await registry.upstreams.credentials.put(mirror.base_url, mirror.api_key)
+            rank = Rank(tmp_path)
+            await rank.attach(registry)
+            rank.add(given)
+            rank.send()
+            for each in (server, mirror):
+                await until(lambda each=each: bool(each.artifacts.versions))
+            assert await registry.saves.cancel(given.client_id)
+            assert (await end_of(registry, given.client_id)).state == "CANCELLED"
+            for each in (server, mirror):
+                each.faults.clear()
+            await rank.finish()
+            await until(lambda: not registry.runs(active_only=True))
+        assert not server.artifacts.committed("model") and not mirror.artifacts.committed("model")
