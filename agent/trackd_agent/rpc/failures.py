@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -117,6 +118,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 await abort(context, error)
             except grpc.aio.AbortError:
                 raise
+            except grpc.aio.InternalError as error:  # nothing can be written: the caller has left
+                log.info("caller_left", method=method)
+                raise asyncio.CancelledError from error
             except Exception as error:
                 log_id = secrets.token_hex(4)
                 self._counts.add("INTERNAL")

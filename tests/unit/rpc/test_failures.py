@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.to_thread
@@ -128,3 +130,21 @@ async def test_a_handler_whose_caller_leaves_cleans_up_behind_its_thread(tmp_pat
             await slow.is_clean.wait()
     await server.stop(0)
     assert slow.steps == ["thread ended", "cleaned up"]
+
+
+async def test_a_caller_who_left_while_he_was_answered_is_no_failure() -> None:
+    counts = FailureCounts()
+
+    async def answer(_request: Any, _context: Any) -> None:
+        raise grpc.aio.InternalError("Failed execute_batch")
+
+    handler: Any = grpc.unary_stream_rpc_method_handler(answer)
+
+    async def continuation(_details: Any) -> Any:
+        return handler
+
+    details = SimpleNamespace(method="/trackd.v1.ArtifactService/WatchSave")
+    guarded = await ErrorInterceptor(counts).intercept_service(continuation, cast("Any", details))
+    with pytest.raises(asyncio.CancelledError):
+        await guarded.unary_stream(None, None)
+    assert not counts.by_code
