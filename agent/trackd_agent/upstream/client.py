@@ -342,8 +342,8 @@ class Upstream:
         status = response.status_code
         text = _error_text(_json_object(response.content)) or response.reason_phrase
         problem = f"{what}: HTTP {status} {text}"[:_MAX_PROBLEM_CHARS]
-        self._note_failure(problem)
         retry_class = retry_class_of(status)
+        self._note_failure(problem, retry_class)
         self.unauthorized = retry_class is RetryClass.CREDENTIALS
         return RequestFailed(
             retry_class,
@@ -367,8 +367,8 @@ class Upstream:
     async def _denied(self, what: str, text: str) -> RequestFailed:
         """An answer with status 200 that holds errors is no acknowledgement."""
         problem = f"{what}: {text}"[:_MAX_PROBLEM_CHARS]
-        self._note_failure(problem)
         retry_class = retry_class_of_errors(text)
+        self._note_failure(problem, retry_class)
         if retry_class is RetryClass.CREDENTIALS:
             self.unauthorized = True
             await self._reload_credentials()
@@ -379,9 +379,14 @@ class Upstream:
         self.problem = ""
         self.unauthorized = False
 
-    def _note_failure(self, problem: str) -> None:
+    def _note_failure(self, problem: str, retry_class: RetryClass = RetryClass.TRANSIENT) -> None:
+        """Count a failure; one request that a server refuses for good does not make it unwell.
+
+        Of a server that never took any it is told: perhaps it is none of this kind.
+        """
         self.counters.requests_failed += 1
-        self.problem = problem
+        is_refusal = retry_class in (RetryClass.PARKED, RetryClass.TOO_LARGE)
+        self.problem = "" if is_refusal and self.counters.requests_ok else problem
 
     def _timeout(self, read_s: float) -> httpx.Timeout:
         return httpx.Timeout(read_s, connect=self.config.connect_timeout_s)

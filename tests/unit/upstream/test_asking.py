@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute
 
 from trackd_agent.core.errors import UpstreamUnavailable
-from trackd_agent.upstream import Credentials, Manner, UpstreamConfig, UpstreamPool, ask
+from trackd_agent.upstream import (
+    Credentials,
+    Manner,
+    RequestFailed,
+    UpstreamConfig,
+    UpstreamPool,
+    ask,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from anyio.abc import SocketStream
 
 
 class NeverStarts:
@@ -38,3 +49,28 @@ async def test_a_server_of_ours_that_does_not_start_is_told_with_its_reason(
             await ask(upstream, Manner(), 0.1, question)
         (state,) = pool.status()
         assert (state.state, state.problem) == ("unreachable", NeverStarts.problem)
+
+
+async def test_a_server_that_refuses_a_request_is_no_less_ready(tmp_path: Path) -> None:
+    statuses = iter((404, 200, 404, 503))
+    states: list[str] = []
+
+    async def answer(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            body = b"[]"
+            head = f"HTTP/1.1 {next(statuses)} x\r\nContent-Length: {len(body)}\r\n"
+            await stream.send(head.encode() + b"Connection: close\r\n\r\n" + body)
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(SocketAttribute.local_port)
+    pool = UpstreamPool(UpstreamConfig(), Credentials(tmp_path / "c.json"), NeverStarts())
+    async with pool, listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, answer)
+        upstream = pool.get(f"http://127.0.0.1:{port}")
+        for _ in range(4):
+            with suppress(RequestFailed):
+                await upstream.call("GET", "/x", b"", 0, Manner())
+            states.append(pool.status()[0].state)
+        tasks.cancel_scope.cancel()
+    assert states == ["unreachable", "ready", "ready", "unreachable"]
