@@ -138,7 +138,7 @@ async def test_a_caller_who_left_while_he_was_answered_is_no_failure() -> None:
     async def answer(_request: Any, _context: Any) -> None:
         raise grpc.aio.InternalError("Failed execute_batch")
 
-    handler: Any = grpc.unary_stream_rpc_method_handler(answer)
+    handler = cast("Any", grpc).unary_stream_rpc_method_handler(answer)
 
     async def continuation(_details: Any) -> Any:
         return handler
