@@ -26,11 +26,14 @@ CONFORMANCE = HERE.parents[2] / "shared" / "conformance"
 SCRIPTS = sorted((HERE / "same").glob("*.py"))
 _AT_ONCE = 2
 #: Below the limit of a test, which begins to wait when its script may only be starting.
-_LIMIT_S = 55
+_LIMIT_S = 170
 
-pytestmark = pytest.mark.skipif(
-    not CONFORMANCE.is_dir(), reason="no conformance data beside the repository"
-)
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(
+        not CONFORMANCE.is_dir(), reason="no conformance data beside the repository"
+    ),
+]
 
 
 def compare(script: Path, folder: Path) -> str:
