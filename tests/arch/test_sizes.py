@@ -6,8 +6,10 @@ import ast
 import io
 import tokenize
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.support.source import OURS, ROOT, modules, python_files
 
 if TYPE_CHECKING:
@@ -87,8 +89,18 @@ class Source:
                     stack.append((prefix, child))
 
 
+_read = cache(Source.read)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten() -> Iterator[None]:
+    """Let go of the trees of all files after the last of these tests."""
+    yield
+    _read.cache_clear()
+
+
 def sources(folders: list[str]) -> list[Source]:
-    return [Source.read(path) for path in python_files(folders)]
+    return [_read(path) for path in python_files(folders)]
 
 
 def over_gate(found: dict[str, int], gate: int) -> dict[str, int]:
