@@ -103,6 +103,8 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
         self, request: run_pb2.DetachRequest, context: grpc.ServicerContext
     ) -> run_pb2.DetachResponse:
         producer = int(request.capability, 16)
+        if self.journals[producer].last_seq < request.last_seq:  # the rank has to send the rest
+            return run_pb2.DetachResponse(acked_seq=self.journals[producer].last_seq)
         self.detached.append(producer)
         for label, attached in list(self.attached.items()):
             if attached.producer == producer:
