@@ -6,12 +6,21 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+#: The same examples in every run, however slow the machine is.
+hypothesis.settings.register_profile(
+    "trackd",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("trackd")
 #: Rooms in which every blocking call belongs into a thread. (The journal is no such room: its
 #: writes go to the page cache on the event loop, by design.)
 NEVER_BLOCKING = [

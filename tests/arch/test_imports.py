@@ -47,7 +47,7 @@ def probe(code: str, **environ: str) -> dict[str, Any]:
         env={"PATH": os.environ.get("PATH", ""), **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

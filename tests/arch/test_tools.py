@@ -25,6 +25,6 @@ def test_ruff_format() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_basedpyright() -> None:
     check("basedpyright", "--pythonpath", sys.executable)

@@ -26,7 +26,6 @@ MODULES = ("wandb", "trackd")
 #: Classes of the reference that a script cannot name: what they stand for.
 MEANT = {"ValidationError": "ValueError", "WandbApiFailedError": "CommError"}
 
-pytestmark = pytest.mark.timeout(120)
 Told = dict[str, dict[str, Any]]
 
 
@@ -45,7 +44,7 @@ def call(server: RunningServer, folder: Path, script: str, *words: str) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

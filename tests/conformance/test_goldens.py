@@ -31,7 +31,7 @@ def run_case(case: str, folder: Path) -> Path:
     subprocess.run(
         [*command, *options],
         check=True,
-        timeout=55,
+        timeout=240,
         env={**kept, "TRACKD_IDLE_TIMEOUT": "1", "TMPDIR": str(folder)},
     )
     return actual

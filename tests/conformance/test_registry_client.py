@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from tests.conformance.test_wandb_client import run_script
 from tests.support.server import running_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(180)
 
 LOG = """
 def artifact(name, type, text, **more):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent / "online"
 SCRIPTS = sorted((HERE / "scripts").glob("*.py"))
-_LIMIT_S = 100
+_LIMIT_S = 500
 #: A script mostly waits.
 _AT_ONCE = 4
 

@@ -211,7 +211,6 @@ def key_of(where: str) -> str:
 FREE = {"organization", "entity", "endCursor", "displayName", "keys", "timestamp"}
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("flow", FLOWS)
 async def test_a_recorded_flow_gets_answers_of_the_same_shape(flow: str, tmp_path: Path) -> None:
     recording = json.loads((CAPTURES / f"{flow}.json").read_text())

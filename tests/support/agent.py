@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-START_TIMEOUT_S = 40.0
+START_TIMEOUT_S = 120.0
 #: Variables of the caller that would change what a test sees.
 _FOREIGN = ("TRACKD_", "WANDB_", "NOTIFY_SOCKET", "LISTEN_", "XDG_RUNTIME_DIR")
 
@@ -101,15 +101,15 @@ class RunningAgent:
 
     async def status(self) -> admin_pb2.GetStatusResponse:
         async with self.admin() as admin:
-            return await admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=10)
+            return await admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=120)
 
-    async def flush(self, timeout_s: float = 30.0) -> bool:
+    async def flush(self, timeout_s: float = 120.0) -> bool:
         """Wait until everything is uploaded; return whether it is."""
         async with self.admin() as admin:
             answer = await admin.Flush(admin_pb2.FlushRequest(timeout_s=timeout_s))
         return answer.complete
 
-    async def wait(self, timeout_s: float = 20.0) -> int:
+    async def wait(self, timeout_s: float = 120.0) -> int:
         """Wait for the end of the process; return its exit status."""
         with anyio.fail_after(timeout_s):
             while (status := self.process.poll()) is None:
@@ -124,7 +124,7 @@ class RunningAgent:
         self.signal(signal.SIGKILL)
         await self.wait()
 
-    async def terminate(self, timeout_s: float = 10.0) -> int:
+    async def terminate(self, timeout_s: float = 120.0) -> int:
         """SIGTERM it; return its exit status."""
         self.signal(signal.SIGTERM)
         return await self.wait(timeout_s)

@@ -77,7 +77,7 @@ async def running_registry(
         yield registry
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:
     """Wait until something holds; fail when it does not come."""
     with anyio.fail_after(timeout_s):
         while not condition():

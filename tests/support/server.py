@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
-START_TIMEOUT_S = 40
+START_TIMEOUT_S = 120
 #: What runs as a server: all of it, or all but the chunk protocol, as other servers are.
 WHOLE = ("-m", "trackd_server")
 WITHOUT_CHUNKS = (
@@ -52,7 +52,7 @@ class RunningServer:
     def client(self) -> httpx.Client:
         """Return an HTTP client that shows the API key."""
         return httpx.Client(
-            base_url=self.address, headers=self.headers, timeout=30, trust_env=False
+            base_url=self.address, headers=self.headers, timeout=240, trust_env=False
         )
 
     def graphql(self, query: str, variables: dict[str, Any] | None = None) -> Any:
@@ -128,7 +128,7 @@ async def running_server(
     finally:
         if process.poll() is None:
             process.terminate()
-            with anyio.move_on_after(10, shield=True):
+            with anyio.move_on_after(60, shield=True):
                 await anyio.to_thread.run_sync(process.wait)
         process.kill()
         await anyio.to_thread.run_sync(process.wait)

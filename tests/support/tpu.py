@@ -125,7 +125,7 @@ class Node:
 
     def settled(self) -> dict[str, float]:
         """Sample until the library has answered."""
-        deadline_s = time.monotonic() + 40
+        deadline_s = time.monotonic() + 120
         while time.monotonic() < deadline_s:
             if "tpu.0.tensorcoreUtilization" in (values := self.sample_or_nothing()):
                 return values

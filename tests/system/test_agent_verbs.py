@@ -37,7 +37,7 @@ class Shell:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=240,
             check=False,
         )
 

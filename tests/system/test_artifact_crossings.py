@@ -69,7 +69,7 @@ async def test_references_lead_to_entries_and_nowhere_else(tmp_path: Path) -> No
             env=agent.environment,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=240,
             check=False,
         )
     assert done.returncode == 0, done.stderr

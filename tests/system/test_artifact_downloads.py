@@ -78,7 +78,7 @@ def log_with_the_reference(server: RunningServer, folder: Path) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -100,7 +100,7 @@ def found(root: Path) -> dict[str, bytes]:
 async def grow_old(folder: Path) -> None:
     """Make what a server stores a minute old, and wait until it has compressed its part of it."""
     (path,) = folder.rglob("trackd.sqlite")
-    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
+    with closing(sqlite3.connect(path, timeout=240, isolation_level=None)) as database:
         database.execute("UPDATE packs SET created_at = 0")
         while not database.execute("SELECT 1 FROM cdc_chunks WHERE encoding = 'zstd'").fetchone():
             await anyio.sleep(0.05)
@@ -311,7 +311,7 @@ async def test_the_cache_is_shown_and_shrunk_with_and_without_an_agent(tmp_path:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=240,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -376,7 +376,7 @@ async def test_a_file_that_cannot_be_put_is_an_error_unless_the_artifact_is_in_i
                     env=agent.environment,
                     capture_output=True,
                     text=True,
-                    timeout=60,
+                    timeout=240,
                     check=False,
                 )
             )

@@ -53,7 +53,7 @@ def run(tmp_path: Path, script: str, sent: str = "", **env: str) -> list[Any]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
     finally:

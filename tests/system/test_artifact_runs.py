@@ -132,7 +132,7 @@ def run_script(folder: Path, source: str, environment: dict[str, str]) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -154,7 +154,7 @@ async def test_an_offline_run_carries_its_artifacts_wherever_it_is_moved(tmp_pat
     async with running_agent(tmp_path) as agent:
         run_script(work, OFFLINE, agent.environment)
         [run_dir] = (work / "trackd").glob("offline-run-*-r")
-        with anyio.fail_after(40):  # the agent fetches by itself what a forked child recorded
+        with anyio.fail_after(120):  # the agent fetches by itself what a forked child recorded
             while any(layout.spool_root(agent.data).iterdir()):
                 await anyio.sleep(0.1)
         moved = run_dir.rename(tmp_path / "moved")

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 REFUSED, WRONG_USAGE, NO_SUCH_THING, NO_ANSWER = 1, 2, 3, 4
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Shell:
     """Calls the command line in one folder and environment."""
@@ -36,7 +34,7 @@ class Shell:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
 
@@ -172,7 +170,7 @@ def test_lineage_goes_from_version_to_run_to_version_on_any_server(trackd: Shell
         env=trackd.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -41,7 +41,7 @@ class Ended:
                 env=self.environment,
                 stdout=subprocess.PIPE,
                 check=True,
-                timeout=30,
+                timeout=240,
             ).stdout
         )
 
@@ -50,7 +50,7 @@ class Ended:
 
     def file(self, pattern: str) -> str:
         """Return the content of a file that the agent writes when the run is over."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 120
         while True:
             found = sorted((self.folder / "trackd").glob(pattern))
             text = "".join(path.read_bytes().decode() for path in found)
@@ -86,7 +86,7 @@ class Runner:
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
@@ -373,7 +373,7 @@ def test_a_test_that_captures_its_output_records_it(run_script: Runner) -> None:
         env=run_script.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout

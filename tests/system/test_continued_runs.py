@@ -85,7 +85,7 @@ class Trainings:
 
     async def client(self) -> httpx.AsyncClient:
         """Return a client of the agent's server, once it is there."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 120
         while not (self.agent.data / "server" / "address").exists():
             assert time.monotonic() < deadline
             await anyio.sleep(0.05)
@@ -96,7 +96,7 @@ class Trainings:
     async def document(self, run_id: str, rows: int) -> dict[str, Any]:
         """Return what the server holds once all rows are there and the run is over."""
         found: dict[str, Any] = {}
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 120
         async with await self.client() as client:
             while time.monotonic() < deadline:
                 answer = await client.get(f"/api/v1/runs/local/p/{run_id}/document")
@@ -221,7 +221,7 @@ chosen = {"stop_fn": lambda: asked.append(1)} if STOP_FN else {}
 run = trackd.init(project="p", id="r", settings=chosen)
 run.log({"x": 0})
 try:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while not asked and time.monotonic() < deadline:
         time.sleep(0.2)
         run.log({"x": 1})
@@ -239,7 +239,7 @@ async def test_a_run_that_is_asked_to_stop_learns_it(tmp_path: Path, stop_fn: bo
         process = trainings.begin(STOPPED, STOP_FN=stop_fn)
         query = "query($p: String, $r: String!) { project(name: $p) { run(name: $r) { id } } }"
         found: Any = None
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 120
         while not found and time.monotonic() < deadline:
             data = await trainings.graphql(query, {"p": "p", "r": "r"})
             found = data["project"] and data["project"]["run"]

@@ -96,7 +96,7 @@ async def _document(data: Path, run_id: str) -> dict[str, Any]:
     """Return what the embedded server holds of a run, once it is over."""
     address = (data / "server" / "address").read_text().strip()
     key = (data / "server" / "api_key").read_text().strip()
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     async with httpx.AsyncClient(base_url=address, auth=("api", key), trust_env=False) as client:
         while True:
             answer = await client.get(f"/api/v1/runs/local/p/{run_id}/document")

@@ -56,7 +56,7 @@ async def document(agent: RunningAgent, run_id: str, rows: int) -> dict[str, Any
     address = (agent.data / "server" / "address").read_text().strip()
     key = (agent.data / "server" / "api_key").read_text().strip()
     found: dict[str, Any] = {}
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     async with httpx.AsyncClient(base_url=address, auth=("api", key), trust_env=False) as client:
         while time.monotonic() < deadline:
             answer = await client.get(f"/api/v1/runs/local/p/{run_id}/document")
@@ -74,7 +74,7 @@ async def train(agent: RunningAgent, folder: Path, source: str, **env: str) -> N
         env={**agent.environment, **env},
         stdout=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while not (agent.data / "server" / "address").exists():
         assert time.monotonic() < deadline
         await anyio.sleep(0.05)

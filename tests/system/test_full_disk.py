@@ -53,7 +53,7 @@ def test_what_a_full_disk_costs_is_counted_to_the_row(small_disk: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
 

@@ -90,7 +90,7 @@ END
 async def shown(agent: RunningAgent, run_id: str, rows: int) -> dict[str, Any]:
     """Return what the embedded server holds, once all rows are there and the run is over."""
     found: dict[str, Any] = {}
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         # The server comes up anew, perhaps elsewhere, where the agent was killed.
         with contextlib.suppress(httpx.TransportError, FileNotFoundError):
@@ -137,7 +137,7 @@ async def test_rows_of_all_processes_are_one_sequence_online(tmp_path: Path) -> 
         await ended(process)
         found = await shown(agent, "turns", rows=15)
         spools = agent.data / "agent" / "spool"
-        with anyio.fail_after(40):  # they go when the journal is on the disk
+        with anyio.fail_after(120):  # they go when the journal is on the disk
             while list(spools.iterdir()):
                 await anyio.sleep(0.1)
     assert sequence(found) == [(n, n) for n in range(15)]

@@ -72,7 +72,7 @@ def say(folder: Path, environment: dict[str, str], *words: str, source: str = SC
         env=environment,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

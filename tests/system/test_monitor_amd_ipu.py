@@ -74,7 +74,7 @@ async def recorded(
         env |= {"TRACKD_BASE_URL": server.base_url, "TRACKD_API_KEY": server.api_key}
         env |= {"TRACKD_MONITOR__SYS_ROOT": str(folder / "sys")}
         async with running_agent(folder, options=(), started=True, **env) as agent:
-            with train(folder, RANK, agent.environment) as rank, anyio.fail_after(40):
+            with train(folder, RANK, agent.environment) as rank, anyio.fail_after(120):
                 row: dict[str, float] = {}
                 while not row or not parts <= metadata_of(server).keys():
                     await anyio.sleep(0.05)

@@ -66,7 +66,7 @@ class Run:
         return probe
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        with anyio.fail_after(40):
+        with anyio.fail_after(120):
             while not is_so():
                 await anyio.sleep(0.05)
 

@@ -84,7 +84,7 @@ class Node:
         return rank
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        with anyio.fail_after(40):
+        with anyio.fail_after(120):
             while not is_so():
                 await anyio.sleep(0.05)
 

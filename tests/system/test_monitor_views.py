@@ -151,7 +151,7 @@ def verb(agent: RunningAgent, *words: str, status: int = 0) -> str:
         env={**agent.environment, "COLUMNS": "100"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=240,
         check=False,
     )
     assert ended.returncode == status, ended.stdout + ended.stderr
@@ -247,7 +247,7 @@ async def until_exported(
     agent: RunningAgent, path: str, part: str, key: str
 ) -> list[dict[str, Any]]:
     """Wait until a part of a run's document has a key somewhere; return the part."""
-    with anyio.fail_after(40):
+    with anyio.fail_after(120):
         while True:
             found = json.loads(await run_verb(agent, "export", "--json", path))[part]
             if any(key in each for each in found):

@@ -55,7 +55,7 @@ class Place:
             env=keep | {"HOME": str(self.folder), "TRACKD_DIR": str(self.folder / "d")} | environ,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=240,
             check=False,
         )
         assert ended.returncode == 0, f"{command}: {ended.stdout}{ended.stderr}"

@@ -120,7 +120,7 @@ async def test_a_rank_killed_with_its_agent_comes_up_as_crashed_with_all_rows(
         rank.kill()
         await wait_for_end(rank)
         await agent.start()
-        with anyio.fail_after(40):
+        with anyio.fail_after(120):
             while server.document("r1")["run"]["state"] != "crashed":
                 await anyio.sleep(0.1)
         document = server.document("r1")

@@ -61,7 +61,7 @@ class Bench:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=240,
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr

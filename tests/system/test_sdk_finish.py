@@ -91,7 +91,7 @@ def test_an_agent_that_cannot_start_costs_seconds_and_no_row(tmp_path: Path) -> 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0

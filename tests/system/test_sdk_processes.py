@@ -30,7 +30,7 @@ def train(folder: Path, source: str, environment: dict[str, str]) -> subprocess.
 
 def finished(process: subprocess.Popen[str]) -> str:
     """Wait for a script that must succeed; return what it printed."""
-    out, err = process.communicate("\n", timeout=50)
+    out, err = process.communicate("\n", timeout=240)
     assert process.returncode == 0, err
     return out
 

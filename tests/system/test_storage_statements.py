@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from tests.support.server import RunningServer
 
-pytestmark = pytest.mark.timeout(120)
 #: 30,000 is the figure of the statement; TRACKD_TEST_VERSIONS=30000 runs it as it is.
 VERSIONS = int(os.environ.get("TRACKD_TEST_VERSIONS", "100"))
 SEED = int(os.environ.get("TRACKD_TEST_SEED", "5"))
@@ -307,7 +306,7 @@ async def test_12_a_version_ends_with_its_time_to_live(tmp_path: Path) -> None:
             forever = artifacts.log("a", {"x": noise(50_000, 2)}, ttlDurationSeconds=-2)
             time.sleep(1.1)
             assert [version["id"] for version in artifacts.versions("a")] == [forever]
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while collection_usage(artifacts, "a")["physical"] > 100_000:
                 assert time.monotonic() < deadline
                 time.sleep(0.2)

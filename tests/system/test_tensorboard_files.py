@@ -121,7 +121,7 @@ async def test_what_a_killed_rank_wrote_comes_too(tmp_path: Path) -> None:
         for pipe in (rank.stdin, rank.stdout):
             assert pipe is not None
             pipe.close()
-        with anyio.fail_after(40):
+        with anyio.fail_after(120):
             while any(run.state == "running" for run in (await agent.status()).runs):
                 await anyio.sleep(0.05)
         document = export(tmp_path, agent.environment)

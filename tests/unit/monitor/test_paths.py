@@ -64,7 +64,7 @@ def test_a_path_that_hangs_costs_the_patience_once_and_itself_alone(
     assert time.monotonic() - began_s < 0.15
     assert (server.asked[dead], server.asked[after]) == (1, 4)
     server.back.set()
-    until_s = time.monotonic() + 40
+    until_s = time.monotonic() + 120
     while reader.read([dead])[dead] == HANGS and time.monotonic() < until_s:
         time.sleep(0.01)
     assert isinstance(reader.read([dead])[dead], PathFacts)

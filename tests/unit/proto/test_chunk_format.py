@@ -26,7 +26,7 @@ def cut(data: bytes, blocks: list[int]) -> list[Chunk]:
     return [*found, *cutter.finish()]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, len(DATA)), st.lists(st.integers(0, 500_000), max_size=6))
 def test_chunks_are_the_same_however_the_file_arrives(length: int, blocks: list[int]) -> None:
     data = DATA[:length]
@@ -36,7 +36,7 @@ def test_chunks_are_the_same_however_the_file_arrives(length: int, blocks: list[
     assert all(len(chunk.data) <= chunks.MAX_CHUNK_BYTES for chunk in found)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 9_000_000), st.integers(0, 100_000), st.integers(1, 5_000_000))
 def test_a_file_on_disk_is_cut_as_its_bytes_are(length: int, before: int, limit: int) -> None:
     data = (DATA * 4)[:length]

@@ -68,7 +68,7 @@ def agent_process(place: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]
             cwd=REPOSITORY,
         )
         started.append(process)
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 120
         while not socket.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         return process
@@ -92,7 +92,7 @@ def script(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=50,
+            timeout=240,
             check=False,
         )
 

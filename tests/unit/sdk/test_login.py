@@ -179,7 +179,7 @@ def trackd_command(place: Path) -> Callable[..., subprocess.CompletedProcess[str
     def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "trackd", *arguments]
         return subprocess.run(
-            command, input=text, capture_output=True, text=True, cwd=place, check=False, timeout=50
+            command, input=text, capture_output=True, text=True, cwd=place, check=False, timeout=240
         )
 
     return run

@@ -113,7 +113,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
 
 TestSpoolMachine = SpoolMachine.TestCase
-TestSpoolMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestSpoolMachine.settings = settings(max_examples=40, stateful_step_count=40)
 
 
 def test_segment_files_follow_the_format(tmp_path: Path) -> None:

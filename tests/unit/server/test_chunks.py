@@ -52,7 +52,7 @@ def write(connection: Connection, offset: int, lines: list[str], next_line: int)
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(WRITES, st.integers(1, 5))
 def test_any_sequence_of_writes_reads_like_an_array(
     writes: list[tuple[int, list[str]]], chunk_lines: int
@@ -83,7 +83,7 @@ def test_any_sequence_of_writes_reads_like_an_array(
         chunks.CHUNK_LINES = former
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(WRITES, st.integers(0, 40))
 def test_truncating_keeps_exactly_the_lines_before(
     writes: list[tuple[int, list[str]]], keep: int

@@ -182,7 +182,7 @@ def test_a_regular_expression_may_not_search_for_ever(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("descending", [True, False])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     values=st.lists(st.sampled_from([1.0, 2.0, 2.5]), max_size=30),
     size=st.integers(min_value=1, max_value=7),

@@ -20,7 +20,7 @@ def refused(*options: str, env: dict[str, str] | None = None) -> dict[str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "trackd_server", "--json", *options],
         capture_output=True,
-        timeout=30,
+        timeout=240,
         check=False,
         env=env,
     )
@@ -72,7 +72,7 @@ async def test_a_kill_during_uploads_leaves_no_bytes_without_owner(tmp_path: Pat
             for _ in range(20):
                 s.sendall(b"x" * (1 << 20))
             blobs = server.directory / "blobs"
-            with anyio.fail_after(40):
+            with anyio.fail_after(120):
                 while not any(path.is_file() for path in blobs.rglob("*")):
                     await anyio.sleep(0.05)
             await server.kill()
@@ -89,7 +89,7 @@ async def test_it_leaves_when_its_supervisor_is_gone(tmp_path: Path) -> None:
     async with running_server(tmp_path, options=["--exit-on-stdin-close"]) as server:
         assert server.process.stdin is not None
         server.process.stdin.close()
-        with anyio.fail_after(40):
+        with anyio.fail_after(120):
             while server.process.poll() is None:
                 await anyio.sleep(0.02)
         assert server.process.returncode == 0
@@ -103,7 +103,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
             server.process.send_signal(signal.SIGTERM)
             await anyio.sleep(0.2)
             server.process.send_signal(signal.SIGTERM)
-            with anyio.fail_after(10):
+            with anyio.fail_after(120):
                 while server.process.poll() is None:
                     await anyio.sleep(0.02)
 
@@ -158,14 +158,14 @@ async def test_pages_open_for_the_servers_own_user_only_by_a_name_of_this_machin
                 "print(s.recv(100).split()[1].decode())"
             )
             command = [sys.executable, "-c", fetch, str(port)]
-            done = subprocess.run(command, capture_output=True, timeout=20, check=True)
+            done = subprocess.run(command, capture_output=True, timeout=240, check=True)
             assert done.stdout.strip() == b"401"
 
 
 async def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     async with running_server(tmp_path) as server:
         async with httpx.AsyncClient(
-            base_url=server.address, headers=server.headers, trust_env=False, timeout=30
+            base_url=server.address, headers=server.headers, trust_env=False, timeout=240
         ) as client:
 
             async def write(rank: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wandb.sdk.artifacts import _validators as reference
 from wandb.sdk.artifacts._internal_artifact import sanitize_artifact_name
@@ -74,7 +74,6 @@ def test_aliases(aliases: list[str]) -> None:
 
 
 @given(JSON)
-@settings(deadline=None)
 @example({"a": float("nan"), "b": (1, {2: 3})})
 @example({"a": float("inf")})
 def test_metadata(metadata: Any) -> None:

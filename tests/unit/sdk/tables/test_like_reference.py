@@ -31,8 +31,6 @@ SCALARS = st.one_of(
     st.sampled_from([b"b", 1j, np.zeros(2), np.zeros((2, 2)), np.array(3), object, len]),
     st.sampled_from([decimal.Decimal("1.5"), datetime.timedelta(1), np.str_("s"), range(2)]),
 )
-#: Should a value make the reference loop for ever all the same, it has no time to fill the memory.
-pytestmark = pytest.mark.timeout(20)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
@@ -76,7 +74,7 @@ def types_of(module: Any, rows: list[Any], dtype: Any, *, optional: bool) -> Any
     return refused, json.loads(json.dumps(types, default=str))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(VALUES, max_size=6), DTYPES, st.booleans())
 def test_types_are_those_of_the_reference(rows: list[Any], dtype: Any, optional: bool) -> None:
     expected = types_of(wandb, rows, dtype, optional=optional)
@@ -92,7 +90,7 @@ def shown(make: Any) -> Any:
         return "refused"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(VALUES)
 def test_cells_of_an_artifact_are_those_of_the_reference(value: Any) -> None:
     utils: Any = importlib.import_module("wandb.sdk.data_types.utils")
@@ -101,7 +99,7 @@ def test_cells_of_an_artifact_are_those_of_the_reference(value: Any) -> None:
     assert repr(ours) == repr(expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(VALUES)
 def test_cells_of_a_file_are_those_of_the_reference(value: Any) -> None:
     media: Any = importlib.import_module("wandb.sdk.data_types.base_types.media")

@@ -8,7 +8,6 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import pytest
 from tests.unit.server.storage.place import opened
 
 from trackd_server.domain.usage import Accounts, fsck
@@ -33,7 +32,6 @@ def assert_exact(storage: Storage) -> None:
     assert parts == usage.disk
 
 
-@pytest.mark.timeout(90)
 def test_books_and_disk_agree_after_every_kill(tmp_path: Path) -> None:
     dice = random.Random(7)
     grown = 0
