@@ -1,7 +1,8 @@
-"""Tables for people: whole in a pipe, as wide as the screen on a terminal."""
+"""Tables for people: as wide as the screen on a terminal, and as `COLUMNS` says in a pipe."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,24 +32,34 @@ class Column:
     is_number: bool = False
 
 
-def console() -> Console:
-    """Return a console for standard output."""
+def console(pipe_width: int = _PIPE_WIDTH) -> Console:
+    """Return a console for standard output; in a pipe so many columns wide, or as `COLUMNS` says.
+
+    Args:
+        pipe_width: for a table whose least important columns are more than a reader needs.
+    """
     found = Console(highlight=False, soft_wrap=True)
-    return (
-        found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=_PIPE_WIDTH)
-    )
+    if found.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+        return found
+    return Console(highlight=False, soft_wrap=True, width=pipe_width)
 
 
 def show(where: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, without its least important columns where the screen is too narrow."""
     kept = fitting(columns, rows, where.width)
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
-    for index in kept:
-        side = "right" if columns[index].is_number else "left"
-        table.add_column(Text(columns[index].heading), justify=side, no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(row[index]) for index in kept))
-    where.print(table)
+    lines = [[column.heading for column in columns], *rows]
+    widths = _widths(columns, rows)
+    for number, line in enumerate(lines):
+        cells = [
+            _padded(line[index], widths[index], at_right=columns[index].is_number) for index in kept
+        ]
+        style = "bold" if number == 0 else ""
+        where.print(Text((" " * _GAP).join(cells).rstrip(), style, no_wrap=True), soft_wrap=True)
+
+
+def _padded(text: str, width: int, *, at_right: bool) -> str:
+    room = " " * (width - cell_len(text))
+    return room + text if at_right else text + room
 
 
 def drawn(lines: Sequence[str], sections: Iterable[Section]) -> Group:
@@ -71,10 +82,7 @@ def drawn(lines: Sequence[str], sections: Iterable[Section]) -> Group:
 
 def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """Return which columns fit, in order."""
-    widths = [
-        max(cell_len(text) for text in (column.heading, *(row[index] for row in rows)))
-        for index, column in enumerate(columns)
-    ]
+    widths = _widths(columns, rows)
     kept = list(range(len(columns)))
     while sum(widths[index] + _GAP for index in kept) - _GAP > width:
         index = max(kept, key=lambda each: columns[each].spare)
@@ -82,3 +90,10 @@ def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
             break
         kept.remove(index)
     return kept
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [
+        max(cell_len(text) for text in (column.heading, *(row[index] for row in rows)))
+        for index, column in enumerate(columns)
+    ]

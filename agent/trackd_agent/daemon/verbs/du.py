@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _DISAGREES = 1
 _BAR = 24
 _ALL = sys.maxsize
+#: Columns of text in a pipe: the kinds, which are lines of their own one level deeper, go first.
+_PIPE_WIDTH = 120
 _COUNT, _POSITIVE = click.IntRange(min=0), click.IntRange(min=1)
 _MEMBERSHIP = """
 query ($entity: String!, $project: String!, $name: String!) {
@@ -56,7 +58,8 @@ def du(
     --if-deleted also ENTITY/PROJECT/COLLECTION:VERSION; default: the whole server. BYTES are what
     a part has for itself, and what several share is a line of its own, so that the lines of a
     part sum up to it; LOGICAL is what it refers to, whoever else does, before it is compressed;
-    REFERENCES point to files elsewhere and take nothing here.
+    REFERENCES point to files elsewhere and take nothing here. Where the screen is narrow, or in a
+    pipe (120 columns, or as COLUMNS says), the last columns are left out; --json has all figures.
 
     Exit status 1: the sum is not what lies on the disk. 3: there is no such place. 4: the server
     does not answer.
@@ -221,7 +224,10 @@ def _show(whole: Share, depth: int, count: int) -> None:
         Column("REFERENCES", is_number=True, spare=4),
         Column("KINDS", spare=6),
     )
-    show(console(), columns, list(_lines(whole, whole.bytes, depth, count)))
+    lines = list(_lines(whole, whole.bytes, depth, count))
+    said = [index for index in range(len(columns)) if any(line[index] for line in lines)]
+    rows = [[line[index] for index in said] for line in lines]
+    show(console(_PIPE_WIDTH), [columns[index] for index in said], rows)
 
 
 def _sum(figures: dict[str, Any]) -> int:
@@ -257,6 +263,6 @@ def _show_freed(freed: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(freed, indent=1))
         return
     kinds = ", ".join(f"{name} {size(n)}" for name, n in freed["kinds"].items() if n)
-    click.echo(f"{freed['bytes']} bytes would be free ({size(freed['bytes'])})")
+    click.echo(f"{size(freed['bytes'])} would be free ({freed['bytes']} bytes)")
     if kinds:
         click.echo(f"of them {kinds}")
