@@ -5,7 +5,7 @@ after which failure. Must not know what a run or a row is. Called by `transfer`,
 `artifacts` and `runs`.
 """
 
-from trackd_agent.upstream.asking import ask, refusal
+from trackd_agent.upstream.asking import ask
 from trackd_agent.upstream.client import RunPath, Upstream, expect
 from trackd_agent.upstream.config import UpstreamConfig
 from trackd_agent.upstream.credentials import Credentials
@@ -31,5 +31,4 @@ __all__ = [
     "Wake",
     "ask",
     "expect",
-    "refusal",
 ]

@@ -54,13 +54,13 @@ async def ask(
                 return await attempt()
             except RequestFailed as failure:
                 if not _may_help(failure):
-                    raise refusal(failure) from failure
+                    raise _refusal(failure, upstream) from failure
                 problem = failure.problem
                 wait_s = patience.wait_s(failure)
                 if anyio.current_time() + wait_s >= scope.deadline:
                     break
                 await anyio.sleep(wait_s)
-    server = upstream.base_url or upstream.name
+    server = _named(upstream)
     problem = problem or upstream.trouble or "no answer yet"
     raise UpstreamUnavailable(
         "UPSTREAM_UNAVAILABLE", f"{server} did not answer within {timeout_s:g} s: {problem}"
@@ -72,9 +72,13 @@ def _may_help(failure: RequestFailed) -> bool:
     return failure.retry_class is RetryClass.TRANSIENT and failure.status != 200
 
 
-def refusal(failure: RequestFailed) -> AgentError:
-    """Return what a refusal by a server means for whoever asked."""
-    text = failure.said or failure.problem
+def _named(upstream: Upstream) -> str:
+    return upstream.base_url or upstream.name
+
+
+def _refusal(failure: RequestFailed, upstream: Upstream) -> AgentError:
+    """Return what a refusal means for whoever asked; without words it may be that of a proxy."""
+    text = failure.said or f"{_named(upstream)} refuses: {failure.problem}"
     details = {"http_status": str(failure.status or 0)}
     if failure.status == _FORBIDDEN:
         return NotAllowed("UPSTREAM_FORBIDS", text, details=details)

@@ -340,8 +340,8 @@ class Upstream:
 
     def _refused(self, what: str, response: httpx.Response) -> RequestFailed:
         status = response.status_code
-        text = _error_text(_json_object(response.content)) or response.reason_phrase
-        problem = f"{what}: HTTP {status} {text}"[:_MAX_PROBLEM_CHARS]
+        said = _error_text(_json_object(response.content))
+        problem = f"{what}: HTTP {status} {said or response.reason_phrase}"[:_MAX_PROBLEM_CHARS]
         retry_class = retry_class_of(status)
         self._note_failure(problem, retry_class)
         self.unauthorized = retry_class is RetryClass.CREDENTIALS
@@ -350,7 +350,7 @@ class Upstream:
             problem,
             status=status,
             retry_after_s=parse_retry_after(response.headers.get("Retry-After")),
-            said=text,
+            said=said,
         )
 
     async def _rejected(self, what: str, response: httpx.Response, manner: Manner) -> RequestFailed:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute
 
-from trackd_agent.core.errors import UpstreamUnavailable
+from trackd_agent.core.errors import AgentError, UpstreamUnavailable
 from trackd_agent.upstream import (
     Credentials,
     Manner,
@@ -74,3 +74,26 @@ async def test_a_server_that_refuses_a_request_is_no_less_ready(tmp_path: Path) 
             states.append(pool.status()[0].state)
         tasks.cancel_scope.cancel()
     assert states == ["unreachable", "ready", "ready", "unreachable"]
+
+
+async def test_a_refusal_without_words_tells_who_refused_what(tmp_path: Path) -> None:
+    async def answer(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            head = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+            await stream.send(head.encode() + b"no")
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    address = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+    pool = UpstreamPool(UpstreamConfig(), Credentials(tmp_path / "c.json"), NeverStarts())
+    async with pool, listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, answer)
+        upstream = pool.get(address)
+
+        async def question() -> bytes:
+            return await upstream.call("GET", "/x", b"", 0, Manner())
+
+        with pytest.raises(AgentError) as caught:
+            await ask(upstream, Manner(), 40, question)
+        tasks.cancel_scope.cancel()
+    assert caught.value.message == f"{address} refuses: x: HTTP 403 Forbidden"
