@@ -130,6 +130,9 @@ def test_whoever_names_no_project_is_shown_what_there_is(trackd: Shell) -> None:
     assert (shown["lost"], shown["wandb-registry-found"]) == (1, 1)
     assert "lost" in trackd.text("artifact", "ls")
     assert "write PROJECT/data" in trackd.refused(NO_SUCH_THING, "artifact", "info", "data")
+    put = trackd.json("artifact", "put", "lost.txt", "-n", "data")  # like all other verbs
+    assert put["name"] == trackd.json("artifact", "info", "data")["name"]
+    assert put["name"] == "local/uncategorized/data:v0"
     refusal = trackd.refused(NO_SUCH_THING, "artifact", "ls", "lost/nothing")
     assert "project lost has no collection 'nothing'" in refusal
     assert (

@@ -54,6 +54,7 @@ def put(  # noqa: PLR0913 - one for each option
     """Put a file, a folder or a reference (s3://…, gs://…, https://…) on the server.
 
     What is there already is not sent again; contents equal to the latest version make no new one.
+    A NAME without its project means the one that is set (TRACKD_PROJECT), else `uncategorized`.
 
     Example: trackd artifact put weights/ -n digits/model -t model -a best
     """
@@ -116,6 +117,7 @@ def _logged(
         CommError: it does not answer; a run would wait for it.
     """
     import trackd
+    from trackd.artifacts.naming import DEFAULT_PROJECT
     from trackd.artifacts.online.progress import Trouble
     from trackd.artifacts.online.saves import Save
     from trackd.remote.connection import Remote
@@ -129,7 +131,8 @@ def _logged(
         settings["base_url"] = base_url
     run = trackd.init(
         entity=place.entity or None,
-        project=place.project or None,
+        # never that of the folder which the command line is installed in, as for a training script
+        project=place.project or shown.settings.project or DEFAULT_PROJECT,
         name=f"put {made.name}",
         job_type=_JOB_TYPE,
         mode="online",
