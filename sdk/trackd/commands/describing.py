@@ -42,7 +42,7 @@ def info(name: str, *, with_files: bool, base_url: str, as_json: bool) -> None:
     if with_files:
         click.echo()
         rows = [
-            [each["path"], size(each["size"]), each["digest"], each["ref"] or ""]
+            [each["path"], _size_of(each), each["digest"], each["ref"] or ""]
             for each in entries[:_MAX_FILES_SHOWN]
         ]
         print_table(("PATH", ">SIZE", "DIGEST", "REFERENCE"), rows)
@@ -75,8 +75,15 @@ def facts_of(found: Artifact) -> dict[str, Any]:
 
 
 def files_of(found: Artifact) -> list[dict[str, Any]]:
-    """Return the files and references of a version, by path."""
+    """Return the files and references of a version, by path.
+
+    The `size` of a reference, in bytes, is None where its store does not tell.
+    """
     return [
-        {"path": path, "size": entry.size or 0, "digest": entry.digest, "ref": entry.ref}
+        {"path": path, "size": entry.size, "digest": entry.digest, "ref": entry.ref}
         for path, entry in sorted(found.manifest.entries.items())
     ]
+
+
+def _size_of(file: dict[str, Any]) -> str:
+    return "unknown" if file["size"] is None else size(file["size"])

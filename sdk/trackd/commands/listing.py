@@ -147,9 +147,6 @@ def _show_collections(collections: list[ArtifactCollection], *, as_json: bool) -
     if not collections:
         note("no artifacts here yet")
         return
-    if not collections:
-        note("there are none")
-        return
     rows = [
         [
             each.name,

@@ -113,7 +113,9 @@ def print_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         if value in (None, "", [], {}):
             continue
-        if isinstance(value, list):
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        elif isinstance(value, list):
             value = ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType]
         elif isinstance(value, dict):
             value = json.dumps(value, ensure_ascii=False)

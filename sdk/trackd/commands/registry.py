@@ -112,7 +112,11 @@ def show(name: str, count: int, organization: str | None, *, base_url: str, as_j
     if as_json:
         print_json({**_facts(found), "collections": listed, "members": members})
         return
-    print_facts({**_facts(found), **{kind: known for kind, known in members.items() if known}})
+    roles = {
+        kind: [f"{name} ({role})" for name, role in known.items()]
+        for kind, known in members.items()
+    }
+    print_facts({**_facts(found), **roles})
     if listed:
         click.echo()
         rows = [
