@@ -93,6 +93,6 @@ async def test_a_refusal_without_words_tells_who_refused_what(tmp_path: Path) ->
         async def question() -> bytes:
             return await upstream.call("GET", "/x", b"", 0, Manner())
 
-        with pytest.raises(NotAllowed, match=f"^{address} refuses: x: HTTP 403 Forbidden$"):
+        with pytest.raises(NotAllowed, match=f"^{address} refuses: x: HTTP 403 Forbidden "):
             await ask(upstream, Manner(), 40, question)
         tasks.cancel_scope.cancel()
