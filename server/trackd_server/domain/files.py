@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import mimetypes
 import re
 import time
@@ -132,10 +133,10 @@ def listing(
 ) -> list[Row[Any]]:
     """Return a run's files by name; `pattern` is SQL LIKE."""
     query = select(files).where(files.c.run_id == run_id).order_by(files.c.name)
-    rows = list(connection.execute(query).all())
     if wanted:
-        chosen = set(wanted)
-        rows = [row for row in rows if row.name in chosen]
+        chosen = func.json_each(json.dumps(list(wanted))).table_valued("value")
+        query = query.where(files.c.name.in_(select(chosen.c.value)))
+    rows = list(connection.execute(query).all())
     if pattern:
         like = _like(pattern)
         rows = [row for row in rows if like.fullmatch(row.name)]

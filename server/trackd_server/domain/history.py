@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -129,18 +129,41 @@ def last_step(connection: Connection, run_id: int) -> int:
 
 
 def history_keys(connection: Connection, run_id: int) -> dict[str, Any]:
-    """Return which keys a run logs, from its last rows, and its last step."""
+    """Return which keys a run logs and their last values, from its last rows, and its last step.
+
+    Nested values are keys of their own, with dots; of media and lists there is no last value.
+    """
     counts: dict[str, dict[str, int]] = {}
+    latest: dict[str, tuple[int, Any]] = {}
     for stream in run_records.streams_of(connection, run_id, HISTORY_FILE):
-        for line in chunks.last_lines(connection, stream.id, 100).lines:
-            for key, value in merge.loads(line).items():
+        tail = chunks.last_lines(connection, stream.id, 100)
+        for place, line in enumerate(tail.lines):
+            step, _ = _numbered(tail, place)
+            for key, value in _leaves(merge.loads(line)):
                 kinds = counts.setdefault(key, {})
                 kinds[_kind(value)] = kinds.get(_kind(value), 0) + 1
-    keys = {
+                if key not in latest or step >= latest[key][0]:
+                    latest[key] = step, value
+    keys: dict[str, dict[str, Any]] = {
         key: {"typeCounts": [{"type": kind, "count": count} for kind, count in kinds.items()]}
         for key, kinds in counts.items()
     }
+    for key, (_, value) in latest.items():
+        if isinstance(value, str | int | float):
+            keys[key]["previousValue"] = merge.strict(value)
     return {"keys": keys, "lastStep": last_step(connection, run_id), "sets": []}
+
+
+def _leaves(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield a row's values with their dotted keys; media are values, not rows."""
+    waiting = [("", row)]
+    while waiting:
+        above, inner = waiting.pop()
+        for key, value in inner.items():
+            if isinstance(value, dict) and value and "_type" not in value:
+                waiting.append((f"{above}{key}.", cast("dict[str, Any]", value)))
+            else:
+                yield above + key, value
 
 
 def latest_system_metrics(connection: Connection, run_id: int) -> dict[str, Any]:

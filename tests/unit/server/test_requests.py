@@ -181,6 +181,8 @@ def test_files_go_up_by_signed_address_without_key_and_come_down_again(server: S
     assert listed["fileCount"] == 3 and list(nodes) == sorted(wanted)
     assert nodes["d/name with space ü.txt"]["md5"] == "XUFAKrxLKna5cZ2REBfFkg=="
     assert nodes["empty.bin"]["sizeBytes"] == 0
+    by_name = server.run('files(names: ["./50%?#.txt", "d"]) { edges { node { name } } }')
+    assert by_name["files"]["edges"] == [{"node": {"name": "50%?#.txt"}}]
     server.http.headers.pop("authorization")
     for name, size in (("50%?#.txt", 3_000_000), ("empty.bin", 0)):
         answer = server.http.get(nodes[name]["directUrl"])

@@ -240,7 +240,21 @@ def test_history_is_read_by_step_sampled_and_by_keys(server: Serving) -> None:
     ]
     only_bad = RUN_SAMPLED % json.dumps(json.dumps({"keys": ["bad"], "samples": 5}))
     assert server.run(only_bad)["sampledHistory"] == [[{"bad": "NaN"}]]
-    assert server.run("historyKeys")["historyKeys"]["lastStep"] == 100
+    keys = server.run("historyKeys")["historyKeys"]
+    assert keys["lastStep"] == 100
+    assert keys["keys"]["n.y"] == {
+        "typeCounts": [{"type": "number", "count": 199}], "previousValue": 99,
+    }  # fmt: skip
+    assert keys["keys"]["bad"]["previousValue"] == "NaN"
+
+
+def test_what_wandb_verify_asks_is_answered(server: Serving) -> None:
+    server.upsert()
+    long = """query($long: String!) { project(name: "p") { run(name: "r", desc: $long) { name } }
+      serverInfo { cliVersionInfo } }"""
+    answer = server.graphql(long, {"long": "a" * 10**7})
+    assert answer["project"]["run"] == {"name": "r"}
+    assert answer["serverInfo"]["cliVersionInfo"] == {"max_cli_version": "0.31.0"}
 
 
 RUN_SAMPLED = "sampledHistory(specs: [%s])"

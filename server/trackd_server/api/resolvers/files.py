@@ -60,9 +60,11 @@ def resolve_files(
 ) -> dict[str, Any]:
     """Return the run's files by name, and manifests of the versions it logged if asked for."""
     context = context_of(info)
-    rows = files.listing(context.connection, run.row.id, names or (), pattern)
+    # Clients also ask by the path that they gave to `save`.
+    wanted = [name.removeprefix("./") for name in names or ()]
+    rows = files.listing(context.connection, run.row.id, wanted, pattern)
     found = [lambda row=row: _show(context, run.path, row) for row in rows]
-    if includeManifests and not names and not pattern:
+    if includeManifests and not wanted and not pattern:
         rows = run_manifests.of_run(context.connection, run.row.id)
         found += [lambda row=row: _show_manifest(context, row) for row in rows]
     return paged(found, page.get("after"), page.get("first"), lambda show: show())

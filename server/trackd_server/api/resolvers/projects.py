@@ -124,9 +124,10 @@ def resolve_run(
     info: Info,
     name: str,
     missingOk: bool | None = None,
+    desc: str | None = None,
 ) -> RunView | None:
     """Return a run by its name, or nothing."""
-    del missingOk
+    del missingOk, desc
     context = context_of(info)
     path = RunPath.of(parent["entityName"], parent["name"], name)
     return context.services.runs.find(context.connection, path)

@@ -39,6 +39,9 @@ FEATURES = (
     LATE_FEATURE,  # agents of ours send rows whose step went back, too
 )
 
+#: The newest release of the `wandb` package that the server is tested with.
+NEWEST_CLIENT = "0.31.0"
+
 query = QueryType()
 entity_type = ObjectType("Entity")
 organization_type = ObjectType("Organization")
@@ -94,9 +97,12 @@ def resolve_viewer(_: object, info: Info) -> dict[str, Any]:
 
 @query.field("serverInfo")
 def resolve_server_info(_: object, info: Info) -> dict[str, Any]:
-    """Return the switches that are on."""
+    """Return the switches that are on, and which clients the server knows."""
     del info
-    return {"features": [{"name": name, "isEnabled": True} for name in FEATURES]}
+    return {
+        "features": [{"name": name, "isEnabled": True} for name in FEATURES],
+        "cliVersionInfo": {"max_cli_version": NEWEST_CLIENT},
+    }
 
 
 @query.field("entity")
