@@ -177,7 +177,7 @@ class Chaos:
         if kind == "kill agent during start":
             self.start_agent()
             time.sleep(self.chance.uniform(0.1, 1.2))
-            hit(psutil.Process(self._agents[-1].pid), signal.SIGKILL)
+            self._agents[-1].kill()
         if self.chance.random() < 0.7:
             self.start_agent()  # otherwise a rank does it, after a while
 
@@ -227,7 +227,7 @@ class Chaos:
         started = time.monotonic()
         for rank in range(options.ranks):
             self.ranks[rank] = self.start_rank(rank, per_rank, "--pause-s", f"{pause_s:.3f}")
-        self._wait(lambda: all(self.returned(r) for r in self.ranks), 60, "first rows")
+        self._wait(lambda: all(self.returned(r) for r in self.ranks), 300, "first rows")
         for _ in range(options.kills):
             time.sleep(self.chance.uniform(0.1, 2.5))
             self.fault()
@@ -282,7 +282,7 @@ class Chaos:
 
     def _log_a_fresh_row(self) -> None:
         rank = self.start_rank(FRESH_RANK, 10, "--finish")
-        rank.wait(60)
+        rank.wait(300)
 
         def fresh() -> int:
             return sum(row.get("rank") == FRESH_RANK for row in self._history())

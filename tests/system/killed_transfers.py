@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 import os
 import random
 import signal
@@ -142,12 +143,20 @@ class Outcome:
 
 @dataclass
 class Relay:
-    """Passes connections on to a server, and counts what goes there and comes back."""
+    """Passes connections on to a server, and counts what goes there and comes back.
+
+    From `hold_sent_bytes` or `hold_received_bytes` on nothing passes until it may go on: whoever is
+    killed then dies half way, however fast the transfer is.
+    """
 
     port: int
     listener: socket.socket
     sent_bytes: int = 0
     received_bytes: int = 0
+    hold_sent_bytes: float = math.inf
+    hold_received_bytes: float = math.inf
+    is_held: threading.Event = field(default_factory=threading.Event)
+    may_go_on: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -181,6 +190,12 @@ class Relay:
             self._pass_on(near, far, True)
             back.join()
 
+    def _hold(self) -> None:
+        sent, received = self.sent_bytes, self.received_bytes
+        if sent >= self.hold_sent_bytes or received >= self.hold_received_bytes:
+            self.is_held.set()
+            self.may_go_on.wait()
+
     def _pass_on(self, source: socket.socket, target: socket.socket, goes_there: bool) -> None:
         buffer = memoryview(bytearray(_BUFFER_BYTES))
         with contextlib.suppress(OSError):  # one of them was killed
@@ -190,6 +205,7 @@ class Relay:
                         self.sent_bytes += count
                     else:
                         self.received_bytes += count
+                self._hold()
                 target.sendall(buffer[:count])
         for each in (source, target):
             with contextlib.suppress(OSError):
@@ -206,6 +222,7 @@ def relay_to(server: RunningServer) -> Generator[Relay]:
         try:
             yield relay
         finally:
+            relay.may_go_on.set()
             listener.shutdown(socket.SHUT_RDWR)
             serving.join()
 
@@ -241,7 +258,7 @@ async def running_cluster(
         server = await stack.enter_async_context(running_server(folder, program=program))
         relay = stack.enter_context(relay_to(server))
         given: dict[str, Any] = settings_for(server) | sizes
-        given |= settings | {"TRACKD_BASE_URL": relay.address, "TRACKD_IDLE_TIMEOUT": "3"}
+        given |= settings | {"TRACKD_BASE_URL": relay.address, "TRACKD_IDLE_TIMEOUT": "5"}
         agent = await stack.enter_async_context(running_agent(folder, **given))
         yield Cluster([server], relay, agent, stack)
 
@@ -256,8 +273,9 @@ async def kill_half_way(folder: Path, size_bytes: int, case: Case, **settings: s
             servers, relay, agent, stack = cluster
             if case.is_download:
                 return await _kill_download(cluster, folder, (size_bytes, md5), began_s)
+            relay.hold_sent_bytes = size_bytes // 2
             rank = _begin(agent, folder, RANK, file)
-            while relay.sent_bytes < size_bytes // 2:
+            while not relay.is_held.is_set():
                 assert rank.poll() is None, "the rank ended early"
                 await anyio.sleep(0.005)
             killed_at_bytes = relay.sent_bytes
@@ -270,6 +288,7 @@ async def kill_half_way(folder: Path, size_bytes: int, case: Case, **settings: s
                 program = WITHOUT_CHUNKS if case.in_parts else WHOLE
                 again = running_server(folder, port=relay.port, program=program)
                 servers.append(await stack.enter_async_context(again))
+            relay.may_go_on.set()
             if "agent" in case.victims:
                 await agent.start()
             status = await anyio.to_thread.run_sync(rank.wait)
@@ -291,13 +310,15 @@ async def _kill_download(
     assert await anyio.to_thread.run_sync(_begin(agent, folder, RANK, folder / "big").wait) == 0
     assert await agent.flush(_TIMEOUT_S)
     before_bytes = relay.received_bytes
+    relay.hold_received_bytes = before_bytes + size_bytes // 2
     reader = _begin(agent, folder, READER, root)
-    while relay.received_bytes - before_bytes < size_bytes // 2:
+    while not relay.is_held.is_set():
         assert reader.poll() is None, "the download ended early"
         await anyio.sleep(0.005)
     assert not (root / "big").exists()
     killed_at_bytes = relay.received_bytes - before_bytes
     await agent.kill()
+    relay.may_go_on.set()
     assert await anyio.to_thread.run_sync(reader.wait) == 0  # it started another agent
     moved_bytes = relay.received_bytes - before_bytes
     outcome = await anyio.to_thread.run_sync(

@@ -45,7 +45,7 @@ def agent():
 
 def run(tmp_path: Path, script: str, sent: str = "", **env: str) -> list[Any]:
     """Run a script in a process of its own; return what it printed, one JSON text a line."""
-    environment = agent_environment(tmp_path / "data", TRACKD_IDLE_TIMEOUT="0.5", **env)
+    environment = agent_environment(tmp_path / "data", TRACKD_IDLE_TIMEOUT="60", **env)
     try:
         done = subprocess.run(
             [sys.executable, "-c", HEAD + script],
@@ -93,7 +93,7 @@ print(json.dumps(time.monotonic() - began))
     answer, took_s = run(tmp_path, script)
     assert answer[0] == "UPSTREAM_UNAVAILABLE"
     assert "127.0.0.1:9" in str(answer[1]) and "1.5 s" in str(answer[1])
-    assert took_s < 5
+    assert took_s < 50  # not the minute that a question has otherwise
 
 
 def test_a_key_that_a_call_brings_counts_for_it_alone(tmp_path: Path) -> None:
@@ -175,15 +175,19 @@ def test_a_wait_outlives_its_agent(tmp_path: Path) -> None:
     script = """
 import trackd
 run = trackd.init(project="p", dir=os.environ["TRACKD_DIR"], settings={"silent": True})
+ask()
+server = int(Path(os.environ["TRACKD_DIR"], "server", "server.lock").read_text())
+os.kill(server, signal.SIGSTOP)  # nothing is saved before the agent dies
 artifact = trackd.Artifact("a", "t")
 with artifact.new_file("f", "wb") as file:
-    file.write(os.urandom(48 << 20))
+    file.write(os.urandom(1 << 20))
 run.log_artifact(artifact)
 killed = 0
-for status in link.watch_save(artifact_pb2.WatchSaveRequest(client_id=artifact.client_id), 50):
-    if not killed and status.state < artifact_pb2.SAVE_STATE_COMMITTED:
+for status in link.watch_save(artifact_pb2.WatchSaveRequest(client_id=artifact.client_id), 200):
+    if not killed:
         killed = agent()
         os.kill(killed, signal.SIGKILL)
+        os.kill(server, signal.SIGCONT)
 waited = artifact.wait().version
 run.finish()
 print(json.dumps([bool(killed), killed != agent(), status.state, waited]))

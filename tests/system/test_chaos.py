@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_nothing_logged_is_lost_whoever_is_killed(tmp_path: Path) -> None:
-    report = Chaos(
-        tmp_path, Options(rows=100_000, kills=20, ranks=4, seed=7, upload_timeout_s=600)
-    ).run()
+    options = Options(rows=100_000, kills=20, ranks=4, seed=7, upload_timeout_s=600)
+    report = Chaos(tmp_path, options).run()
     assert report.is_good, asdict(report)
     assert sum(report.faults.values()) == 20

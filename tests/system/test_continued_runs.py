@@ -91,7 +91,7 @@ class Trainings:
             await anyio.sleep(0.05)
         address = (self.agent.data / "server" / "address").read_text().strip()
         key = (self.agent.data / "server" / "api_key").read_text().strip()
-        return httpx.AsyncClient(base_url=address, auth=("api", key), trust_env=False)
+        return httpx.AsyncClient(base_url=address, auth=("api", key), timeout=120, trust_env=False)
 
     async def document(self, run_id: str, rows: int) -> dict[str, Any]:
         """Return what the server holds once all rows are there and the run is over."""

@@ -97,7 +97,9 @@ async def _document(data: Path, run_id: str) -> dict[str, Any]:
     address = (data / "server" / "address").read_text().strip()
     key = (data / "server" / "api_key").read_text().strip()
     deadline = time.monotonic() + 120
-    async with httpx.AsyncClient(base_url=address, auth=("api", key), trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=address, auth=("api", key), timeout=120, trust_env=False
+    ) as client:
         while True:
             answer = await client.get(f"/api/v1/runs/local/p/{run_id}/document")
             if answer.status_code == 200 and answer.json()["run"]["state"] != "running":

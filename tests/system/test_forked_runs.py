@@ -57,7 +57,9 @@ async def document(agent: RunningAgent, run_id: str, rows: int) -> dict[str, Any
     key = (agent.data / "server" / "api_key").read_text().strip()
     found: dict[str, Any] = {}
     deadline = time.monotonic() + 120
-    async with httpx.AsyncClient(base_url=address, auth=("api", key), trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=address, auth=("api", key), timeout=120, trust_env=False
+    ) as client:
         while time.monotonic() < deadline:
             answer = await client.get(f"/api/v1/runs/local/p/{run_id}/document")
             found = answer.json() if answer.status_code == 200 else {}

@@ -105,7 +105,9 @@ async def fetched(agent: RunningAgent, run_id: str) -> dict[str, Any]:
     """Return what the embedded server holds of a run now; empty: nothing."""
     address = (agent.data / "server" / "address").read_text().strip()
     key = (agent.data / "server" / "api_key").read_text().strip()
-    async with httpx.AsyncClient(base_url=address, auth=("api", key), trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=address, auth=("api", key), timeout=120, trust_env=False
+    ) as client:
         answer = await client.get(f"/api/v1/runs/local/p/{run_id}/document")
     return answer.json() if answer.status_code == 200 else {}
 

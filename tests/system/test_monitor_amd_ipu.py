@@ -76,12 +76,14 @@ async def recorded(
         async with running_agent(folder, options=(), started=True, **env) as agent:
             with train(folder, RANK, agent.environment) as rank, anyio.fail_after(120):
                 row: dict[str, float] = {}
-                while not row or not parts <= metadata_of(server).keys():
+                metadata: dict[str, Any] = {}
+                while not row or not parts <= metadata.keys():
                     await anyio.sleep(0.05)
+                    metadata = metadata_of(server)
                     row = next((each for each in rows_of(server) if wanted <= each.keys()), row)
                 await anyio.to_thread.run_sync(finished, rank)
         values = {key.removeprefix("system."): value for key, value in row.items()}
-        return values, metadata_of(server)
+        return values, metadata
 
 
 @needs_gcc

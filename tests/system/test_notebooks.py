@@ -59,6 +59,7 @@ def test_runs_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         book,
         kernel_name="here",
         timeout=240,
+        startup_timeout=240,
         allow_errors=True,
         resources={"metadata": {"path": str(tmp_path)}},
     )

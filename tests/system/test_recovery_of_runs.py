@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -87,20 +88,17 @@ async def test_a_run_that_ended_without_server_is_uploaded_by_the_next_agent(
     async with running_agent(tmp_path, **settings) as agent:
         rank = start_rank(agent, tmp_path, "2000")
         assert await wait_for_end(rank) == 0
-        status = await agent.status()
+        with anyio.fail_after(120):
+            while not (status := await agent.status()).runs[0].upload_problem:
+                await anyio.sleep(0.05)
         assert status.backlog_bytes > 0
-        assert status.runs[0].upload_problem
         await agent.kill()
         async with running_server(tmp_path, port=port) as server:
             await agent.start()
             assert await agent.flush()
             assert rows_of(server) == list(range(2000))
-            assert not list((agent.data / "agent" / "spool").iterdir())
-
-            def journals_are_gone() -> bool:
-                return not list((agent.data / "agent" / "journal").iterdir())
-
-            await until(journals_are_gone)
+            for name in ("spool", "journal"):
+                await until(partial(_is_empty, agent.data / "agent" / name))
 
 
 async def test_a_rank_killed_with_its_agent_comes_up_as_crashed_with_all_rows(
@@ -115,7 +113,7 @@ async def test_a_rank_killed_with_its_agent_comes_up_as_crashed_with_all_rows(
         for _ in range(5):
             rank.stdin.write(b"\n")
         rank.stdin.flush()
-        await until(lambda: _has_rows(server), 20)
+        await until(lambda: _has_rows(server))
         await agent.kill()
         rank.kill()
         await wait_for_end(rank)
@@ -127,6 +125,10 @@ async def test_a_rank_killed_with_its_agent_comes_up_as_crashed_with_all_rows(
         assert document["run"]["exit_code"] is None
         # The rank waits behind row 500 (after five answers), which log() had returned.
         assert rows_of(server) == list(range(501))
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
 
 
 def _has_rows(server: RunningServer) -> bool:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ class Bench:
 
     def rank(self, *arguments: str) -> None:
         process = self.begin(*arguments)
-        process.communicate(timeout=40)
+        process.communicate(timeout=240)
         assert process.returncode == 0
 
     def trackd(self, *arguments: str, status: int = 0) -> str:
@@ -162,10 +161,11 @@ def test_tail_follows_a_run(bench: Bench) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2)
+    assert follower.stdout is not None
+    shown = [follower.stdout.readline() for _ in range(32)]
+    assert shown == ["hello\n", *(f"row {n}\n" for n in range(30)), "logged\n"]
     follower.send_signal(signal.SIGINT)
-    shown, _ = follower.communicate(timeout=40)
-    assert shown.splitlines() == ["hello", *(f"row {n}" for n in range(30)), "logged"]
+    assert follower.communicate(timeout=240)[0] == ""
     process.kill()
     process.communicate()
 

@@ -100,7 +100,7 @@ async def _assert_all(folder: Path, server: FakeServer, labels: list[str]) -> No
         async with running_agent(
             folder, TRACKD_BASE_URL=server.base_url, TRACKD_API_KEY=server.api_key
         ):
-            await until(lambda: "r1" in again.complete, 30)
+            await until(lambda: "r1" in again.complete)
         streams = again.streams("r1")
         assert len(streams) == len(labels)
         for stream in streams:
