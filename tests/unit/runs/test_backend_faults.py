@@ -330,7 +330,7 @@ async def test_refused_files_are_sent_again_and_the_run_completes(tmp_path: Path
         await rank.finish()
         await until(lambda: "r1" in server.complete)
         assert "config.yaml" not in server.uploaded
-        assert registry.status(RunRef("r1")).upload_problem
+        await until(lambda: registry.status(RunRef("r1")).upload_problem != "")
         server.faults.clear()
         await until(lambda: not registry.runs(active_only=True))
         assert "config.yaml" in server.uploaded
