@@ -151,7 +151,7 @@ class Scanner:
 
     After the iteration `good_end` is the offset behind the last good frame,
     `damages` what was skipped between good frames, and everything behind
-    `good_end` the torn tail (`tail_bytes` of it are not zero).
+    `good_end` the torn tail.
     """
 
     def __init__(
@@ -210,8 +210,3 @@ class Scanner:
                 return at + found
             at += chunk_bytes
         return len(data)
-
-    @property
-    def tail_bytes(self) -> int:
-        """Bytes behind the last good frame up to the last one that is not zero."""
-        return len(bytes(self._data[self.good_end :]).rstrip(b"\0"))

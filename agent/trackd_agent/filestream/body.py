@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from trackd_proto.wandb_http import (
+    CONSOLE_FILE,
+    EVENTS_FILE,
+    HISTORY_FILE,
+    MAX_LINE_BYTES,
+    MAX_REQUEST_BYTES,
+    SUMMARY_FILE,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HISTORY = "wandb-history.jsonl"
-EVENTS = "wandb-events.jsonl"
-SUMMARY = "wandb-summary.json"
-CONSOLE = "output.log"
 
 
 class FileStreamConfig(BaseModel):
@@ -23,9 +27,9 @@ class FileStreamConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     #: Largest sum of line lengths in one request, in bytes.
-    max_request_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
+    max_request_bytes: int = Field(default=MAX_REQUEST_BYTES, ge=1024)
     #: Largest line; longer ones are dropped and counted, in bytes.
-    max_line_bytes: int = Field(default=10_383_360, ge=256)
+    max_line_bytes: int = Field(default=MAX_LINE_BYTES, ge=256)
     #: A refusal for size (413) of a smaller body is no matter of its size, in bytes.
     least_refusable_bytes: int = Field(default=64 * 1024, ge=0)
     #: Silence after which a heartbeat tells the server that the run lives, in seconds.
@@ -172,14 +176,14 @@ def requests_of(
                 requests.append(Request())
                 room = limit_bytes
 
-    place(HISTORY, offsets.history, outgoing.history)
-    place(EVENTS, offsets.events, outgoing.events)
+    place(HISTORY_FILE, offsets.history, outgoing.history)
+    place(EVENTS_FILE, offsets.events, outgoing.events)
     for start, lines in blocks_of(outgoing.late):
         place(late_file, start, lines)
     if outgoing.summary is not None:
-        place(SUMMARY, 0, [outgoing.summary])
+        place(SUMMARY_FILE, 0, [outgoing.summary])
     for start, lines in blocks_of(outgoing.console):
-        place(CONSOLE, offsets.console_base + start, lines)
+        place(CONSOLE_FILE, offsets.console_base + start, lines)
     offsets.history += len(outgoing.history)
     offsets.events += len(outgoing.events)
     last = requests[-1]

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from trackd.object_stores.transport import Answer, Request, Transport
 
 NOT_FOUND = 404
-PRECONDITION_FAILED = 412
 OK, PARTIAL = 200, 206
 _MESSAGE_CHARACTERS = 300
 

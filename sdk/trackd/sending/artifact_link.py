@@ -102,11 +102,6 @@ class ArtifactLink:
         request = artifact_pb2.CancelSaveRequest(client_id=client_id)
         return self._unary(lambda stub: stub.CancelSave, request, _SHORT_S).cancelled
 
-    def list_saves(self, *, active_only: bool = False) -> list[artifact_pb2.SaveStatus]:
-        """Return the saves that the agent knows, newest first."""
-        request = artifact_pb2.ListSavesRequest(active_only=active_only)
-        return list(self._unary(lambda stub: stub.ListSaves, request, _SHORT_S).saves)
-
     def fetch_manifest(
         self, request: artifact_pb2.FetchManifestRequest
     ) -> Iterator[artifact_pb2.FetchManifestResponse]:
@@ -137,19 +132,6 @@ class ArtifactLink:
                     raise
             else:
                 return
-
-    def get_cache(self) -> artifact_pb2.GetCacheResponse:
-        """Return what the cache holds."""
-        return self._unary(lambda stub: stub.GetCache, artifact_pb2.GetCacheRequest(), _SHORT_S)
-
-    def clean_cache(
-        self, target_bytes: int, *, remove_temporary: bool = False
-    ) -> artifact_pb2.CleanCacheResponse:
-        """Shrink the cache to a size in bytes."""
-        request = artifact_pb2.CleanCacheRequest(
-            target_bytes=target_bytes, remove_temporary=remove_temporary
-        )
-        return self._unary(lambda stub: stub.CleanCache, request, _QUERY_S)
 
     def call_named(self, name: str, data: bytes, timeout_s: float | None) -> Iterator[bytes]:
         """Make a call by the name of its method; yield the answers as they travel."""

@@ -15,7 +15,6 @@ from trackd.settings.field import (
 )
 
 _CREDENTIALS = "~/.config/wandb/credentials.json"
-_NO_READER = "the monitor has no reader for it yet"
 _NEVER_GIVEN_UP = "an upload is never given up: it is repeated until the server has everything"
 _NO_TOKENS = "servers are reached with API keys, not with identity tokens"
 _NOT_CORE = "the agent paces uploads by itself"

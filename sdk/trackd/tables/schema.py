@@ -47,11 +47,6 @@ class Schema:
         """Return the type of a whole row."""
         return TypedDictType(self._types)
 
-    def drop(self, column: Any) -> None:
-        """Forget a column."""
-        self._types.pop(column, None)
-        self._settled.clear()
-
     def knows(self, row: Sequence[Any]) -> bool:
         """Say whether a row surely fits and teaches nothing."""
         texts = self._settled.get(tuple(map(type, row)))

@@ -85,6 +85,7 @@ class ConsoleFiles:
         #: Without capture, lines of loggers go to the server alone.
         self._is_off = settings.get("console") == "off"
         self._parts = _parts_of(settings)
+        self._name = console_file_name(start.label)
         self._suffix = _suffix(start.label)
         self._files_dir = run_dir / "files"
         self._raw_path = run_dir / "logs" / f"console{self._suffix}.raw"
@@ -175,7 +176,7 @@ class ConsoleFiles:
     def _part_name(self, line: _Line) -> str:
         """Return where the next lines go; the same again when they are written again."""
         if self._parts is None:
-            return f"output{self._suffix}.log"
+            return self._name
         digits = _NOT_DIGIT.sub("", line.ts)  # YYYYMMDDHHMMSS and microseconds
         # Lines of one moment may begin several parts.
         nanoseconds = f"{digits[14:20]:0<6}{self.position.lines % 1000:03}"

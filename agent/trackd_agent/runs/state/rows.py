@@ -39,11 +39,6 @@ class RowMerger:
         self._open: tree.Tree | None = None
         self._runtime_s = 0.0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether values wait for their row to be closed."""
-        return self._open is not None
-
     def take_whole(self, row: Row) -> tree.Tree | None:
         """Return the row closed at once, without a copy, or None where `add` must decide.
 

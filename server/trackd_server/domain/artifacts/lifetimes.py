@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Row, and_, delete, or_, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from trackd_server.domain.errors import InvalidRequest
@@ -41,11 +41,6 @@ def checked(seconds: int) -> int:
 def alive(now: float | BindParameter[Any]) -> ColumnElement[bool]:
     """Return the condition that a version is not expired."""
     return or_(versions.c.expires_at.is_(None), versions.c.expires_at > now)
-
-
-def is_alive(row: Row[Any], now: float) -> bool:
-    """Tell whether a version's row is not expired."""
-    return row.expires_at is None or row.expires_at > now
 
 
 def seconds_shown(own: int, default: int | None) -> int:
