@@ -65,6 +65,9 @@ class ArtifactLink:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._channels: dict[str, grpc.Channel] = {}
+        self._stubs: dict[str, artifact_pb2_grpc.ArtifactServiceStub] = {}
+        #: Where an agent listened, until a call fails: looking costs the agent a connection.
+        self._found: set[str] = set()
 
     def query(self, request: artifact_pb2.QueryRequest) -> artifact_pb2.QueryResponse:
         """Run one GraphQL operation at the server that the request names.
@@ -148,7 +151,7 @@ class ArtifactLink:
     def close(self) -> None:
         """Close the connection; open calls end."""
         with self._lock:
-            channels, self._channels = self._channels, {}
+            channels, self._channels, self._stubs = self._channels, {}, {}
         if os.getpid() == self._pid:
             for channel in channels.values():
                 channel.close()
@@ -168,7 +171,7 @@ class ArtifactLink:
                 stub = self._stub(deadline_s)
                 return call(method(stub), request, deadline_s - time.monotonic())
             except AgentCallError as error:
-                if not _is_gone(error) or time.monotonic() + _POLL_S > deadline_s:
+                if not self._lost_agent(error) or time.monotonic() + _POLL_S > deadline_s:
                     raise
                 time.sleep(_POLL_S)
 
@@ -191,7 +194,7 @@ class ArtifactLink:
                     yield part
             except grpc.RpcError as error:
                 problem = translate(error)
-                if has_begun or not _is_gone(problem) or time.monotonic() > give_up_s:
+                if not self._lost_agent(problem) or has_begun or time.monotonic() > give_up_s:
                     raise problem from None
             else:
                 return
@@ -207,14 +210,24 @@ class ArtifactLink:
         """
         if os.getpid() != self._pid:
             raise _unavailable("gRPC does not work in a forked process: ask where it was forked")
-        self._find_agent(deadline_s)
         target = self._discovery.target
+        if target not in self._found:
+            self._find_agent(deadline_s)
+            target = self._discovery.target
         with self._lock:
-            channel = self._channels.get(target)
-            if channel is None:
-                channel = grpc.insecure_channel(target, options=_OPTIONS)
-                self._channels[target] = channel
-        return artifact_pb2_grpc.ArtifactServiceStub(channel)
+            stub = self._stubs.get(target)
+            if stub is None:
+                channel = self._channels[target] = grpc.insecure_channel(target, options=_OPTIONS)
+                stub = self._stubs[target] = artifact_pb2_grpc.ArtifactServiceStub(channel)
+            self._found.add(target)
+        return stub
+
+    def _lost_agent(self, error: AgentCallError) -> bool:
+        """Tell whether the agent itself did not answer: the next call looks for one then."""
+        if _is_gone(error):
+            self._found.clear()
+            return True
+        return False
 
     def _find_agent(self, deadline_s: float) -> None:
         patience_s = _GIVEN_S if self._discovery.is_given else _START_S
