@@ -62,11 +62,10 @@ class Silent:
 
 
 async def test_all_that_know_something_are_asked_side_by_side_and_the_machine_once() -> None:
-    slow = [Told(lambda: time.sleep(0.1) or {"a": 1}, f"slow{i}") for i in range(8)]
-    describer = Describer([*slow, PerSubject(), Silent()])
-    began = time.monotonic()
+    together = threading.Barrier(8, timeout=120)
+    slow = [Told(lambda: {"a": together.wait() // 8 + 1}, f"slow{i}") for i in range(8)]
+    describer = Describer([*slow, PerSubject(), Silent()], deadline_s=120)
     assert await describer.describe(ME) == {"a": 1, "paths": ["/data"]}
-    assert time.monotonic() - began < 0.6
     assert await describer.describe(Subject("other", 2)) == {"a": 1, "paths": ["/"]}
     assert [source.asked for source in slow] == [1] * 8
 
@@ -112,19 +111,19 @@ async def test_who_fails_is_described_by_what_it_said_before_and_who_has_gone_is
 
 async def test_a_hanging_one_costs_one_deadline_and_one_thread() -> None:
     release = threading.Event()
-    hanging = Told(lambda: {"late": release.wait(10)})
+    hanging = Told(lambda: {"late": release.wait(240)}, "hanging")
     describer = Describer([hanging, Told(lambda: {"b": 2})], deadline_s=0.1)
     with capture_logs() as logs:
         try:
-            assert await describer.describe(ME) == {"b": 2}
-            began = time.monotonic()
+            while await describer.describe(ME) != {"b": 2}:  # the other one may be late as well
+                await anyio.sleep(0.01)
             for _ in range(20):
                 assert await describer.describe(ME) == {"b": 2}
-            assert time.monotonic() - began < 0.1
         finally:
             release.set()
     assert hanging.asked == 1
-    assert [log["event"] for log in logs] == ["not_described"]
+    said = [log["event"] for log in logs if "hanging" in log.values()]
+    assert said == ["not_described"], logs
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,14 @@ from trackd_agent.monitor.contract import (
 )
 from trackd_agent.monitor.readers import Readers
 from trackd_agent.monitor.runner import CollectorRunner
-from trackd_agent.monitor.subject import Target
+from trackd_agent.monitor.subject import MIN_INTERVAL_S, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Values = dict[str, float]
+#: Nobody is late, however slow the machine is.
+PATIENT = MonitorConfig(deadline_s=120)
 READERS = Readers.of(MonitorConfig())
 
 
@@ -83,7 +85,7 @@ def subject(key: str, interval_s: float = 0.1) -> Subject:
 
 async def test_the_first_sample_comes_at_once_and_later_ones_by_interval() -> None:
     inbox = Inbox()
-    async with Monitor(MonitorConfig(), [counting().registration("a")]) as monitor:
+    async with Monitor(PATIENT, [counting().registration("a")]) as monitor:
         monitor.subscribe(subject("slow", 3600), inbox.sink("slow"))
         monitor.subscribe(subject("fast", 0.1), inbox.sink("fast"))
         samples = await inbox.wait("fast", 4)
@@ -93,7 +95,7 @@ async def test_the_first_sample_comes_at_once_and_later_ones_by_interval() -> No
 
 async def test_subjects_that_joined_at_different_times_share_each_later_tick() -> None:
     scripted, inbox = counting(), Inbox()
-    async with Monitor(MonitorConfig(), [scripted.registration("a")]) as monitor:
+    async with Monitor(PATIENT, [scripted.registration("a")]) as monitor:
         for name in "abcd":
             monitor.subscribe(subject(name, 0.2), inbox.sink(name))
             await anyio.sleep(0.013)
@@ -110,7 +112,7 @@ async def test_a_broken_collector_is_counted_and_stops_nobody() -> None:
     inbox, broken = Inbox(), Scripted(fail)
     registrations = [broken.registration("broken"), counting().registration("good")]
     with capture_logs() as logs:
-        async with Monitor(MonitorConfig(), registrations) as monitor:
+        async with Monitor(PATIENT, registrations) as monitor:
             monitor.subscribe(subject("a"), inbox.sink("a"))
             await inbox.wait("a", 3)
             states = {state.name: state for state in monitor.status()}
@@ -128,7 +130,7 @@ async def test_a_collector_that_cannot_be_made_is_a_broken_one() -> None:
 
     inbox = Inbox()
     registrations = [Registration("x", make), counting().registration("good")]
-    async with Monitor(MonitorConfig(), registrations) as monitor:
+    async with Monitor(PATIENT, registrations) as monitor:
         monitor.subscribe(subject("a"), inbox.sink("a"))
         await inbox.wait("a", 2)
         assert monitor.status()[0].failures >= 1
@@ -141,7 +143,7 @@ async def test_missing_hardware_is_said_once_at_debug_level_and_is_no_failure() 
     inbox = Inbox()
     registrations = [Scripted(nothing).registration("gpu"), counting().registration("good")]
     with capture_logs() as logs:
-        async with Monitor(MonitorConfig(), registrations) as monitor:
+        async with Monitor(PATIENT, registrations) as monitor:
             monitor.subscribe(subject("a"), inbox.sink("a"))
             await inbox.wait("a", 3)
             state = monitor.status()[0]
@@ -153,7 +155,7 @@ async def test_a_hanging_collector_costs_one_deadline_and_one_thread() -> None:
     release = threading.Event()
 
     def hang(tick: int, found: Readings) -> None:
-        release.wait(20)
+        release.wait(240)
 
     hanging = Scripted(hang)
     inbox = Inbox()
@@ -178,7 +180,7 @@ async def test_a_tick_that_was_given_up_before_its_thread_began_stops_no_later_o
     runner = CollectorRunner(counting().registration("a"), READERS, anyio.CapacityLimiter(1))
     assert (await runner.tick([], deadline_s=0.0)).shared == []
     assert runner.state.timeouts == 1
-    assert (await runner.tick([], deadline_s=10.0)).shared
+    assert (await runner.tick([], deadline_s=120)).shared
     assert runner.state.word == "ok"
 
 
@@ -189,7 +191,7 @@ async def test_no_thread_to_spare_costs_one_sample(monkeypatch: pytest.MonkeyPat
     inbox = Inbox()
     with monkeypatch.context() as patched, capture_logs() as logs:
         patched.setattr("anyio._backends._asyncio.WorkerThread.start", refuse)
-        async with Monitor(MonitorConfig(), [counting().registration("a")]) as monitor:
+        async with Monitor(PATIENT, [counting().registration("a")]) as monitor:
             monitor.subscribe(subject("a"), inbox.sink("a"))
             with anyio.fail_after(120):
                 while not logs:
@@ -205,7 +207,7 @@ async def test_events_that_nobody_can_take_at_once_are_bounded_and_counted() -> 
             found.event("xid", f"Xid {number}", "gpu.0.xid", number)
 
     runner = CollectorRunner(Scripted(happen).registration("a"), READERS, anyio.CapacityLimiter(1))
-    told = await runner.tick([], deadline_s=10.0)
+    told = await runner.tick([], deadline_s=120)
     assert [event.value for _, event in told.events] == list(range(256))
     assert runner.state.dropped_events == 44
     assert runner.state.problems == ("more than 256 events at once: the others are dropped",)
@@ -261,7 +263,7 @@ async def test_what_a_late_thread_kept_for_a_subject_that_went_is_forgotten_at_t
 
     class Keeping(Scripted):
         def collect(self, targets: Sequence[Target]) -> Readings:
-            release.wait(20)
+            release.wait(240)
             kept.update(target.key for target in targets)
             return Readings()
 
@@ -277,7 +279,7 @@ async def test_what_a_late_thread_kept_for_a_subject_that_went_is_forgotten_at_t
     with anyio.fail_after(120):
         while not kept:
             await anyio.sleep(0.01)
-    await runner.tick([], deadline_s=10.0)
+    await runner.tick([], deadline_s=120)
     assert kept == set()
 
 
@@ -286,7 +288,7 @@ async def test_a_time_limit_of_the_collector_itself_is_no_missed_deadline() -> N
         raise TimeoutError("the device did not answer")
 
     runner = CollectorRunner(Scripted(give_up).registration("a"), READERS, anyio.CapacityLimiter(1))
-    await runner.tick([], deadline_s=10.0)
+    await runner.tick([], deadline_s=120)
     assert (runner.state.failures, runner.state.timeouts) == (1, 0)
     assert runner.state.reason == "TimeoutError: the device did not answer"
 
@@ -321,7 +323,7 @@ async def test_what_happened_is_told_even_if_the_tick_that_found_it_came_too_lat
 
     def hang(tick: int, found: Readings) -> None:
         if tick == 1:
-            release.wait(20)
+            release.wait(240)
             found.event("lost", "GPU 0 is lost", "gpu.0.lost", 1)
 
     inbox, told = Inbox(), list[str]()
@@ -347,7 +349,7 @@ async def test_a_subscriber_that_fails_does_not_stop_the_others() -> None:
         raise OSError("no space left on device")
 
     inbox = Inbox()
-    async with Monitor(MonitorConfig(), [counting().registration("a")]) as monitor:
+    async with Monitor(PATIENT, [counting().registration("a")]) as monitor:
         monitor.subscribe(subject("full"), refuse)
         monitor.subscribe(subject("a"), inbox.sink("a"))
         assert len(await inbox.wait("a", 3)) >= 3
@@ -362,7 +364,7 @@ async def test_a_subject_that_cannot_be_looked_up_still_gets_what_concerns_all(
     monkeypatch.setattr("trackd_agent.monitor.readers.Readers.target", unreadable)
     inbox = Inbox()
     with capture_logs() as logs:
-        async with Monitor(MonitorConfig(), [counting().registration("count")]) as monitor:
+        async with Monitor(PATIENT, [counting().registration("count")]) as monitor:
             monitor.subscribe(subject("a"), inbox.sink("a"))
             assert await inbox.wait("a", 2)
     assert [log["event"] for log in logs] == ["subject_not_read"]
@@ -370,7 +372,7 @@ async def test_a_subject_that_cannot_be_looked_up_still_gets_what_concerns_all(
 
 async def test_nothing_arrives_after_cancelling_and_again_is_harmless() -> None:
     scripted, inbox = counting(), Inbox()
-    async with Monitor(MonitorConfig(), [scripted.registration("a")]) as monitor:
+    async with Monitor(PATIENT, [scripted.registration("a")]) as monitor:
         subscription = monitor.subscribe(subject("a"), inbox.sink("a"))
         monitor.subscribe(subject("b"), inbox.sink("b"))
         await inbox.wait("a", 1)
@@ -384,7 +386,7 @@ async def test_nothing_arrives_after_cancelling_and_again_is_harmless() -> None:
 
 async def test_without_subscribers_nothing_is_read() -> None:
     scripted = counting()
-    async with Monitor(MonitorConfig(), [scripted.registration("a")]):
+    async with Monitor(PATIENT, [scripted.registration("a")]):
         await anyio.sleep(0.3)
     assert scripted.seen == []
 
@@ -401,15 +403,17 @@ async def test_a_monitor_that_is_switched_off_accepts_subscribers_and_reads_noth
 @pytest.mark.parametrize("interval_s", [0.0, -1.0, 0.001, float("nan")])
 async def test_a_foolish_interval_is_stretched_to_the_minimum(interval_s: float) -> None:
     scripted, inbox = counting(), Inbox()
-    async with Monitor(MonitorConfig(), [scripted.registration("a")]) as monitor:
+    async with Monitor(PATIENT, [scripted.registration("a")]) as monitor:
+        began_s = time.monotonic()
         monitor.subscribe(subject("a", interval_s), inbox.sink("a"))
-        await anyio.sleep(0.45)
-    assert 2 <= len(scripted.seen) <= 6
+        await inbox.wait("a", 4)
+        most = (time.monotonic() - began_s) / MIN_INTERVAL_S + 2
+    assert len(scripted.seen) <= most
 
 
 async def test_an_endless_interval_gives_one_sample() -> None:
     inbox = Inbox()
-    async with Monitor(MonitorConfig(), [counting().registration("a")]) as monitor:
+    async with Monitor(PATIENT, [counting().registration("a")]) as monitor:
         monitor.subscribe(subject("a", float("inf")), inbox.sink("a"))
         monitor.subscribe(subject("b"), inbox.sink("b"))
         await inbox.wait("b", 3)
@@ -418,7 +422,7 @@ async def test_an_endless_interval_gives_one_sample() -> None:
 
 async def test_this_machine_gives_the_documented_keys() -> None:
     inbox = Inbox()
-    async with Monitor(MonitorConfig()) as monitor:
+    async with Monitor(PATIENT) as monitor:
         monitor.subscribe(Subject("a", os.getpid(), 0.1, ("/", "/not/there")), inbox.sink("a"))
         first, second, *_ = await inbox.wait("a", 2)
     assert "cpu" not in first
@@ -441,7 +445,7 @@ async def test_this_machine_gives_the_documented_keys() -> None:
 
 async def test_the_keys_of_a_process_that_ended_vanish_and_the_others_stay() -> None:
     inbox = Inbox()
-    async with Monitor(MonitorConfig()) as monitor:
+    async with Monitor(PATIENT) as monitor:
         monitor.subscribe(Subject("a", 2**22 - 1, 0.1, ("/",)), inbox.sink("a"))
         (sample,) = (await inbox.wait("a", 1))[:1]
     assert "memory_percent" in sample
@@ -463,7 +467,7 @@ async def test_what_happens_reaches_everybody_at_once_and_what_concerns_one_only
     def refuse(time_s: float, events: list[Event]) -> None:
         raise OSError("no space left")
 
-    async with Monitor(MonitorConfig(), [Scripted(happen).registration("a")]) as monitor:
+    async with Monitor(PATIENT, [Scripted(happen).registration("a")]) as monitor:
         monitor.subscribe(subject("full", 3600), inbox.sink("full"), refuse)
         monitor.subscribe(subject("slow", 3600), inbox.sink("slow"), hear("slow"))
         monitor.subscribe(subject("deaf", 3600), inbox.sink("deaf"))

@@ -101,7 +101,7 @@ class Slow(admin_pb2_grpc.AdminServiceServicer):
 
     def work(self) -> None:
         self.has_begun.set()
-        self.may_end.wait(20.0)
+        self.may_end.wait(120)
         self.steps.append("thread ended")
 
     async def GetStatus(self, request: Any, context: Any) -> Any:
@@ -121,7 +121,7 @@ async def test_a_handler_whose_caller_leaves_cleans_up_behind_its_thread(tmp_pat
     await server.start()
     async with grpc.aio.insecure_channel(target) as channel:
         call = admin_pb2_grpc.AdminServiceStub(channel).GetStatus(admin_pb2.GetStatusRequest())
-        await anyio.to_thread.run_sync(slow.has_begun.wait, 20.0)
+        await anyio.to_thread.run_sync(slow.has_begun.wait, 120)
         call.cancel()
         with anyio.move_on_after(0.3):  # time enough to do it wrong
             await slow.is_clean.wait()

@@ -31,7 +31,10 @@ def refused(*options: str, env: dict[str, str] | None = None) -> dict[str, str]:
 
 async def test_it_serves_says_where_and_leaves_in_good_order(tmp_path: Path) -> None:
     async with running_server(tmp_path) as server:
-        assert httpx.get(f"{server.address}/healthz", trust_env=False).json()["status"] == "ok"
+        assert (
+            httpx.get(f"{server.address}/healthz", timeout=120, trust_env=False).json()["status"]
+            == "ok"
+        )
         assert (server.directory / "address").read_text().strip() == server.address
         key = server.directory / "api_key"
         assert len(server.key) >= 40 and key.stat().st_mode & 0o777 == 0o600
@@ -143,7 +146,7 @@ async def test_pages_open_for_the_servers_own_user_only_by_a_name_of_this_machin
     tmp_path: Path,
 ) -> None:
     async with running_server(tmp_path) as server:
-        with httpx.Client(base_url=server.address, trust_env=False) as browser:
+        with httpx.Client(base_url=server.address, timeout=120, trust_env=False) as browser:
             assert browser.get("/").status_code == 200
             port = port_of(server.address)
             assert browser.get("/", headers={"host": f"localhost:{port}"}).status_code == 200

@@ -135,7 +135,7 @@ def test_a_reader_keeps_its_snapshot_and_never_waits_for_the_writer(tmp_path: Pa
             connection.execute(tables.projects.insert(), row)
             reader = threading.Thread(target=read)
             reader.start()
-            reader.join(5)
+            reader.join(120)
         assert snapshot.execute(tables.projects.select()).all() == []
     read()
     assert seen == [0, 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -77,13 +76,13 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 async def test_a_wake_is_not_lost_and_arms_again() -> None:
     wake = Wake()
     wake.set()
-    assert await wake.wait(0.01)
+    assert await wake.wait(120)
     assert not await wake.wait(0.01)
     woken: list[bool] = []
     async with anyio.create_task_group() as tasks:
 
         async def wait() -> None:
-            woken.append(await wake.wait(1.0))
+            woken.append(await wake.wait(120))
 
         tasks.start_soon(wait)
         tasks.start_soon(wait)
@@ -110,8 +109,8 @@ async def test_hurry_cuts_a_wait_short(tmp_path: Path) -> None:
                 assert await courier.deliver(attempt) == "done"
 
         tasks.start_soon(deliver)
-        await anyio.sleep(0.01)
-        assert courier.problem == "parked"
+        while courier.problem != "parked":
+            await anyio.sleep(0.001)
         courier.hurry.set()
     assert courier.problem == ""
 
@@ -158,15 +157,13 @@ async def test_the_key_goes_to_the_server_and_not_to_addresses_it_hands_out(
             assert state.requests_failed == 1
 
 
-async def test_a_refused_connection_is_transient_and_quick(tmp_path: Path) -> None:
+async def test_a_refused_connection_is_transient(tmp_path: Path) -> None:
     credentials = Credentials(tmp_path / "c.json")
     endpoint = StaticEndpoint("http://127.0.0.1:9", credentials)
     async with UpstreamPool(UpstreamConfig(), credentials, endpoint) as pool:
-        began = time.monotonic()
         with pytest.raises(RequestFailed) as caught:
             await pool.get("").graphql(VIEWER, {})
         assert caught.value.retry_class is RetryClass.TRANSIENT
-        assert time.monotonic() - began < 5
         assert pool.status()[0].state == "unreachable"
 
 

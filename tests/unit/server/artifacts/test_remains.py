@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -147,11 +148,13 @@ async def test_a_duty_that_breaks_is_tried_again(monkeypatch: pytest.MonkeyPatch
 def test_a_change_that_takes_long_is_answered(
     server: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackd_server.api.resolvers.context.MAX_OPERATION_S", 0.5)
+    passed_s = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed_s[0])
+    monkeypatch.setattr("trackd_server.api.resolvers.context.time", clock)
     commit = server.services.artifacts.commit
 
     def slow(version_id: int) -> None:
-        time.sleep(0.6)
+        passed_s[0] += 100  # longer than an operation may take
         commit(version_id)
 
     monkeypatch.setattr(server.services.artifacts, "commit", slow)
