@@ -328,7 +328,15 @@ RECORD_TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.ENVIRONMENT: Environment,
 }
 
-_ENCODER = msgspec.msgpack.Encoder()
+
+def _plain(value: object) -> object:
+    """Return what is written for a value of a class that is not written as it is: texts alone."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError(f"a record cannot hold a value of type {type(value).__name__}")
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_plain)
 
 
 def _refuse_extension(code: int, data: memoryview) -> object:

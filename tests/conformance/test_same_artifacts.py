@@ -66,7 +66,6 @@ DIFFERENT = {
     "new_file2.retry_after_boom": _AGAIN,
     "new_file2.same_content_taken": "mode x is for a path that is free",
     "new_file2.taken_a": "mode a goes on with what is there",
-    "other_media.graph": _LENIENT,
     "other_refs.wca_bad": _CLASS,
     "other_refs.wca_bad_n": _CLASS,
     "other_refs.wca_latest": _CLASS,

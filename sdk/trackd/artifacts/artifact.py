@@ -93,7 +93,7 @@ class Artifact(PublishedArtifact):
         self._description = version.description
         self._metadata = rules.checked_metadata(version.metadata)
         kept = version.manifest
-        self._manifest = Manifest(kept.digest_algorithm, kept.storage_region)
+        self._manifest = Manifest(kept.algorithm, kept.storage_policy.region)
         self._manifest.fill(entry.as_kept(version.id) for entry in kept.entries.values())
 
     @classmethod
@@ -129,7 +129,7 @@ class Artifact(PublishedArtifact):
             TypeError: an artifact cannot hold such a value.
         """
         self._check_open("add")
-        if not isinstance(obj, ArtifactMember):
+        if not (isinstance(obj, ArtifactMember) and obj.is_added_alone):
             raise TypeError(
                 f"Artifact.add: {type(obj).__name__} is no type it can hold: add tables and "
                 "media, or write the value to a file and use add_file"

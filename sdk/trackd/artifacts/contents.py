@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from trackd.artifacts.hashing import DigestAlgorithm
+    from trackd.artifacts.paths import LogicalPath
     from trackd.remote.connection import Remote
 
 POLICIES = ("mutable", "immutable")
@@ -220,7 +221,7 @@ class ArtifactContents(ServerFacts):
         overwrite = "x" not in mode
         if not overwrite and path in self.manifest.entries:
             raise ValueError(f"new_file: {path!r} is in the artifact already: use mode='w'")
-        staged = self._staging.new_path(PurePosixPath(path).name)
+        staged = self._staging.new_path(path.name)
         before = self.manifest.get_entry_by_path(path)
         if before is not None and before.local_path and not set(mode).isdisjoint("ar"):
             shutil.copyfile(before.local_path, staged)
@@ -301,7 +302,9 @@ class ArtifactContents(ServerFacts):
                 self.manifest.remove_entry(each)
                 self._staging.discard(each.local_path)
 
-    def _add_text(self, path: str, text: str, *, is_tmp: bool, overwrite: bool) -> ManifestEntry:
+    def _add_text(
+        self, path: LogicalPath, text: str, *, is_tmp: bool, overwrite: bool
+    ) -> ManifestEntry:
         """Add a text file; `is_tmp` as for `add_file`."""
         staged = self._staging.new_path()
         staged.write_text(text, encoding="utf-8")
@@ -327,7 +330,7 @@ class ArtifactContents(ServerFacts):
 
     @property
     def _algorithm(self) -> DigestAlgorithm:
-        return self.manifest.digest_algorithm
+        return self.manifest.algorithm
 
     def note_files(self) -> None:
         """Keep what is known of the files that were added: they are logged to the open run."""
@@ -477,8 +480,7 @@ def _checked_policy(policy: str | None) -> str:
     return checked
 
 
-def _named_by_digest(path: str, digest: str) -> str:
+def _named_by_digest(path: LogicalPath, digest: str) -> LogicalPath:
     """Return a path whose last name begins with a hash instead of its own first part."""
-    pure = PurePosixPath(path)
-    _, dot, rest = pure.name.partition(".")
-    return str(pure.with_name(f"{hex_of(digest)[:_HASH_CHARACTERS]}{dot}{rest}"))
+    _, dot, rest = path.name.partition(".")
+    return path.with_name(f"{hex_of(digest)[:_HASH_CHARACTERS]}{dot}{rest}")

@@ -58,7 +58,7 @@ class CopiedArtifact(ArtifactContents):
         self.copy_left_files(None)
         state = {name: value for name, value in vars(self).items() if name not in _OWN}
         manifest = self.manifest
-        state["_manifest"] = (manifest.digest_algorithm, manifest.storage_region)
+        state["_manifest"] = (manifest.algorithm, manifest.storage_policy.region)
         entries = manifest.entries.values()
         state["_entries"] = [(self._staging.owns(e.local_path or ""), e) for e in entries]
         return state

@@ -243,7 +243,7 @@ class ArtifactFacts:
         """By what the digests were made."""
         if self._logged is not None:
             return ArtifactDigestAlgorithm(self._logged.digest_algorithm)
-        return ArtifactDigestAlgorithm(f"MANIFEST_{self.manifest.digest_algorithm}")
+        return self.manifest.digest_algorithm
 
     @property
     def size(self) -> int:

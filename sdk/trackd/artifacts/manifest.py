@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import enum
+import functools
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from trackd.artifacts.hashing import new_hasher
 from trackd.artifacts.notices import warn
+from trackd.artifacts.paths import LogicalPath, logical_path
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Executor
     from typing import Self
 
     from trackd.artifacts.artifact import Artifact
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 #: The only version of the form of manifests, and how contents are kept at servers.
 FORM_VERSION, STORAGE_POLICY = 1, "wandb-storage-policy-v1"
-_LAYOUT = "V2"
 _DIGEST_HEADER = b"wandb-artifact-manifest-v1\n"
 #: Key and value in an entry's `extra` say that its digest is no MD5.
 ALGORITHM_KEY = "alg"
@@ -37,14 +38,14 @@ class ArtifactDigestAlgorithm(str, enum.Enum):  # noqa: UP042 - `str()` tells th
     MANIFEST_XXH128 = "MANIFEST_XXH128"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class ManifestEntry:
     """One file or reference.
 
     Attributes:
-        path: inside the artifact.
+        path: inside the artifact, a `LogicalPath`; taken as it is, not brought into its one form.
         digest: of a file its hash in base64; of a reference whatever its store tells.
-        size: bytes; None where a reference's store does not tell.
+        size: bytes; None where a reference's store does not tell; default: of the local file.
         ref: where the bytes are, for references.
         local_path: where the bytes of a file lie on this machine.
         extra: facts about a reference, or the algorithm of a digest that is no MD5.
@@ -61,7 +62,19 @@ class ManifestEntry:
     skip_cache: bool = False
     birth_artifact_id: str | None = None
     #: The artifact on a server from which the entry was got.
-    _parent: Artifact | None = field(default=None, repr=False, compare=False)
+    _parent: Artifact | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if type(self.path) is not LogicalPath:
+            self.path = LogicalPath(self.path)
+        if self.size is None and self.local_path is not None:
+            self.size = os.stat(self.local_path).st_size  # noqa: PTH116 - one of many
+
+    def __repr__(self) -> str:
+        shown = {"path": str(self.path), **self.to_json()}
+        if not self.extra:
+            del shown["extra"]
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
     @property
     def name(self) -> str:
@@ -102,13 +115,17 @@ class ManifestEntry:
         return "XXH128" if self.extra.get(ALGORITHM_KEY) == "XXH128" else "MD5"
 
     def download(
-        self, root: str | os.PathLike[str] | None = None, skip_cache: bool | None = None
+        self,
+        root: str | os.PathLike[str] | None = None,
+        skip_cache: bool | None = None,
+        executor: Executor | None = None,
     ) -> str:
         """Download this one file; return its path.
 
         Args:
             root: folder below which it is put; default: that of the artifact.
             skip_cache: neither read nor fill the cache of this machine.
+            executor: accepted and not needed: the agent downloads.
 
         Raises:
             NotImplementedError: see `parent_artifact`.
@@ -116,6 +133,7 @@ class ManifestEntry:
             ValueError: it cannot be read, or has other contents than it should.
             CommError: the server does not answer.
         """
+        del executor
         from trackd.artifacts.online import downloads  # which knows this class
 
         return downloads.download_entry(self.parent_artifact(), self, root, skip_cache)
@@ -166,28 +184,83 @@ class ManifestEntry:
         return {key: value for key, value in shown.items() if value is not None}
 
 
+@dataclass(slots=True)
+class StoragePolicy:
+    """How a server keeps the files of an artifact.
+
+    Attributes:
+        layout: of the names of files, `V1` or `V2`; empty: not said.
+        region: where they are; empty: where the server likes.
+    """
+
+    layout: str = "V2"
+    region: str = ""
+
+    @staticmethod
+    def name() -> str:
+        """Return the name of the only policy."""
+        return STORAGE_POLICY
+
+    def config(self) -> dict[str, str]:
+        """Return what the manifest says of it."""
+        shown = {"storageLayout": self.layout, "storageRegion": self.region}
+        return {key: value for key, value in shown.items() if value}
+
+
+#: Untyped: its methods are handed on as they are.
+_plain: Any = dict
+
+
+def _recounting(change: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(change)
+    def changed(entries: Entries, *args: Any, **options: Any) -> Any:
+        entries.folders = None
+        return change(entries, *args, **options)
+
+    return changed
+
+
+class Entries(dict[str, ManifestEntry]):
+    """Entries by path, in the order in which they were added.
+
+    A script may change them here, too; then nothing is checked.
+    """
+
+    #: How many lie below each folder; None: not counted (any more).
+    folders: Counter[str] | None = None
+
+    __setitem__ = _recounting(_plain.__setitem__)
+    __delitem__ = _recounting(_plain.__delitem__)
+    __ior__ = _recounting(_plain.__ior__)
+    clear = _recounting(_plain.clear)
+    pop = _recounting(_plain.pop)
+    popitem = _recounting(_plain.popitem)
+    setdefault = _recounting(_plain.setdefault)
+    update = _recounting(_plain.update)
+
+
 class Manifest:
     """The entries of an artifact by path.
 
     Args:
-        digest_algorithm: of files and of the manifest itself.
+        algorithm: of the digests of files, and of the one over all entries.
         storage_region: where the server is to keep the files; empty: where it likes.
     """
 
-    def __init__(self, digest_algorithm: DigestAlgorithm = "MD5", storage_region: str = "") -> None:
-        self.digest_algorithm: DigestAlgorithm = digest_algorithm
-        self.storage_region = storage_region
-        self.storage_layout = _LAYOUT
-        self._entries: dict[str, ManifestEntry] = {}
-        #: How many entries lie below each folder; None: not counted yet.
-        self._counted: Counter[str] | None = None
+    def __init__(self, algorithm: DigestAlgorithm = "MD5", storage_region: str = "") -> None:
+        self.algorithm: DigestAlgorithm = algorithm
+        self.storage_policy = StoragePolicy(region=storage_region)
+        #: By path, in the order in which they were added.
+        self.entries = Entries()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     @classmethod
     def from_manifest_json(
-        cls, manifest_json: Mapping[str, Any], digest_algorithm: str = "MANIFEST_MD5"
+        cls,
+        manifest_json: Mapping[str, Any],
+        digest_algorithm: str = ArtifactDigestAlgorithm.MANIFEST_MD5,
     ) -> Manifest:
         """Return a manifest from the form in which servers keep it.
 
@@ -201,8 +274,8 @@ class Manifest:
         from trackd.artifacts import manifest_json as form  # only scripts read manifests so
 
         read = form.read(manifest_json)
-        made = cls("XXH128" if digest_algorithm == "MANIFEST_XXH128" else "MD5", read.region)
-        made.storage_layout = read.layout
+        made = cls("XXH128" if digest_algorithm == "MANIFEST_XXH128" else "MD5")
+        made.storage_policy = read.policy
         made.fill(ManifestEntry(path, **facts) for path, facts in read.entries.items())
         return made
 
@@ -212,21 +285,27 @@ class Manifest:
         return FORM_VERSION
 
     @property
-    def entries(self) -> Mapping[str, ManifestEntry]:
-        """Entries by path, in the order in which they were added; cannot be changed."""
-        return MappingProxyType(self._entries)
+    def manifest_version(self) -> int:
+        """The version of the form in which servers keep manifests."""
+        return FORM_VERSION
+
+    @property
+    def digest_algorithm(self) -> ArtifactDigestAlgorithm:
+        """By what the digests were made, as the protocol calls it."""
+        return ArtifactDigestAlgorithm(f"MANIFEST_{self.algorithm}")
 
     @property
     def _folders(self) -> Counter[str]:
         """How many entries lie below each folder: counted once somebody wants to change them."""
-        if self._counted is None:
-            self._counted = Counter(folder for path in self._entries for folder in _folders(path))
-        return self._counted
+        if self.entries.folders is None:
+            self.entries.folders = Counter(
+                folder for path in self.entries for folder in _folders(path)
+            )
+        return self.entries.folders
 
     def fill(self, entries: Iterable[ManifestEntry]) -> None:
         """Take over entries of a server, which are not checked against each other."""
-        self._entries.update((entry.path, entry) for entry in entries)
-        self._counted = None
+        self.entries.update((entry.path, entry) for entry in entries)
 
     def check(self, entry: ManifestEntry, *, overwrite: bool = False) -> None:
         """Tell whether an entry may be added.
@@ -234,7 +313,7 @@ class Manifest:
         Raises:
             ValueError: its path has other contents already, is a folder, or lies below a file.
         """
-        old = self._entries.get(entry.path)
+        old = self.entries.get(entry.path)
         if old is not None:
             if old.digest != entry.digest and not overwrite:
                 raise ValueError(
@@ -244,20 +323,23 @@ class Manifest:
             return
         if entry.path in self._folders:
             raise ValueError(f"path {entry.path!r} is a folder of the artifact: use another name")
-        below = next((folder for folder in _folders(entry.path) if folder in self._entries), None)
+        below = next((folder for folder in _folders(entry.path) if folder in self.entries), None)
         if below is not None:
             raise ValueError(f"path {entry.path!r}: {below!r} is a file of the artifact already")
 
-    def add_entry(self, entry: ManifestEntry, *, overwrite: bool = False) -> None:
+    def add_entry(self, entry: ManifestEntry, overwrite: bool = False) -> None:
         """Add an entry, or put it in the place of the one that has its path.
 
         Raises:
-            ValueError: see `check`.
+            ValueError: see `check`, or its path is no place inside an artifact.
         """
+        entry.path = logical_path(entry.path)
         self.check(entry, overwrite=overwrite)
-        if entry.path not in self._entries:
-            self._folders.update(_folders(entry.path))
-        self._entries[entry.path] = entry
+        folders = self._folders
+        if entry.path not in self.entries:
+            folders.update(_folders(entry.path))
+        self.entries[entry.path] = entry
+        self.entries.folders = folders
 
     def remove_entry(self, entry: ManifestEntry) -> None:
         """Remove the entry that has this one's path.
@@ -265,46 +347,45 @@ class Manifest:
         Raises:
             FileNotFoundError: there is none.
         """
-        if self._entries.pop(entry.path, None) is None:
+        folders = self._folders
+        if self.entries.pop(entry.path, None) is None:
             raise FileNotFoundError(f"{entry.path!r} is not in the artifact")
         for folder in _folders(entry.path):
-            self._folders[folder] -= 1
-            if not self._folders[folder]:
-                del self._folders[folder]
+            folders[folder] -= 1
+            if not folders[folder]:
+                del folders[folder]
+        self.entries.folders = folders
 
     def get_entry_by_path(self, path: str) -> ManifestEntry | None:
         """Return the entry at a path, or None."""
-        return self._entries.get(path)
+        return self.entries.get(path)
 
     def get_entries_in_directory(self, directory: str) -> list[ManifestEntry]:
         """Return the entries below a folder."""
         if directory not in self._folders:
             return []
         prefix = f"{directory}/"
-        return [entry for path, entry in self._entries.items() if path.startswith(prefix)]
+        return [entry for path, entry in self.entries.items() if path.startswith(prefix)]
 
     def digest(self) -> str:
         """Return the hex digest over paths and digests; equal contents have equal digests."""
-        hasher = new_hasher(self.digest_algorithm)
+        hasher = new_hasher(self.algorithm)
         hasher.update(_DIGEST_HEADER)
-        for path in sorted(self._entries):
-            hasher.update(f"{path}:{self._entries[path].digest}\n".encode())
+        for path in sorted(self.entries):
+            hasher.update((path + ":" + self.entries[path].digest + "\n").encode())
         return hasher.hexdigest()
 
     def size(self) -> int:
         """Return the bytes of all entries, references included."""
-        return sum(entry.size or 0 for entry in self._entries.values())
+        return sum(entry.size or 0 for entry in self.entries.values())
 
     def to_manifest_json(self) -> dict[str, Any]:
         """Return the manifest as the server keeps it."""
-        config = {"storageLayout": self.storage_layout} if self.storage_layout else {}
-        if self.storage_region:
-            config["storageRegion"] = self.storage_region
         return {
             "version": FORM_VERSION,
-            "storagePolicy": STORAGE_POLICY,
-            "storagePolicyConfig": config,
-            "contents": {path: entry.to_manifest_json() for path, entry in self._entries.items()},
+            "storagePolicy": self.storage_policy.name(),
+            "storagePolicyConfig": self.storage_policy.config(),
+            "contents": {path: entry.to_manifest_json() for path, entry in self.entries.items()},
         }
 
 

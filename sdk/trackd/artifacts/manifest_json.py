@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from trackd.artifacts.manifest import FORM_VERSION, STORAGE_POLICY
+from trackd.artifacts.manifest import FORM_VERSION, STORAGE_POLICY, StoragePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +24,11 @@ class ManifestForm(NamedTuple):
     """What the JSON of a manifest says.
 
     Attributes:
-        layout: how the server keeps files; empty: not said.
-        region: where; empty: not said.
+        policy: how the server keeps files.
         entries: attributes of entries by path.
     """
 
-    layout: str
-    region: str
+    policy: StoragePolicy
     entries: dict[str, dict[str, Any]]
 
 
@@ -52,7 +50,7 @@ def read(form: Mapping[str, Any]) -> ManifestForm:
     if layout and layout not in _LAYOUTS:
         raise ValueError(f"manifest storageLayout {layout!r}: must be one of {_LAYOUTS}")
     entries = {path: _attributes(path, _mapping(contents, path)) for path in contents}
-    return ManifestForm(layout, region, entries)
+    return ManifestForm(StoragePolicy(layout, region), entries)
 
 
 def _mapping(form: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class ArtifactMember(ABC):
 
     #: Such as `table` or `image-file`.
     artifact_suffix: ClassVar[str]
+    #: False: `Artifact.add` refuses it, and only tables may hold it.
+    is_added_alone: ClassVar[bool] = True
     artifact_target: ArtifactTarget | None = None
     artifact_source: ArtifactSource | None = None
 

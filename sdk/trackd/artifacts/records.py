@@ -68,8 +68,8 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
         ttl_seconds=artifact.ttl_wire_seconds,
         incremental=artifact.incremental,
         use_after_commit=use_after_commit,
-        digest_algorithm=manifest.digest_algorithm,
-        storage_region=manifest.storage_region,
+        digest_algorithm=manifest.algorithm,
+        storage_region=manifest.storage_policy.region,
         base_id=artifact.base_id,
         history_step=history_step,
     )

@@ -12,6 +12,7 @@ from trackd.media.stored import Media
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trackd.artifacts.artifact import Artifact
     from trackd.recording.recordable import RunPlace, Slot
 
 _CORNERS = ("minX", "maxX", "minY", "maxY")
@@ -35,6 +36,7 @@ class BoundingBoxes2D(Media):
     """
 
     log_type = "boxes2D"
+    artifact_suffix = "bounding-boxes"
     folder = "media/metadata/boxes2D"
 
     def __init__(self, val: Mapping[str, Any], key: str) -> None:
@@ -54,6 +56,11 @@ class BoundingBoxes2D(Media):
         #: The boxes as plain values.
         self.boxes: list[dict[str, Any]] = json.loads(text)["box_data"]
         self.hold(text.encode("utf-8", "replace"), f".{self.log_type}.json")
+
+    def to_artifact(self, artifact: Artifact) -> Any:
+        """Return the boxes: they have no file of their own in an artifact."""
+        del artifact
+        return self.boxes
 
     def bind_file(self, place: RunPlace, slot: Slot) -> None:
         """Put the file into the run, and the labels into its configuration."""

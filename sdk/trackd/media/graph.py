@@ -11,6 +11,7 @@ from trackd.media.stored import Media
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trackd.artifacts.artifact import Artifact
     from trackd.recording.recordable import RunPlace, Slot
 
 _EXTENSION = ".graph.json"
@@ -87,6 +88,7 @@ class Graph(Media):
     """
 
     log_type: ClassVar[str] = "graph-file"
+    is_added_alone = False
     folder: ClassVar[str] = "media/graph"
 
     def __init__(self, format: str = "keras") -> None:
@@ -151,6 +153,11 @@ class Graph(Media):
         self.hold(json.dumps(content, default=_plain).encode(), _EXTENSION)
         self.bind_file(place, slot)
         return self.run_form(place)
+
+    def to_artifact(self, artifact: Artifact) -> dict[str, Any]:
+        """Return what stands for it in a table: its class alone, as tables do not hold graphs."""
+        del artifact
+        return {"_type": self.log_type}
 
 
 class TorchGraph(Graph):

@@ -35,6 +35,7 @@ class Plotly(Media):
     """
 
     log_type = "plotly-file"
+    is_added_alone = False
     folder = "media/plotly"
 
     def __init__(self, val: Any) -> None:

@@ -241,7 +241,7 @@ class Media(Recordable, ArtifactMember):
         """Return where its file lies in an artifact: by content, whoever adds it."""
         content = self._content
         if isinstance(content, bytes):
-            digest = hex_digest(content, artifact.manifest.digest_algorithm)
+            digest = hex_digest(content, artifact.manifest.algorithm)
             return f"{self.folder}/{digest[:HASH_CHARACTERS]}{self._extension}"
         return f"{self.folder}/{self._sha256[:HASH_CHARACTERS]}/{content.name}"
 

@@ -71,8 +71,8 @@ def definition(
 
 
 def _expect(argument: str, value: Any, kind: type, *, optional: bool = False) -> None:
-    """Refuse values that are not exactly of a type."""
-    if type(value) is kind or (optional and value is None):
+    """Refuse values of another type."""
+    if isinstance(value, kind) or (optional and value is None):
         return
     raise Error(
         f"define_metric: {argument}={value!r} is of type {type(value).__name__}: "

@@ -70,7 +70,7 @@ def _store(key: str, values: Any, artifact: Artifact) -> str:
     out = io.BytesIO()
     np.savez_compressed(out, **{key: values})
     data = out.getvalue()
-    digest = hex_digest(data, artifact.manifest.digest_algorithm)
+    digest = hex_digest(data, artifact.manifest.algorithm)
     path = f"{_FOLDER}/{digest[:_HASH_CHARACTERS]}.npz"
     with artifact.new_file(path, mode="wb") as file:
         file.write(data)

@@ -37,7 +37,7 @@ def _entries(manifest: Manifest, remote: Remote, artifact_id: str) -> Iterator[M
     try:
         for part in link.fetch_manifest(request):
             if part.HasField("header"):
-                manifest.storage_region = _region_of(part.header)
+                manifest.storage_policy.region = _region_of(part.header)
             yield from map(entry_of, part.entries)
     except AgentCallError as error:
         raise KINDS.get(error.code, CommError)(error.message) from error
