@@ -329,7 +329,7 @@ def compare(script: Path, keep: Path) -> int:
     theirs = f"{sys.executable} {Path(__file__)}"
     runs: list[subprocess.Popen[bytes]] = []
     for module, command in (("wandb", theirs), ("trackd", ours)):
-        options = ["--module", module, "--prefix", module, "--export", command]
+        options = ["--module", module, "--prefix", module, "--export", command, "--timeout", "400"]
         out = ["--out", str(keep / f"{module}.json"), "--keep", str(keep / module)]
         runner = [sys.executable, str(CONFORMANCE / "run_case.py"), str(script)]
         runs.append(subprocess.Popen([*runner, *options, *out]))

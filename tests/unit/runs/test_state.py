@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.frames import apply, bad_frame, frame, row, start
 
@@ -73,6 +73,15 @@ def plain(updates: Updates) -> str:
 
 
 @settings(max_examples=200)
+@example(  # a value that was put below another one goes with it, restored or not
+    [
+        records.SummaryUpdate([(["a"], None), (["a", "x"], None)], []),
+        row({}),
+        records.SummaryUpdate([(["a"], None)], []),
+    ],
+    1,
+    set(),
+)
 @given(RECORDS, st.integers(0, 25), st.sets(st.integers(0, 25)))
 def test_a_restored_state_goes_on_as_if_nothing_had_happened(
     given_records: list[msgspec.Struct], break_at: int, takes: set[int]

@@ -161,6 +161,7 @@ class Summary:
             self._kinds.pop(path, None)
             if len(path) < self._depth:
                 self._forget_below(path)
+            self._depth = max(self._depth, len(path))
             statistics = self._statistics.setdefault(path, Statistics())
             statistics.last, statistics.has_first = value, True
             tree.put_leaf(self._shown, path, tree.whole(value))
