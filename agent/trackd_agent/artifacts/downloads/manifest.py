@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from trackd_agent.artifacts.downloads.entries import Entry
+from trackd_agent.artifacts.downloads.placing import FULL, DiskFull
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
 _COLUMNS = "path, digest, size, ref, birth, extra, algorithm"
@@ -22,34 +24,55 @@ _CACHE_KIB = 4096
 ALL, FILES, REFERENCES, MISSING = "", "AND ref = ''", "AND ref != ''", "AND missing"
 
 
+_TABLE = f"""
+PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;
+PRAGMA cache_size=-{_CACHE_KIB}; PRAGMA temp_store=MEMORY;
+CREATE TABLE entries (path TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER, ref TEXT NOT NULL,
+birth TEXT NOT NULL, extra BLOB NOT NULL, algorithm TEXT NOT NULL,
+missing INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+"""
+
+
 class Manifest:
     """The table. All methods block; one thread at a time may use it.
 
     Args:
         folder: where its file lies until it is opened.
+
+    Raises:
+        DiskFull: there is no room in that folder; so do `add` and `set_missing`.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = tempfile.NamedTemporaryFile(dir=folder, prefix="manifest-", delete=True)  # noqa: SIM115
-        with handle:
-            # SQLite keeps the file open; its name goes with the handle.
-            self._table = sqlite3.connect(
-                handle.name, check_same_thread=False, isolation_level=None
-            )
-            self._table.executescript(
-                "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;"
-                f"PRAGMA cache_size=-{_CACHE_KIB}; PRAGMA temp_store=MEMORY;"
-                "CREATE TABLE entries (path TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER,"
-                " ref TEXT NOT NULL, birth TEXT NOT NULL, extra BLOB NOT NULL,"
-                " algorithm TEXT NOT NULL, missing INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
-            )
+        self._folder = folder
+        with self._room():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix="manifest-") as handle:
+                # SQLite keeps the file open; its name goes with the handle.
+                self._table = sqlite3.connect(
+                    handle.name, check_same_thread=False, isolation_level=None
+                )
+                self._table.executescript(_TABLE)
         self.storage_policy = ""
         self.storage_config: dict[str, Any] = {}
 
     def close(self) -> None:
         """Let go of the table: it is gone."""
         self._table.close()
+
+    @contextmanager
+    def _room(self) -> Generator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.OperationalError) as error:
+            is_full = isinstance(error, OSError) and error.errno in FULL
+            if not is_full and getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL:
+                raise
+            raise DiskFull(
+                "DISK_FULL",
+                f"no room for the list of the version's files in {str(self._folder)!r}: free some "
+                "space there, which is the agent's folder, and download again",
+            ) from error
 
     # -- filling ---------------------------------------------------------------------------
 
@@ -59,12 +82,14 @@ class Manifest:
             (e.path, e.digest, e.size, e.ref, e.birth_artifact_id, e.extra_json, e.algorithm)
             for e in entries
         )
-        self._table.execute("BEGIN")
-        self._table.executemany(
-            f"INSERT OR REPLACE INTO entries ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608
-            rows,
-        )
-        self._table.execute("COMMIT")
+        statement = f"INSERT OR REPLACE INTO entries ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608
+        self._write(statement, rows)
+
+    def _write(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+        with self._room():
+            self._table.execute("BEGIN")
+            self._table.executemany(statement, rows)
+            self._table.execute("COMMIT")
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -103,12 +128,8 @@ class Manifest:
 
     def set_missing(self, entries: Iterable[Entry], *, missing: bool) -> None:
         """Note which files still have to be fetched."""
-        self._table.execute("BEGIN")
-        self._table.executemany(
-            "UPDATE entries SET missing = ? WHERE path = ?",
-            ((missing, entry.path) for entry in entries),
-        )
-        self._table.execute("COMMIT")
+        rows = ((missing, entry.path) for entry in entries)
+        self._write("UPDATE entries SET missing = ? WHERE path = ?", rows)
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

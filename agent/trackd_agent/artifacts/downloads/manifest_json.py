@@ -15,6 +15,7 @@ from trackd_agent.artifacts.downloads.entries import (
     InvalidManifest,
     checked_path,
 )
+from trackd_agent.artifacts.downloads.nesting import Nesting
 
 if TYPE_CHECKING:
     from trackd_agent.artifacts.downloads.manifest import Manifest
@@ -25,6 +26,8 @@ _MAX_ENTRIES = 10_000_000
 #: One entry is never longer, in bytes: what comes without the end of one is no manifest.
 _MAX_ENTRY_BYTES = 16 * 1024 * 1024
 _MAX_SIZE_BYTES = 2**63 - 1
+#: What a reader of JSON cannot follow is no manifest either.
+_MAX_LEVELS = 500
 _SHOWN_CHARS = 200
 _json = cast("Any", ijson)  # the package has no types
 
@@ -71,6 +74,7 @@ class ManifestReader:
         self._version = _Watched("version")
         self._policy = _Watched("storagePolicy")
         self._config = _Watched("storagePolicyConfig")
+        self._nesting = Nesting()
         self._entries = 0
         self._silent_bytes = 0
 
@@ -80,6 +84,9 @@ class ManifestReader:
         Raises:
             InvalidManifest: this is no manifest, or one that would write outside of a folder.
         """
+        self._nesting.feed(piece)
+        if self._nesting.deepest > _MAX_LEVELS:
+            raise _invalid(f"it is nested deeper than {_MAX_LEVELS} levels")
         try:
             self._parser.send(piece)
             for watched in (self._version, self._policy, self._config):

@@ -46,7 +46,8 @@ _LARGE_PIECE_BYTES = 256 * 1024
 _BLOCK_BYTES = 1024 * 1024
 #: Code of a file that a server delivered with another content.
 MISMATCH = "DIGEST_MISMATCH"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+#: Numbers of errors of a disk without room.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskFull(QueueFull):
@@ -248,14 +249,14 @@ class Placing:
             try:
                 return write()
             except OSError as error:
-                if error.errno not in _FULL:
+                if error.errno not in FULL:
                     raise unwritable(path, error) from error
                 if self._cache is not None:
                     self._cache.make_way(self.root.descriptor, everything=everything)
         try:
             return write()
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise unwritable(path, error) from error
             raise DiskFull(
                 "DISK_FULL",
