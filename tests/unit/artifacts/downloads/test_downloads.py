@@ -137,6 +137,8 @@ async def test_a_manifest_that_leads_elsewhere_writes_nothing(tmp_path: Path, pa
         (b'{"version": 1, "contents": {"a": {"digest": 3}}}', "wrong kind"),
         (b'{"version": 1, "contents": {"a": {"digest": "x", "size": -1}}}', "wrong kind"),
         (b'{"version": 1, "contents": {"a": {"digest": "x", "size": true}}}', "wrong kind"),
+        (b'{"version": 1, "contents": {"a": ' + b"[" * 1_000_000, "deeper than 500 levels"),
+        (b'{"contents": {}, "more": ' + b'{"]}": ' * 300_000, "deeper than 500 levels"),
     ],
 )
 async def test_what_is_no_manifest_is_said(tmp_path: Path, text: bytes, words: str) -> None:
@@ -365,6 +367,19 @@ async def test_a_full_disk_ends_the_download_and_says_so(tmp_path: Path, small_d
         assert download.error is not None and download.error.code == "DISK_FULL"
         there = found(small_disk)
         assert all(files[path] == data for path, data in there.items())
+
+
+async def test_no_room_for_the_list_of_files_is_said_with_its_folder(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    (small_disk / "data").mkdir()
+    (tmp_path / "data").symlink_to(small_disk / "data")
+    files = {f"{'long-' * 200}{n}": b"x" for n in range(6_000)}
+    async with download_server(files=files) as server, client_of(server, tmp_path) as client:
+        download = await client.get()
+        assert download.error is not None and download.error.code == "DISK_FULL"
+        assert str(tmp_path / "data") in download.error.message
+        assert not found(client.root)
 
 
 async def test_the_cache_makes_way_on_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
