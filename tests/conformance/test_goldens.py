@@ -27,6 +27,7 @@ def run_case(case: str, folder: Path) -> Path:
     command = [sys.executable, CONFORMANCE / "run_case.py", CONFORMANCE / "scripts" / f"{case}.py"]
     export = f"{Path(sys.executable).with_name('trackd')} export --json"
     options = ["--module", "trackd", "--prefix", "trackd", "--export", export, "--out", actual]
+    options += ["--timeout", "200"]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TRACKD_", "XDG_"))}
     subprocess.run(
         [*command, *options],
