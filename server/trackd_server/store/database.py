@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from trackd_server.store import patterns, tables
+from trackd_server.store.statements import run_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,6 +34,9 @@ MORE_READERS = 60
 BUSY_TIMEOUT_S = 10
 #: What the name of a copy for a rehearsal has behind the database's name.
 _COPY = "-rehearsal-"
+#: The log is folded into the database when it is so long: each time costs three fsyncs and a write
+#: of every page in it. Four times what SQLite does: a deletion of a small version writes 30 pages.
+_LOG_BYTES = 16 * 1024 * 1024
 #: Steps of SQLite's machine between two looks at the clock: some 0.1 ms.
 _STEPS_BETWEEN_LOOKS = 10_000
 
@@ -105,14 +109,14 @@ class Database:
     def read(self) -> Generator[Connection]:
         """Open a snapshot of the database; nothing is written in it."""
         with _typed_errors(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+            _begin(connection, "BEGIN")
             yield connection
 
     @contextmanager
     def write(self) -> Generator[Connection]:
         """Open the writing transaction; it commits on leaving, or rolls back on an exception."""
         with self._writing, _typed_errors(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _begin(connection, "BEGIN IMMEDIATE")
             yield connection
             connection.commit()
 
@@ -194,6 +198,11 @@ class Database:
             self._engine.dispose()
 
 
+def _begin(connection: Connection, statement: str) -> None:
+    connection.begin()  # as SQLAlchemy sees it; SQLite hears only the statement
+    run_text(connection, statement, ())
+
+
 def _make_engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
@@ -219,7 +228,8 @@ def _prepare(connection: Any, record: object) -> None:
         "synchronous = NORMAL",
         "foreign_keys = ON",
         "cache_size = -4000",
-        "journal_size_limit = 16777216",
+        f"wal_autocheckpoint = {_LOG_BYTES // 4096}",
+        f"journal_size_limit = {_LOG_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
     connection.create_function("regexp", 2, patterns.is_found, deterministic=True)
@@ -246,7 +256,7 @@ def _typed_errors() -> Generator[None]:
     except (OperationalError, sqlite3.OperationalError) as error:
         words = _words(error)
         if "disk is full" in words or "disk I/O" in words:
-            raise DatabaseFull(words) from error
+            raise DatabaseFull(f"{words} (free some space on the server's disk)") from error
         if "locked" in words or "busy" in words:
             raise DatabaseBusy(words) from error
         if "user-defined function" in words:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,8 +20,9 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 def levels(value: Any) -> int:
     if isinstance(value, dict):
-        return 1 + max(map(levels, value.values()), default=0)
-    return 1 + max(map(levels, value), default=0) if isinstance(value, list) else 0
+        return levels(list(cast("dict[str, Any]", value).values()))
+    inner = cast("list[Any]", value) if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(levels, inner), default=0)
 
 
 @given(VALUES, st.integers(0, 60), st.lists(st.integers(1, 9)))
