@@ -183,7 +183,7 @@ def _existing(
         pending = connection.execute(
             select(versions.c.id, versions.c.wanted_aliases).where(
                 versions.c.collection_id == collection.id,
-                versions.c.state == "PENDING",
+                lifetimes.IS_PENDING,
                 versions.c.distributed_id == new.distributed_id,
             )
         ).first()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, delete, literal_column, or_, select, text
 from sqlalchemy.dialects.sqlite import insert
 
 from trackd_server.domain.errors import InvalidRequest
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 INHERITED, NO_END = -1, -2
 MAX_TTL_S = 100 * 366 * 86_400
 REGISTRY_PREFIX = "wandb-registry-"
+#: The word stands in the text, so that the index of these rows is used.
+IS_PENDING = versions.c.state == literal_column("'PENDING'")
 
 
 def checked(seconds: int) -> int:
@@ -88,14 +90,15 @@ def ended(connection: Connection, now: float, pending_s: float, limit: int) -> l
     Among them those that are pending, and nobody went on with for `pending_s` seconds.
     """
     is_over = versions.c.expires_at <= now
-    is_abandoned = and_(versions.c.state == "PENDING", versions.c.updated_at <= now - pending_s)
-    query = select(versions.c.id).where(or_(is_over, is_abandoned)).order_by(versions.c.id)
-    return list(connection.execute(query.limit(limit)).scalars())
+    is_abandoned = and_(IS_PENDING, versions.c.updated_at <= now - pending_s)
+    query = select(versions.c.id).where(or_(is_over, is_abandoned))
+    # The sign keeps SQLite from reading all versions in their order: two indexes tell at once.
+    return list(connection.execute(query.order_by(text("+versions.id")).limit(limit)).scalars())
 
 
 def abandoned(connection: Connection, now: float, pending_s: float) -> list[int]:
     """Return the pending versions that nobody went on with for `pending_s` seconds."""
-    old = and_(versions.c.state == "PENDING", versions.c.updated_at <= now - pending_s)
+    old = and_(IS_PENDING, versions.c.updated_at <= now - pending_s)
     return list(connection.execute(select(versions.c.id).where(old)).scalars())
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Row, bindparam, select
 from trackd_server.domain.artifacts import lifetimes
 from trackd_server.domain.errors import NotFound
 from trackd_server.store.given_ids import was_given
+from trackd_server.store.statements import run_text
 from trackd_server.store.tables import projects
 from trackd_server.store.tables.artifacts import (
     aliases,
@@ -141,14 +142,14 @@ def require_living(connection: Connection, version_id: int) -> None:
     Raises:
         NotFound: It is so.
     """
-    if connection.exec_driver_sql(_LIVING, (version_id, time.time())).first() is None:
+    if not run_text(connection, _LIVING, (version_id, time.time())):
         raise NotFound("The artifact version does not exist (any more).")
 
 
 def was_deleted(connection: Connection, version_id: int) -> bool:
     """Tell whether there was a version of this number, which is gone or whose time is over."""
-    living = connection.exec_driver_sql(_LIVING, (version_id, time.time())).first()
-    return living is None and was_given(connection, versions, version_id)
+    living = run_text(connection, _LIVING, (version_id, time.time()))
+    return not living and was_given(connection, versions, version_id)
 
 
 def logged_by(connection: Connection, run_number: int, limit: int) -> list[int]:

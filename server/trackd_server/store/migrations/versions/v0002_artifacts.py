@@ -343,7 +343,7 @@ STATEMENTS = (
     CREATE INDEX held_by_content ON held_contents (content_id)
     """,
     """
-    CREATE INDEX manifests_by_base ON manifests (base_version_id)
+    CREATE INDEX manifests_by_base ON manifests (base_version_id) WHERE base_version_id IS NOT NULL
     """,
     """
     CREATE INDEX manifests_by_segment ON manifest_segments (segment_id)
@@ -379,19 +379,19 @@ STATEMENTS = (
     CREATE INDEX uses_by_version ON uses (version_id)
     """,
     """
-    CREATE INDEX versions_by_base ON versions (base_version_id)
+    CREATE INDEX versions_by_base ON versions (base_version_id) WHERE base_version_id IS NOT NULL
     """,
     """
     CREATE INDEX versions_by_collection ON versions (collection_id, state)
     """,
     """
-    CREATE INDEX versions_by_end ON versions (expires_at)
+    CREATE INDEX versions_by_end ON versions (expires_at) WHERE expires_at IS NOT NULL
     """,
     """
-    CREATE INDEX versions_by_run ON versions (run_id)
+    CREATE INDEX versions_by_run ON versions (run_id) WHERE run_id IS NOT NULL
     """,
     """
-    CREATE INDEX versions_by_state ON versions (state, updated_at)
+    CREATE INDEX versions_pending ON versions (updated_at) WHERE state = 'PENDING'
     """,
 )
 
