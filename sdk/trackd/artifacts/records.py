@@ -114,7 +114,7 @@ def _entry(entry: ManifestEntry, handed: Path | None, run_dir: Path) -> Artifact
     else:  # a file of the user: the agent has another working folder
         local = entry.local_path and os.path.abspath(entry.local_path)  # noqa: PTH100 - no links
     return ArtifactEntry(
-        path=entry.path,
+        path=str(entry.path),
         digest=entry.digest,
         size=entry.size,
         ref=entry.ref,
