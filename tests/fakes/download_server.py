@@ -54,6 +54,11 @@ class DownloadServer:
     page: int = 2
     #: How long each file takes at least, in seconds.
     delay_s: float = 0.0
+    #: After so many requests for files their answers wait until they may go on.
+    hold_after: int = 10**9
+    may_go_on: anyio.Event = field(default_factory=anyio.Event)
+    #: Answers that are being sent.
+    open: int = 0
     requests: list[str] = field(default_factory=list[str])
     ranges: list[str] = field(default_factory=list[str])
     operations: list[str] = field(default_factory=list[str])
@@ -139,8 +144,14 @@ class DownloadServer:
             data = data[: cuts.pop(0)]
 
         async def pieces() -> AsyncGenerator[bytes]:
-            await anyio.sleep(self.delay_s)
-            yield data
+            self.open += 1
+            try:
+                await anyio.sleep(self.delay_s)
+                if len(self.requests) > self.hold_after:
+                    await self.may_go_on.wait()
+                yield data
+            finally:
+                self.open -= 1
             if len(data) != int(headers["Content-Length"]):
                 raise ConnectionAbortedError("cut on purpose")
 

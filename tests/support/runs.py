@@ -25,9 +25,9 @@ FAST: dict[str, Any] = {
     "credentials_retry_s": 0.1,
     "parked_retry_s": 30.0,
     "local_interval_s": 0.05,
-    "file_stream_timeout_s": 0.5,
-    "graphql_timeout_s": 0.5,
 }
+#: With servers that never answer.
+SHORT: dict[str, Any] = {"file_stream_timeout_s": 0.5, "graphql_timeout_s": 0.5}
 
 
 @contextlib.asynccontextmanager

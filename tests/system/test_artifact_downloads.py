@@ -281,7 +281,10 @@ async def test_errors_of_a_download_name_field_and_remedy(tmp_path: Path) -> Non
 
 async def test_who_leaves_ends_the_download(tmp_path: Path) -> None:
     files = {f"f{n:03}": os.urandom(300_000) for n in range(100)}
-    async with download_server(files=files) as server, running_agent(tmp_path) as agent:
+    async with (
+        download_server(files=files, hold_after=50) as server,
+        running_agent(tmp_path) as agent,
+    ):
         root = tmp_path / "root"
         root.mkdir()
         request = artifact_pb2.DownloadRequest(
@@ -295,7 +298,10 @@ async def test_who_leaves_ends_the_download(tmp_path: Path) -> None:
                 if answer.files_done:
                     break
             call.cancel()
-            await anyio.sleep(0.3)
+            with anyio.fail_after(120):
+                while server.open:  # until the agent has let go of all that it asked for
+                    await anyio.sleep(0.01)
+            server.may_go_on.set()
             there = len(found(root))
             await anyio.sleep(0.3)
             assert len(found(root)) == there < 100

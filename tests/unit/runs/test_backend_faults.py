@@ -11,7 +11,7 @@ import pytest
 from tests.fakes import wandb_server as fake
 from tests.fakes.wandb_server import FakeServer, fake_server
 from tests.support.rank import Rank
-from tests.support.runs import running_registry, until
+from tests.support.runs import SHORT, running_registry, until
 
 from trackd_agent.filestream import FileStreamConfig
 from trackd_agent.runs.context import RoomConfigs
@@ -60,7 +60,11 @@ TRANSIENT = {
 @pytest.mark.parametrize("name", TRANSIENT)
 @pytest.mark.parametrize("kind", ["file_stream", "graphql"])
 async def test_a_transient_fault_costs_no_row(tmp_path: Path, name: str, kind: str) -> None:
-    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+    short = SHORT if TRANSIENT[name] is fake.hang else {}
+    async with (
+        fake_server() as server,
+        running_registry(tmp_path, server.base_url, upstream=short) as registry,
+    ):
         server.faults[kind] = TRANSIENT[name]
         rank = Rank(tmp_path)
         await rank.attach(registry)
@@ -168,7 +172,7 @@ async def test_a_refused_run_is_parked_until_the_user_asks(tmp_path: Path, code:
         await anyio.sleep(0.3)
         assert server.requests["file_stream"] == before
         assert rank.send() == rank.last_seq  # it keeps spooling
-        assert (await registry.flush("r1", 5.0))[0]
+        assert (await registry.flush("r1", 120.0))[0]
         await rank.finish()
         await assert_all_arrive(server, registry)
 
@@ -230,7 +234,7 @@ async def test_413_for_everything_drops_nothing(tmp_path: Path, kind: str) -> No
         await until(lambda: "413" in registry.status(RunRef("r1")).upload_problem)
         assert registry.status(RunRef("r1")).writers[0].dropped == {}
         server.faults.clear()
-        assert (await registry.flush("r1", 5.0))[0]
+        assert (await registry.flush("r1", 120.0))[0]
         await rank.finish()
         await assert_all_arrive(server, registry)
 
@@ -267,7 +271,7 @@ async def test_errors_in_a_200_that_stay_park_the_run(
         await anyio.sleep(0.3)
         assert server.requests[kind] <= 2  # for graphql: one for the first answer, one parked
         server.faults.clear()
-        assert (await registry.flush("r1", 5.0))[0]
+        assert (await registry.flush("r1", 120.0))[0]
         await rank.finish()
         await assert_all_arrive(server, registry)
 

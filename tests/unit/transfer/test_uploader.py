@@ -76,14 +76,14 @@ async def test_unchanged_content_is_not_sent_again(tmp_path: Path) -> None:
         path = tmp_path / "f"
         path.write_text("same")
         uploader.add("f", "now")
-        assert await uploader.drained(5)
+        assert await uploader.drained(120)
         path.write_text("same")  # a new stamp
         uploader.add("f", "now")
-        assert await uploader.drained(5)
+        assert await uploader.drained(120)
         assert server.requests["put"] == 1
         path.write_text("diff")
         uploader.add("f", "now")
-        assert await uploader.drained(5)
+        assert await uploader.drained(120)
         assert server.files["f"] == b"diff"
 
 
@@ -99,7 +99,7 @@ async def test_a_file_that_another_replaces_on_the_way_is_sent_whole(tmp_path: P
         with pytest.raises(FileChanged, match="replaced"):
             await reading.exhaust()
         uploader.add("f", "now")
-        assert await uploader.drained(5)
+        assert await uploader.drained(120)
         assert server.files["f"] == b"longer than before"
 
 
@@ -109,7 +109,7 @@ async def test_missing_files_are_counted_and_hold_nobody_up(tmp_path: Path) -> N
         (tmp_path / "folder").mkdir()
         for name in ("gone", "folder", "there", "../out"):
             uploader.add(name, "now")
-        assert await uploader.drained(5)
+        assert await uploader.drained(120)
         assert set(server.files) == {"there"}
         assert uploader.dropped == {"file_missing": 2, "file_name_refused": 1}
 
@@ -123,7 +123,7 @@ async def test_a_failed_file_asks_for_a_new_address(tmp_path: Path, fault: fake.
         await until(lambda: server.requests.get("put", 0) >= 1)
         server.faults.clear()
         server.closing.set()  # lets a hanging answer go
-        assert await uploader.drained(5)
+        assert await uploader.drained(120)
         assert server.files["f"] == b"x" * 10_000
         assert uploader.dropped == {}
 
@@ -135,7 +135,7 @@ async def test_a_file_too_large_for_the_server_is_given_up(tmp_path: Path) -> No
         (tmp_path / "small").write_bytes(b"x")
         uploader.add("big", "now")
         uploader.add("small", "now")
-        assert await uploader.drained(5)
+        assert await uploader.drained(120)
         assert uploader.dropped == {"file_too_large": 1}
         assert set(server.files) == {"small"}
 
@@ -152,7 +152,7 @@ async def test_policies_end_and_live(tmp_path: Path) -> None:
         assert not uploader.is_settled("end")
         uploader.finish("end")
         uploader.finish("live")
-        assert await uploader.drained(5)
+        assert await uploader.drained(120)
         assert server.files["end"] == b"1"
         assert uploader.is_settled("live")
         (tmp_path / "live").write_text("333")
