@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
 from tests.fakes.wandb_server import fake_server
 from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
+
+from trackd_agent.runs.upload.memory import Memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,12 +18,19 @@ async def test_a_rank_that_trimmed_its_spool_is_not_asked_for_it_again(tmp_path:
     async with fake_server() as server:
         rank = Rank(tmp_path)
         async with running_registry(tmp_path, server.base_url) as registry:
-            await rank.attach(registry)
+            writer = await rank.attach(registry)
             for number in range(10):
                 rank.log({"n": number})
             rank.send()
             await until(lambda: len(server.rows("r1")) == 10)
-            await anyio.sleep(0.3)  # the checkpoint: without it the numbers of the lines are lost
+            name = registry.upstreams.get("").name
+            memory = Memory(writer.folder, name, 0.0)
+
+            def is_remembered() -> bool:  # without it the numbers of the lines are lost
+                made = memory.load()
+                return made is not None and made.rank_seq == rank.last_seq
+
+            await until(is_remembered)
         for segment in (tmp_path / "agent" / "journal").glob("*/*/*.seg"):
             segment.unlink()
         trimmed = rank.last_seq
