@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -39,6 +40,8 @@ class Discovery:
         self._socket = layout.socket_path()
         self._next_start_s = 0.0
         self._pause_s = _START_PAUSE_S
+        #: Whether somebody killed the last agent that was started here before it listened.
+        self._was_killed = False
         #: How the last agent that was started here ended before it listened; empty: it did not.
         self.failure = ""
 
@@ -108,7 +111,10 @@ class Discovery:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self.is_listening() or process.returncode == 0:  # 0: another agent was first
-                self.failure, self._pause_s = "", _START_PAUSE_S
+                self.failure, self._pause_s, self._was_killed = "", _START_PAUSE_S, False
+                return
+            if process.returncode == -signal.SIGKILL and not self._was_killed:
+                self._was_killed = True  # it says nothing about the next one, which comes soon
                 return
             if process.returncode is not None:
                 self._note_failure(process.returncode)

@@ -251,13 +251,14 @@ class NewFile:
         """Give the file its name, in place of a file or link that has it.
 
         Raises:
-            Unwritable: a folder has the name.
+            Unwritable: a folder has the name, or somebody took the file away.
         """
         try:
             if self._temporary or not self._link(self._name):
                 if not self._temporary:
                     self._temporary = partial.PREFIX + secrets.token_hex(8)
                     self._link(self._temporary)
+                self._require_own(self._temporary)
                 os.replace(
                     self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder
                 )
@@ -266,6 +267,15 @@ class NewFile:
             raise Unwritable(
                 "PATH_CONFLICT", f"{self._path!r} is a folder, and a file in the artifact"
             ) from error
+
+    def _require_own(self, name: str) -> None:
+        """Check that nobody put another file in the place of the one that was verified."""
+        named = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+        if not os.path.samestat(named, os.fstat(self.descriptor)):
+            raise Unwritable(
+                "NOT_WRITABLE",
+                f"{self._path!r}: somebody replaced {name!r} while it was written; download again",
+            )
 
     def _link(self, name: str) -> bool:
         try:

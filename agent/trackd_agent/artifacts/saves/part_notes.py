@@ -61,7 +61,7 @@ class PartNotes:
 
     def forget(self) -> None:
         """The upload has ended, or its addresses do not hold any more."""
-        self._path.unlink(missing_ok=True)
+        _remove(self._path)
 
 
 def path_of(folder: Path, save: tuple[str, str], *names: str) -> Path:
@@ -78,7 +78,7 @@ def path_of(folder: Path, save: tuple[str, str], *names: str) -> Path:
 def forget_all(folder: Path, save: tuple[str, str]) -> None:
     """Nobody goes on with the uploads of a save."""
     for path in folder.glob(f"{_hashed(*save)}-*"):
-        path.unlink(missing_ok=True)
+        _remove(path)
 
 
 def _hashed(*names: str) -> str:
@@ -123,4 +123,9 @@ def _remove_old(folder: Path) -> None:
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another upload just ended
             if path.stat().st_mtime < oldest_s:
-                path.unlink()
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # what stays is found useless, and goes when it is old
+        path.unlink()

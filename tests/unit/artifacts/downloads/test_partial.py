@@ -17,7 +17,7 @@ from trackd_agent.artifacts.contents import KnownFiles
 from trackd_agent.artifacts.downloads import partial
 from trackd_agent.artifacts.downloads.entries import Entry
 from trackd_agent.artifacts.downloads.placing import Placing
-from trackd_agent.artifacts.downloads.root import Root
+from trackd_agent.artifacts.downloads.root import Root, Unwritable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,6 +157,20 @@ async def test_links_in_its_place_are_not_written_through(tmp_path: Path) -> Non
             assert (client.root / ENTRY.path).read_bytes() == DATA
             assert target.read_bytes() == b"mine"
             (client.root / ENTRY.path).unlink()
+
+
+def test_what_somebody_puts_in_its_place_meanwhile_does_not_get_its_name(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as hashers:
+        root = Root(str(tmp_path), 0, 0)
+        with Placing(root, None, KnownFiles(0), hashers).begin(ENTRY, goes_on=True) as file:
+            file.append(DATA)
+            (written,) = tmp_path.rglob(partial.PREFIX + "*")
+            written.unlink()
+            written.symlink_to("/etc/passwd")
+            with pytest.raises(Unwritable, match="somebody replaced"):
+                file.finish(keep=False)
+        root.close()
+    assert not list((tmp_path / "dir").iterdir())
 
 
 async def test_leftovers_of_long_ago_and_of_whole_files_go(tmp_path: Path) -> None:

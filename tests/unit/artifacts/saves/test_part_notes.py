@@ -117,6 +117,17 @@ async def test_notes_that_were_damaged_begin_the_file_anew(tmp_path: Path) -> No
         assert len(server.artifacts.parts) == 2
 
 
+def test_what_cannot_be_a_note_is_in_nobodys_way(tmp_path: Path) -> None:
+    path = part_notes.path_of(tmp_path / "uploads", ("server", "a"), "b")
+    path.mkdir(parents=True)
+    assert part_notes.found(path, ["d1"]) is None
+    notes = part_notes.begun(path, ["d1"], FileAddress(Id("x")))
+    notes.note(1, "tag")
+    assert notes.tags == {1: "tag"}
+    notes.forget()
+    part_notes.forget_all(tmp_path / "uploads", ("server", "a"))
+
+
 async def test_a_file_of_which_nobody_heard_that_it_is_whole_is_not_sent_again(
     tmp_path: Path,
 ) -> None:
