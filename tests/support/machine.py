@@ -49,7 +49,9 @@ class Machine:
 
     @property
     def config(self) -> MonitorConfig:
-        return MonitorConfig(proc_root=self.proc, sys_root=self.sys, library_path="")
+        return MonitorConfig(
+            proc_root=self.proc, sys_root=self.sys, library_path="", deadline_s=60.0
+        )
 
     def target(self, pid: int = 42, disk_paths: tuple[str, ...] = (), tree: bool = False) -> Target:
         subject = Subject(

