@@ -135,17 +135,19 @@ def _insert(connection: Connection, table: Any, rows: Iterator[dict[str, Any]]) 
         connection.execute(insert(table), batch)
 
 
-def walk(server: RunningServer, text: str, asked: dict[str, Any], way: list[str]) -> str | None:
-    """Return the cursor of the page that lies in the middle of a list, found in big steps."""
+def walk(
+    server: RunningServer, text: str, asked: dict[str, Any], way: list[str]
+) -> tuple[str | None, str | None]:
+    """Return cursors in the middle of a list and close to its end, found in big steps."""
     cursor, pages = None, list[str | None]()
     while True:
-        found: Any = server.graphql(text, {**asked, "perPage": 1_000, "cursor": cursor})
+        found: Any = server.graphql(text, {**asked, "perPage": 100, "cursor": cursor})
         for step in way:
             found = found[step]
         pages.append(cursor)
         cursor = found["pageInfo"]["endCursor"]
         if not found["pageInfo"]["hasNextPage"]:
-            return pages[-1]
+            return pages[len(pages) // 2], pages[-1]
 
 
 def operations(server: RunningServer, last: int) -> dict[str, Callable[[], object]]:
@@ -154,8 +156,8 @@ def operations(server: RunningServer, last: int) -> dict[str, Callable[[], objec
     members = {**kind, "collection": "set-00000", "perPage": 50}
     registry = {"organization": "local", "perPage": 50}
     in_kind = ["project", "artifactType", "artifactCollections"]
-    deep = walk(server, client.ARTIFACT_TYPE_ARTIFACT_COLLECTIONS_GQL, kind, in_kind)
-    old = walk(
+    middle, end = walk(server, client.ARTIFACT_TYPE_ARTIFACT_COLLECTIONS_GQL, kind, in_kind)
+    older, oldest = walk(
         server,
         client.PROJECT_ARTIFACTS_GQL,
         members,
@@ -170,14 +172,18 @@ def operations(server: RunningServer, last: int) -> dict[str, Callable[[], objec
     part = json.dumps({"name": {"$contains": f"{last:05}"}})
     return {
         "collections, first page": ask(listed, **kind, perPage=50),
-        "collections, last page": ask(listed, **kind, perPage=50, cursor=deep),
+        "collections, a page in the middle": ask(listed, **kind, perPage=50, cursor=middle),
+        "collections, last page": ask(listed, **kind, perPage=50, cursor=end),
         "collections by name, first page": ask(listed, **kind, perPage=50, order="+name"),
         "collections by change, first page": ask(listed, **kind, perPage=50, order="-updated_at"),
         "collection by filter on its name": ask(listed, **kind, perPage=50, filters=named),
         "collections with a part of a name": ask(listed, **kind, perPage=50, filters=part),
         "one collection": ask(client.PROJECT_ARTIFACT_COLLECTION_GQL, **kind, name="set-00007"),
         "versions, first page": ask(client.PROJECT_ARTIFACTS_GQL, **members),
-        "versions, last page": ask(client.PROJECT_ARTIFACTS_GQL, **members, cursor=old),
+        "versions, a page in the middle": ask(
+            client.PROJECT_ARTIFACTS_GQL, **members, cursor=older
+        ),
+        "versions, last page": ask(client.PROJECT_ARTIFACTS_GQL, **members, cursor=oldest),
         "versions by metadata": ask(
             client.PROJECT_ARTIFACTS_GQL, **members, filters='{"metadata.acc": {"$lt": 0.005}}'
         ),
@@ -189,7 +195,29 @@ def operations(server: RunningServer, last: int) -> dict[str, Callable[[], objec
         "registry: versions by alias": ask(
             client.REGISTRY_VERSIONS_GQL, **registry, artifactFilter='{"alias": "latest"}'
         ),
+        "web page: collections": page(server, "/local/p/artifacts"),
+        "web page: collections with a part of a name": page(
+            server, f"/local/p/artifacts?q={last:05}"
+        ),
+        "web page: one collection": page(server, "/local/p/artifacts/dataset/set-00000"),
+        "web page: one version": page(server, "/local/p/artifacts/dataset/set-00000/v3"),
     }
+
+
+def page(server: RunningServer, path: str) -> Callable[[], object]:
+    """Return what gets a page of the web interface."""
+
+    def get() -> None:
+        with server.client() as http:
+            http.get(path, headers={"accept": "text/html"}).raise_for_status()
+
+    return get
+
+
+def cpu_ms(server: RunningServer) -> float:
+    """Return how long the server's threads have worked: told apart from who else works here."""
+    tasks = Path(f"/proc/{server.process.pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e6
 
 
 @asynccontextmanager
@@ -211,19 +239,25 @@ async def compare(collections: int, long: int, versions: int) -> None:
     """Print milliseconds of each operation on both servers, asked in turns: others work here."""
     async with seeded(100, 1, 50) as small, seeded(collections, long, versions) as large:
         print(f"{collections:,} collections, {long:,} of them with {versions:,} versions")
-        print(f"{'milliseconds (median)':40}{'100':>10}{collections:>10}")
+        print(f"{'milliseconds (median), of the CPU':46}{'100':>14}{collections:>18}")
         pairs = zip(
             operations(small, 99).items(), operations(large, collections - 1).items(), strict=True
         )
         for (title, call_small), (_, call_large) in pairs:
-            times_ms: tuple[list[float], list[float]] = ([], [])
+            taken: dict[str, list[tuple[float, float]]] = {"small": [], "large": []}
             for _ in range(REPEATS + 1):
-                for call, taken in zip((call_small, call_large), times_ms, strict=True):
-                    started_s = time.perf_counter()
-                    call()
-                    taken.append((time.perf_counter() - started_s) * 1_000)
-            medians = [statistics.median(taken[1:]) for taken in times_ms]  # the first warms up
-            print(f"{title:40}{medians[0]:10.1f}{medians[1]:10.1f}")
+                taken["small"].append(timed(small, call_small))
+                taken["large"].append(timed(large, call_large))
+            shown = [map(statistics.median, zip(*each[1:], strict=True)) for each in taken.values()]
+            cells = ["{:.1f} ({:.1f})".format(*each) for each in shown]  # the first warms up
+            print(f"{title:46}{cells[0]:>14}{cells[1]:>18}", flush=True)
+
+
+def timed(server: RunningServer, call: Callable[[], object]) -> tuple[float, float]:
+    """Return milliseconds of a call, and those of the server's CPU."""
+    started_s, before_ms = time.perf_counter(), cpu_ms(server)
+    call()
+    return (time.perf_counter() - started_s) * 1_000, cpu_ms(server) - before_ms
 
 
 def main() -> None:

@@ -186,8 +186,13 @@ async def test_pages_show_what_there_is(tmp_path: Path) -> None:
             page(server, f"/storage{place}")
             for place in ("", "/local/p", "/local/p/runs/maker", "/local/p/artifacts/set")
         ]
+        searched = [page(server, f"/orgs/local/registry/r?q={text}") for text in ("sho", "zz")]
         missing = page(server, "/local/p/artifacts/dataset/none", 404)
         usage = wire.usage()
+        emptied = wire.log("emptied", {"a": b"3"})
+        wire.delete(wire.log("set", {"a": b"gone"}))
+        wire.delete(emptied)
+        after = page(server, "/local/p/artifacts?q=t"), page(server, "/local/p/artifacts/x/emptied")
         with server.client() as client:
             raw = client.get("/local/p/artifacts/dataset/set/v0").text
             there = client.get(
@@ -204,6 +209,8 @@ async def test_pages_show_what_there_is(tmp_path: Path) -> None:
     assert "Shown" in registry and "members only" in registry and "r" in all_registries
     assert f"{usage['disk']:,}" in storage[0] and "set:v0" in storage[2] and "set:v1" in storage[3]
     assert "no artifact" in missing
+    assert "Shown" in searched[0] and "Nothing found" in searched[1]
+    assert "v1" in after[0] and "v2" not in after[0] and "All versions were deleted" in after[1]
     assert there.status_code == 200 and there.content == b"1" * 2048
     assert "<script>" not in raw
     assert '"/registries"' in raw

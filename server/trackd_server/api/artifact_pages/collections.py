@@ -87,8 +87,11 @@ def listed(
     where, now = collection_table.c.project_id == project_id, time.time()
     asked = Listing(_filter(search), None, Range(after, SHOWN))
     page = listings.collections_page(connection, where, asked)
-    views = collections.views(connection, page.ids)
-    return [CollectionFacts.of(view, now) for view in views], page
+    views, newest = (
+        collections.views(connection, page.ids),
+        collections.newest(connection, page.ids),
+    )
+    return [CollectionFacts.of(view, now, newest.get(view.id)) for view in views], page
 
 
 def count(connection: Connection, project_id: int, search: str) -> int:
@@ -132,13 +135,14 @@ def _render_artifact(
 
 
 def _collection(connection: Connection, number: int, after: str | None) -> str:
-    now = time.time()
-    facts = CollectionFacts.of(collections.view(connection, number), now)
+    now, view = time.time(), collections.view(connection, number)
+    facts = CollectionFacts.of(view, now)
     asked = Listing(None, None, Range(after, SHOWN))
     page = listings.members_of_page(connection, number, asked)
     return rendering.render(
         "collection.html",
         collection=facts,
+        had_versions=view.row.next_index > 0,
         total=listings.count_members(connection, number, None),
         members=[MemberFacts.of(view, now) for view in memberships.views(connection, page.ids)],
         next_url=next_url(facts.url, page),

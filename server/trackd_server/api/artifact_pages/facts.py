@@ -33,8 +33,10 @@ class CollectionFacts:
     updated: str
 
     @classmethod
-    def of(cls, collection: CollectionView, now: float) -> CollectionFacts:
-        """Collect the facts."""
+    def of(
+        cls, collection: CollectionView, now: float, newest: int | None = None
+    ) -> CollectionFacts:
+        """Collect the facts; `newest` is the highest number of a member."""
         row, project = collection.row, collection.project
         return cls(
             row.name,
@@ -46,7 +48,7 @@ class CollectionFacts:
             row.kind,
             row.description or "",
             collection.tags,
-            f"v{row.next_index - 1}" if row.next_index else "",
+            "" if newest is None else f"v{newest}",
             ago(now - row.updated_at),
         )
 

@@ -43,7 +43,9 @@ async def registry_page(request: Request) -> Response:
         )
         return RedirectResponse(target, 303)
     name = request.path_params["registry"]
-    return rendering.page(await services.call(_render_one, services, name, asked.get("after")))
+    wanted = asked.get("q", "").strip()
+    text = await services.call(_render_one, services, name, wanted, asked.get("after"))
+    return rendering.page(text)
 
 
 def _render_all(services: Services, after: str | None) -> str:
@@ -58,24 +60,25 @@ def _render_all(services: Services, after: str | None) -> str:
         )
 
 
-def _render_one(services: Services, name: str, after: str | None) -> str:
+def _render_one(services: Services, name: str, wanted: str, after: str | None) -> str:
     with services.database.read() as connection:
         full = registries.PREFIX + name
         row = runs.project_row(connection, registries.ORGANIZATION_ENTITY, full)
         if row is None:
             raise registries.missing(full)
-        found, page = listed(connection, row.id, "", after)
+        found, page = listed(connection, row.id, wanted, after)
         facts = _facts(connection, row)
         return rendering.render(
             "registry.html",
             registry=facts,
+            search=wanted,
             members=[
                 member
                 for kind in (members.USER, members.TEAM)
                 for member in members.listed(connection, row.id, kind)
             ],
             collections=found,
-            next_url=next_url(facts["url"], page),
+            next_url=next_url(facts["url"], page, q=wanted),
         )
 
 

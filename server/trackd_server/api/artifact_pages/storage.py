@@ -197,8 +197,9 @@ def _alerts(usage: ServerUsage, limit: LimitState | None) -> list[str]:
         used, most = size_text(limit.used), size_text(limit.bytes)
         found.append(f"{used} of the limit of {most} are used: uploads beyond it are refused.")
     if usage.pending["versions"]:
-        size = size_text(usage.pending["bytes"])
-        found.append(f"{usage.pending['versions']:,} uploads are not finished ({size}).")
+        count, size = usage.pending["versions"], size_text(usage.pending["bytes"])
+        uploads = "1 upload is" if count == 1 else f"{count:,} uploads are"
+        found.append(f"{uploads} not finished ({size}).")
     if any(usage.reclaim.values()):
         found.append(
             f"Space is being given back: {usage.reclaim['files']:,} files to delete, "

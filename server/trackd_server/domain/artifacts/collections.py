@@ -10,14 +10,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from trackd_server.domain import names
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
 from trackd_server.store.given_ids import was_given
 from trackd_server.store.tables import projects
-from trackd_server.store.tables.artifacts import artifact_types, collection_tags, collections
+from trackd_server.store.tables.artifacts import (
+    artifact_types,
+    collection_tags,
+    collections,
+    memberships,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,6 +44,13 @@ _VIEWS, _TYPES, _PROJECTS = (
     select(table).where(table.c.id.in_(bindparam("ids", expanding=True)))
     for table in (collections, artifact_types, projects)
 )
+_NEWEST = select(
+    collections.c.id,
+    select(func.max(memberships.c.version_index))
+    .where(memberships.c.collection_id == collections.c.id)
+    .scalar_subquery()
+    .label("newest"),
+).where(collections.c.id.in_(bindparam("ids", expanding=True)))
 _TAGS = (
     select(collection_tags)
     .where(collection_tags.c.collection_id.in_(bindparam("ids", expanding=True)))
@@ -108,6 +120,11 @@ def views(connection: Connection, ids: Sequence[int]) -> list[CollectionView]:
         for number in ids
         if (row := rows.get(number)) is not None
     ]
+
+
+def newest(connection: Connection, ids: Sequence[int]) -> dict[int, int | None]:
+    """Return the highest number of a member of each collection, None where nothing is left."""
+    return {row.id: row.newest for row in connection.execute(_NEWEST, {"ids": list(ids)})}
 
 
 def view(connection: Connection, id_: int) -> CollectionView:
