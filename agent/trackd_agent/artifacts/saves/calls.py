@@ -379,10 +379,18 @@ class ArtifactCalls:
                     RetryClass.TRANSIENT, failure.problem, status=HTTPStatus.OK
                 ) from failure
 
-        return await self.deliver(what, attempt)
+        return await self.deliver(what, attempt, was_sound=True)
 
-    async def deliver(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def deliver(
+        self, what: str, attempt: Callable[[], Awaitable[T]], *, was_sound: bool = False
+    ) -> T:
         """Repeat a request until it is acknowledged.
+
+        Args:
+            what: it is, for people.
+            attempt: sends it.
+            was_sound: the request is what it should be: where the server says that it is not
+                (400), it was damaged on the way, and goes again.
 
         Raises:
             SaveFailed: the server will not take it, or was not reached for too long.
@@ -394,8 +402,10 @@ class ArtifactCalls:
             try:
                 answer = await attempt()
             except RequestFailed as failure:
-                refusals += failure.status == HTTPStatus.OK
-                if _is_final(failure) or refusals >= self._config.refusals:
+                is_damage = was_sound and failure.status == HTTPStatus.BAD_REQUEST
+                refusals += is_damage or failure.status == HTTPStatus.OK
+                is_final = _is_final(failure) and not is_damage
+                if is_final or refusals >= self._config.refusals:
                     raise self.failed("REFUSED", f"the server refused it: {failure.problem}") from (
                         failure
                     )

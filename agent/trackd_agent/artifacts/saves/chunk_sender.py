@@ -300,7 +300,7 @@ class ChunkSender:
         async def attempt() -> bytes:
             return await upstream.call("PUT", f"{self._base}/packs", body(), size_bytes, manner)
 
-        await self._calls.deliver("packs", attempt)
+        await self._calls.deliver("packs", attempt, was_sound=True)
         self._save.tally.bytes_sent += size_bytes
 
     async def _assemble(self, files: list[tuple[ArtifactEntry, bytes]]) -> bool:
@@ -329,7 +329,7 @@ class ChunkSender:
                 problem = f"{what}: an answer that is none: {error}"
                 raise RequestFailed(RetryClass.TRANSIENT, problem, status=HTTPStatus.OK) from error
 
-        return await self._calls.deliver(what, attempt)
+        return await self._calls.deliver(what, attempt, was_sound=True)
 
 
 async def _blocks(chunks: Sequence[Chunk]) -> AsyncGenerator[bytes]:

@@ -219,7 +219,9 @@ class FileSender:
             if at.part_number not in notes.tags:
                 md5 = base64_of_hex(digests[at.part_number - 1])
                 tag = await self._calls.deliver(
-                    f"upload of {entry.path!r}", lambda: self._put_part(part, at.upload_url, md5)
+                    f"upload of {entry.path!r}",
+                    lambda: self._put_part(part, at.upload_url, md5),
+                    was_sound=True,
                 )
                 await anyio.to_thread.run_sync(notes.note, at.part_number, tag)
             tally.note_part(entry.path, part.size_bytes)

@@ -150,6 +150,8 @@ async def somebody_else(_request: Request, _answer: Callable[[], Awaitable[Respo
         (True, status(503), "bytes"),
         (True, drop_after_apply, "bytes"),
         (True, somebody_else, "bytes"),
+        (False, status(400), "bytes"),
+        (True, status(400), "bytes"),
     ],
 )
 async def test_what_passes_is_waited_for(
