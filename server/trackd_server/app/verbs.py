@@ -13,7 +13,7 @@ import click
 
 from trackd_proto import layout
 from trackd_server import __version__
-from trackd_server.app import logs
+from trackd_server.app import logs, memory
 from trackd_server.app.byte_count import byte_count
 from trackd_server.app.config import ServerConfig
 
@@ -79,6 +79,7 @@ def server(
     """
     logs.configure(as_json=as_json)
     os.umask(0o077)  # whatever is stored is the user's alone
+    memory.give_back_freed()
     from trackd_server.app import lifecycle  # heavy: not for --help
 
     chosen = (directory or layout.server_dir(layout.data_dir())).absolute()
