@@ -26,6 +26,8 @@ DIGEST_ALGORITHMS: tuple[DigestAlgorithm, ...] = ("MD5", "XXH128")
 #: seconds or two, and all others, whose clock ticks each 10 ms at least.
 _COARSE_S, _FINE_S = 2.0, 0.05
 _SECOND_NS = 1_000_000_000
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_MAKE_ROOM = "free some space, set TRACKD_DATA_DIR to another disk, or add with policy='immutable'"
 
 
 class Hasher(Protocol):
@@ -118,8 +120,11 @@ def copy_and_digest(
         return _run(source, target, algorithm, take)
     except FileExistsError:
         raise
-    except BaseException:  # Ctrl-C, too
+    except BaseException as error:  # Ctrl-C, too
         target.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            error.strerror = f"{error.strerror} for a copy of {str(source)!r}: {_MAKE_ROOM}"
+            error.filename = str(target)
         raise
 
 

@@ -36,8 +36,10 @@ def checked_name(name: str) -> str:
     """Return the name of an artifact.
 
     Raises:
+        TypeError: it is no text.
         ValueError: it has other characters than letters, digits, `_-.`, or too many.
     """
+    _require_text("artifact name", name)
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"artifact name {name!r}: only letters, digits, '_', '-' and '.' may be in it"
@@ -48,6 +50,12 @@ def checked_name(name: str) -> str:
             f"at most {MAX_NAME_CHARACTERS} are allowed"
         )
     return name
+
+
+def _require_text(what: str, given: object) -> str:
+    if not isinstance(given, str):
+        raise TypeError(f"{what} {given!r}: must be a text, not {type(given).__name__}")
+    return given
 
 
 def own_name(name: str) -> str:
@@ -64,8 +72,12 @@ def checked_type(type_: str, name: str) -> str:
     """Return the type of an artifact.
 
     Raises:
+        AttributeError: it is no text; of this class since scripts know it from the reference.
         ValueError: artifacts of this type (and name) are made by the recorder alone.
     """
+    if not isinstance(type_, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users' values
+        kind = type(type_).__name__
+        raise AttributeError(f"artifact type {type_!r}: must be a text, not {kind}")  # noqa: TRY004
     reserved = _RESERVED_NAMES.get(type_)
     if type_.startswith(_RESERVED_TYPES) or (reserved is not None and name.startswith(reserved)):
         raise ValueError(
@@ -83,6 +95,16 @@ def checked_some(what: str, given: Iterable[str] | str | None) -> Iterable[str] 
     if given is None:
         raise TypeError(f"{what} None: give a list, [] for none")
     return given
+
+
+def check_text(what: str, value: object) -> None:
+    """Refuse what is neither text nor None.
+
+    Raises:
+        TypeError: it is of another type.
+    """
+    if not isinstance(value, str | None):
+        raise TypeError(f"{what}={value!r} is of type {type(value).__name__}: give a text, or None")
 
 
 def checked_aliases(aliases: Iterable[str] | str | None) -> list[str]:
@@ -105,11 +127,10 @@ def checked_alias_names(aliases: Iterable[str] | str | None) -> list[str]:
     given: list[object] = [aliases] if isinstance(aliases, str) else list(aliases or ())
     checked = list[str]()
     for alias in given:
-        if not isinstance(alias, str):
-            raise TypeError(f"alias {alias!r}: must be a text, not {type(alias).__name__}")
-        if "/" in alias or ":" in alias:
+        text = _require_text("alias", alias)
+        if "/" in text or ":" in text:
             raise ValueError(f"alias {alias!r}: must not contain '/' or ':'")
-        checked.append(alias)
+        checked.append(text)
     return checked
 
 
@@ -117,10 +138,12 @@ def checked_tags(tags: Iterable[str] | str | None) -> list[str]:
     """Return the tags of a version, each once.
 
     Raises:
+        TypeError: one is no text.
         ValueError: one has other characters than letters, digits, `-`, `_` and inner blanks.
     """
     given = [tags] if isinstance(tags, str) else list(tags or ())
     for tag in given:
+        _require_text("tag", tag)
         if not _TAG.fullmatch(tag):
             raise ValueError(
                 f"tag {tag!r}: only letters, digits, '-', '_' and blanks between them are allowed"
@@ -141,12 +164,17 @@ def checked_metadata(metadata: Any) -> dict[str, Any]:
     if metadata is None or metadata == "":
         return {}
     while isinstance(metadata, str):
-        metadata = json.loads(metadata)
+        metadata = _parsed(metadata)
     if metadata is None:
         return {}
     if not isinstance(metadata, dict):
         raise TypeError(f"metadata must be a dictionary, got {type(metadata).__name__}")
-    text = json.dumps(to_config(metadata), allow_nan=False, ensure_ascii=False)
+    simple = to_config(metadata)
+    try:
+        text = json.dumps(simple, allow_nan=False, ensure_ascii=False)
+    except ValueError as error:
+        refused = "metadata holds an infinite number, which JSON does not know: leave it out"
+        raise ValueError(f"{refused} ({error})") from error
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -159,6 +187,13 @@ def checked_metadata(metadata: Any) -> dict[str, Any]:
             "nest them"
         )
     return plain
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"metadata {text[:40]!r} is no JSON: {error}") from error
 
 
 def checked_ttl_seconds(ttl: object) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any, cast
 
@@ -230,3 +231,25 @@ def test_names_of_our_own_artifacts_are_made_from_any_text() -> None:
     assert made.type == "run_table"
     with pytest.raises(ValueError, match="reserved"):
         Artifact("run-x", "run_table")
+
+
+def test_a_full_disk_is_named_with_what_can_be_done(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("may not mount a file system")
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TRACKD_DATA_DIR", str(small))
+            artifact = Artifact("a", "data")
+            Path("big").write_bytes(os.urandom(2_000_000))
+            with pytest.raises(OSError, match="for a copy of 'big': free some space") as caught:
+                artifact.add_file("big")
+        assert str(small) in str(caught.value)
+        assert not artifact.manifest.entries
+        assert not [path for path in small.rglob("*") if path.is_file()]
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)

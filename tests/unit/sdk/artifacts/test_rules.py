@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from wandb.sdk.artifacts import _validators as reference
@@ -86,3 +89,26 @@ def test_metadata(metadata: Any) -> None:
 def test_names_made_from_any_text(text: str) -> None:
     if text.isprintable() and text:
         assert rules.own_name(text) == sanitize_artifact_name(text)
+
+
+@pytest.mark.parametrize(
+    ("check", "given", "kind", "words"),
+    [
+        (rules.checked_name, None, TypeError, "artifact name None: must be a text, not NoneType"),
+        (rules.checked_tags, [5], TypeError, "tag 5: must be a text, not int"),
+        (rules.checked_aliases, [5], TypeError, "alias 5: must be a text, not int"),
+        (rules.checked_metadata, {"a": float("inf")}, ValueError, "metadata holds an infinite"),
+        (rules.checked_metadata, "{bad", ValueError, "metadata '{bad' is no JSON"),
+        (
+            partial(rules.checked_type, name="x"),
+            5,
+            AttributeError,
+            "artifact type 5: must be a text",
+        ),
+    ],
+)
+def test_what_is_refused_is_named(
+    check: Callable[[Any], object], given: object, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=f"^{re.escape(words)}"):
+        check(given)
