@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from trackd_agent.artifacts.cache import FileCache
@@ -12,6 +13,8 @@ from trackd_agent.artifacts.contents import MD5, XXH128, KnownFiles, copy_range,
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def put(cache: FileCache, tmp_path: Path, data: bytes, algorithm: str = MD5) -> bytes:
@@ -120,9 +123,14 @@ def test_cleaning_reaches_the_target_and_spares_unfinished_files_unless_told(
     assert cache.state().temporary_files == 0
 
 
-def test_digests_are_remembered_until_a_file_changes(tmp_path: Path) -> None:
+def test_digests_are_remembered_until_a_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one")
+    now_ns = [path.stat().st_ctime_ns + 10_000_000]
+    clock = SimpleNamespace(time_ns=lambda: now_ns[0])
+    monkeypatch.setattr("trackd_agent.artifacts.contents.time", clock)
     known = KnownFiles(10)
     hashed: list[int] = []
 
@@ -135,7 +143,7 @@ def test_digests_are_remembered_until_a_file_changes(tmp_path: Path) -> None:
 
     assert digest() == digest() == hashlib.md5(b"one").hexdigest()
     assert len(hashed) == 2  # changed a moment ago: another change could leave no trace
-    time.sleep(0.06)
+    now_ns[0] += 50_000_000
     digest()
     del hashed[:]
     assert digest() == hashlib.md5(b"one").hexdigest() and not hashed

@@ -5,10 +5,12 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from trackd.artifacts import hashing
 from trackd.artifacts.hashing import digest_file
 from trackd.artifacts.known.file_systems import is_on_own_disk, mapped_files
 from trackd.artifacts.known.known_files import KnownFiles, Source, identity_of
@@ -16,23 +18,41 @@ from trackd.remote.connection import Remote
 from trackd.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("place")
 
 
-def test_a_file_that_was_just_written_is_not_noted(tmp_path: Path) -> None:
+@pytest.fixture
+def set_age(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, float], None]:
+    """Let it be so many seconds after the last change of a file."""
+
+    def let_be(file: Path, age_s: float) -> None:
+        now_s = file.stat().st_ctime + age_s
+        monkeypatch.setattr(hashing, "time", SimpleNamespace(time=lambda: now_s))
+
+    return let_be
+
+
+def test_a_file_that_was_just_written_is_not_noted(
+    tmp_path: Path, set_age: Callable[[Path, float], None]
+) -> None:
     file = tmp_path / "x"
     file.write_text("first")
+    set_age(file, 0.01)
     assert digest_file(file).facts is None  # a change now could leave the same time
-    time.sleep(0.06)
+    set_age(file, 0.06)
     assert digest_file(file).facts is not None
 
 
-def test_a_time_that_was_set_back_does_not_hide_that_a_file_is_new(tmp_path: Path) -> None:
+def test_a_time_that_was_set_back_does_not_hide_that_a_file_is_new(
+    tmp_path: Path, set_age: Callable[[Path, float], None]
+) -> None:
     file = tmp_path / "x"
     file.write_text("first")
     os.utime(file, (1_700_000_000, 1_700_000_000))
+    set_age(file, 0.01)
     assert digest_file(file).facts is None
 
 
@@ -77,12 +97,14 @@ def test_file_systems_of_other_machines_are_not_trusted(tmp_path: Path) -> None:
     assert not is_on_own_disk("/home", tmp_path / "nothing")
 
 
-def test_a_time_in_whole_seconds_tells_less(tmp_path: Path) -> None:
+def test_a_time_in_whole_seconds_tells_less(
+    tmp_path: Path, set_age: Callable[[Path, float], None]
+) -> None:
     file = tmp_path / "x"
     file.write_text("first")
-    at = int(time.time()) - 1
+    at = int(file.stat().st_ctime) - 1
     os.utime(file, (at, at))
-    time.sleep(0.06)
+    set_age(file, 0.06)
     facts = file.stat()
     is_whole = facts.st_ctime_ns % 1_000_000_000 == 0  # as on file systems that tell no more
     assert (digest_file(file).facts is None) == is_whole
