@@ -71,25 +71,27 @@ class ArtifactCollection(CollectionFacts):
 
     @property
     def tags(self) -> list[str]:
-        """Tags. Can be set.
+        """Tags. Can be set and changed.
 
         Raises:
             ValueError: when set: a tag has characters that tags may not have.
         """
-        return list(self._current.tags)
+        return self._current.tags
 
     @tags.setter
     def tags(self, tags: Iterable[str]) -> None:
-        self._current = replace(self._current, tags=tuple(checked_tags(tags)))
+        self._current = replace(self._current, tags=checked_tags(tags))
 
     @refusing
     def save(self) -> None:
         """Send what was changed.
 
         Raises:
+            ValueError: a tag has characters that tags may not have.
             RefusedError: the type is reserved, or the server refuses the change.
             CommError: the server does not answer.
         """
+        self.tags = self.tags  # they may have been changed in place: checked again
         saved, wanted = self._saved, self._current
         if saved.type != wanted.type:
             checked_type(wanted.type, wanted.name)
@@ -104,7 +106,7 @@ class ArtifactCollection(CollectionFacts):
             self._remote.execute(operations.ADD_COLLECTION_TAGS, self._tag_input(added))
         if dropped:
             self._remote.execute(operations.DELETE_COLLECTION_TAGS, self._tag_input(dropped))
-        self._saved = wanted
+        self._saved = wanted.copy()
 
     def change_type(self, new_type: str) -> None:
         """Change the type of a sequence; older name of setting `type` and `save()`.
@@ -114,7 +116,7 @@ class ArtifactCollection(CollectionFacts):
         """
         before = self._current
         try:
-            self._current = replace(self._saved)
+            self._current = self._saved.copy()
             self.type = new_type
             self.save()
         except ValueError as error:

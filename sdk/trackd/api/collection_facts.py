@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trackd.api.errors import NotThereError, or_not_there
@@ -26,7 +26,11 @@ class Editable:
     name: str
     type: str
     description: str | None
-    tags: tuple[str, ...]
+    tags: list[str]
+
+    def copy(self) -> Editable:
+        """Return it with a list of tags of its own."""
+        return replace(self, tags=list(self.tags))
 
 
 class CollectionFacts:
@@ -65,9 +69,9 @@ class CollectionFacts:
             self._node["name"],
             self._node["type"]["name"],
             self._node.get("description"),
-            tuple(tag["name"] for tag in nodes(self._node, "tags")),
+            [tag["name"] for tag in nodes(self._node, "tags")],
         )
-        self._current = self._saved
+        self._current = self._saved.copy()
         self._aliases: list[str] | None = None
 
     def __repr__(self) -> str:

@@ -175,9 +175,12 @@ class Artifact(PublishedArtifact):
 
         Raises:
             ValueError: a refused alias or tag, or metadata that was changed into something refused.
-            TypeError: metadata was changed into something that is not JSON.
+            TypeError: metadata was changed into something that is not JSON, or the description or
+                the distributed id is no text.
         """
         self.metadata = self._metadata
+        rules.check_text("description", self._description)
+        rules.check_text("distributed_id", self.distributed_id)
         self.finalize()
         return record_of(
             self,

@@ -214,8 +214,11 @@ class ArtifactFacts:
 
     @property
     def ttl_wire_seconds(self) -> int | None:
-        """Lifetime as on the wire: -1 the team's, -2 no end, None nothing was said."""
-        return self._ttl_seconds
+        """Lifetime as on the wire: -1 the team's, -2 no end, None nothing was said.
+
+        Less than a second is none, and stands for no end.
+        """
+        return _TTL_NEVER if self._ttl_seconds == 0 else self._ttl_seconds
 
     @property
     def manifest(self) -> Manifest:

@@ -68,15 +68,15 @@ def log(  # noqa: PLR0913 - what a version says beside its contents
     use_after_commit: bool = False,
 ) -> Artifact:
     """Record an artifact as an output of a run; see `Run.log_artifact`."""
-    rules.checked_aliases(aliases)
-    rules.checked_tags(tags)
+    version = Version(
+        rules.checked_aliases(aliases), rules.checked_tags(tags), finalize, use_after_commit
+    )
     artifact = _artifact_of(run, what, name, type_)
     artifact.finalize()
     artifact.metadata = artifact.metadata  # its contents may have been changed: checked again
     artifact.distributed_id = distributed_id
     if not run.offline:
         _check_place(run, artifact)
-    version = Version(aliases, tags, finalize, use_after_commit)
     record(run, artifact, version)
     return artifact
 

@@ -59,7 +59,7 @@ def record_of(  # noqa: PLR0913 - what a version says beside its contents
         sequence_client_id=artifact.sequence_client_id,
         digest=artifact.digest,
         entries=entries,
-        description=clean_texts(artifact.description),
+        description=clean_texts(artifact.description) or None,
         metadata=config_record(artifact.metadata),
         aliases=aliases,
         tags=tags,

@@ -127,7 +127,7 @@ class ManifestFile:
                 _Entry(
                     entry.digest,
                     entry.ref,
-                    entry.size,
+                    entry.size or 0,  # as the reference writes what a store did not tell
                     entry.birth_artifact_id or births.get(entry.path),
                     entry.extra or None,
                 )

@@ -149,7 +149,7 @@ def _read(path: Path) -> _Note | None:
         return msgspec.msgpack.decode(path.read_bytes(), type=_Note)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError) as error:  # damage may also be text that is no UTF-8
         LOGGER.info("the note %s is left aside: %s", path, error)
         return None
 

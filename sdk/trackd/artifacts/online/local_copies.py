@@ -35,7 +35,7 @@ def verify(artifact: Artifact, root: Path) -> None:
     """Check that a folder holds the files of an artifact and no others.
 
     Raises:
-        ValueError: a file is foreign, or has other contents.
+        ValueError: a file is foreign, a folder, or has other contents.
         FileNotFoundError: a file is missing.
         CommError: the manifest cannot be read.
     """
@@ -46,7 +46,10 @@ def verify(artifact: Artifact, root: Path) -> None:
     files = [entry for entry in entries if entry.ref is None]
 
     def check(entry: ManifestEntry) -> None:
-        found = digest_file(root / logical_path(entry.path), entry.file_algorithm)
+        path = root / logical_path(entry.path)
+        if path.is_dir():
+            raise ValueError(f"verify(): {entry.path!r} is a folder, not a file")
+        found = digest_file(path, entry.file_algorithm)
         if found.digest != entry.digest:
             raise ValueError(
                 f"verify(): {entry.path!r} has digest {found.digest}, and {entry.digest} in "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def client_key(client_id: str) -> bytes:
 def check_metadata(text: str) -> dict[str, Any]:
     """Return metadata as an object of at most 100 keys, else refuse it."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"The metadata is no JSON: {error}") from error
     if not isinstance(value, dict):
@@ -151,6 +152,14 @@ def check_metadata(text: str) -> dict[str, Any]:
             f"The metadata has {len(fields)} keys, the most are {MAX_METADATA_KEYS}: nest some."
         )
     return fields
+
+
+def _finite(text: str) -> float:
+    """Return a number; clients cannot read a version back whose metadata has infinite ones."""
+    value = float(text)
+    if math.isinf(value):
+        raise InvalidRequest(f"The metadata holds {text}: give a finite number, or a text.")
+    return value
 
 
 def tag(connection: Connection, version_id: int, tags: Sequence[str]) -> None:
