@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _FRAMES_PER_LOOK = 32
+#: A first record that nobody announces is looked for this often; one of a spool, say.
+_START_POLL_S = 1.0
 
 
 class Feed:
@@ -87,7 +89,7 @@ class Feed:
             elif not writer.is_alive:
                 return None
             else:
-                await wake.wait(1.0)
+                await wake.wait(_START_POLL_S)
         return self.state
 
     async def decode(self, state: WriterState, full_bytes: int) -> None:

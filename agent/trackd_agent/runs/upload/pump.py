@@ -80,7 +80,8 @@ class Pump:
             return
         before = feed.unread_bytes
         feed.unread_bytes = before + size_bytes
-        if is_awaited or not before or feed.unread_bytes >= self._full_bytes:
+        is_first = not before or feed.state is None  # the first record is waited for
+        if is_awaited or is_first or feed.unread_bytes >= self._full_bytes:
             self._wake.set()
 
     def hurry(self) -> None:
@@ -186,6 +187,7 @@ class Pump:
         uplink.joined(self)
         await uplink.upsert.ready.wait()
         writer.url = writer.url or uplink.upsert.url
+        writer.name = writer.name or uplink.upsert.name
         for name, policy in self._files.items():
             uplink.uploader.add(name, policy)
         if saved:
