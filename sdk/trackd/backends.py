@@ -75,6 +75,10 @@ class Backend(Protocol):
         """Number of the open row."""
         ...
 
+    def ask_name(self) -> str | None:
+        """Ask how the server calls the run; its address comes with it. None: it does not say."""
+        ...
+
     def summary_store(self) -> SummaryStore:
         """Access to the summary."""
         ...
@@ -120,7 +124,7 @@ class AgentBackend:
     @property
     def url(self) -> str:
         """Address of the run; empty where unknown."""
-        return self._writer.sender.url
+        return self._writer.sender.news.url
 
     @property
     def open_step(self) -> int:
@@ -131,6 +135,10 @@ class AgentBackend:
     @property
     def _is_finished(self) -> bool:
         return isinstance(self.recorder, FinishedRecorder)
+
+    def ask_name(self) -> str | None:
+        """Ask how the server calls the run; wait for it while the run goes on, once."""
+        return self._writer.ask_name(waits=not self._is_finished)
 
     def summary_store(self) -> SummaryStore:
         """Access to the summary, read from the agent."""
@@ -223,6 +231,9 @@ class ChildBackend:
     def open_step(self) -> int:
         """Number of the open row, counted here alone."""
         return self.recorder.step
+
+    def ask_name(self) -> None:
+        """None: a forked process has no connection to the agent."""
 
     def summary_store(self) -> SummaryStore:
         """Writes are recorded; reads would need a connection and are empty."""
@@ -341,6 +352,9 @@ class DisabledBackend:
     def open_step(self) -> int:
         """Always 0."""
         return 0
+
+    def ask_name(self) -> None:
+        """None: there is no server."""
 
     def summary_store(self) -> SummaryStore:
         """Access to the summary in memory."""

@@ -136,16 +136,16 @@ def _begin(writer: Writer, finish: Callable[[Run, int | None], None], *, attache
     logs = folders.RunFolder(context.run_dir).logs
     backend.debug_log = open_debug_log(logs, settings.x_log_level)
     run = make_run(context, backend, finish)
-    print_header(run, terminal, attached=attached)
+    print_header(run, identity.name, terminal, attached=attached)
     if identity.mode == "shared":
         writer.recorder.ignored_steps = _NO_SHARED_STEPS
         terminal.warn(_SHARED)
     provenance.keep(run, terminal.warn)
-    writer.sender.on_url = lambda url: terminal.info(f"view the run at {url}")
+    writer.sender.news.on_url = lambda url: terminal.info(f"view the run at {url}")
     console = ConsoleCapture(writer.recorder.console, settings, terminal, run.write_logs)
     backend.console = console
     writer.sender.on_poll = console.tick
-    writer.sender.on_stop = stopper(settings.stop_fn, terminal)
+    writer.sender.news.on_stop = stopper(settings.stop_fn, terminal)
     if notebooks.in_notebook():
         backend.cells = notebooks.Cells(
             writer.recorder.skip, feed().renew, partial(monitoring.pause, writer.sender)
@@ -179,7 +179,7 @@ def start_in_child(
     backend.is_guest = False
     recorder = backend.open()
     run = make_run(context, backend, finish)
-    print_header(run, terminal, attached=True)
+    print_header(run, identity.name, terminal, attached=True)
     provenance.keep(run, terminal.warn)
     console = ConsoleCapture(recorder.console, settings, terminal, run.write_logs)
     backend.console = console

@@ -41,6 +41,8 @@ _SAY_SO_AFTER_S = 1.5
 _DIGEST_ACKS_S = 0.15
 _DIGEST_S = 0.25
 _POLL_S = 0.1
+#: Longest wait for the name that the server gives a run.
+_NAME_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Writer:
         self.spool.is_drained = lambda: self.sender.is_streaming
         identity = context.identity
         self._is_drawn = False
+        #: When nobody waits for the name any more; 0: nobody asked yet.
+        self._name_due_s = 0.0
         self._rename_on_conflict = not identity.label_is_explicit and bool(identity.label)
 
     def open(self) -> bool:
@@ -120,7 +124,7 @@ class Writer:
         # What the agent does not hold stays: it, or the next one, takes it from the folder once
         # the lock is free.
         self.spool.close(delete=complete and self.sender.acked_seq >= last_seq)
-        uploaded = complete and self.sender.uploaded_seq >= last_seq
+        uploaded = complete and self.sender.news.uploaded_seq >= last_seq
         folder, dropped = str(self.spool.folder), self.spool.dropped
         place = self.recorder.place
         artifacts = tuple(place.artifacts) if place is not None else ()
@@ -184,6 +188,25 @@ class Writer:
         # Python's own parser: summaries hold the NaN and Infinity tokens.
         return json.loads(response.summary_json or "{}"), response.step
 
+    def ask_name(self, *, waits: bool) -> str | None:
+        """Return how the server calls the run; None where it has not said so.
+
+        Args:
+            waits: for a server that is asked for the first time; a name that does not come in
+                time costs its time once.
+        """
+        if self.context.identity.mode == "offline":
+            return None
+        now_s = time.monotonic()
+        self._name_due_s = self._name_due_s or now_s + _NAME_S
+        left_s = self._name_due_s - now_s if waits else 0.0
+        if not (name := self.sender.wait_name(left_s)) and left_s > 0:
+            self.context.terminal.warn_once(
+                f"the server did not answer within {_NAME_S:.0f} s: what it calls the "
+                "run, and where, is None until it does: give the run a name to have one at once"
+            )
+        return name or None
+
     def system_metrics(self) -> SystemMetrics:
         """Return the last values of each system metric that the agent keeps for this process."""
         return monitoring.last_metrics(self.sender)
@@ -192,8 +215,8 @@ class Writer:
         """Return how much of what was recorded the server has; zeros when offline."""
         if self.context.identity.mode == "offline":
             return RunStatus()
-        sender, total = self.sender, self.spool.last_seq
-        return RunStatus(total, total - min(total, sender.uploaded_seq), sender.uploaded_at)
+        news, total = self.sender.news, self.spool.last_seq
+        return RunStatus(total, total - min(total, news.uploaded_seq), news.uploaded_at)
 
     # --- attaching ---------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ class _Voice:
             rewind=rewind,
             stop_requested=writer.stop_requested,
             url=writer.url,
+            name=writer.name,
             uploaded_seq=writer.uploaded_seq,
             notices=[conversion.notice(each.level, each.text) for each in notices],
         )

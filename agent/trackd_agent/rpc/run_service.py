@@ -69,7 +69,10 @@ class RunService(run_pb2_grpc.RunServiceServicer):
         writer = self._registry.writer(request.capability)
         acked_seq, uploaded_seq = await writer.detach(request.last_seq)
         return run_pb2.DetachResponse(
-            acked_seq=acked_seq, uploaded_seq=uploaded_seq, takes_rest=writer.is_leaving
+            acked_seq=acked_seq,
+            uploaded_seq=uploaded_seq,
+            takes_rest=writer.is_leaving,
+            url=writer.url,
         )
 
     async def UpdateRun(

@@ -50,13 +50,14 @@ class Writer:
         sampling: its place in the monitor.
         notices: messages for the rank's terminal; the oldest go when there are too many.
         url: address of the run, once known.
+        name: how the server calls the run, once known.
     """
 
     def __init__(self, facts: WriterFacts, folder: Path, context: RunsContext) -> None:
         self.facts = facts
         self.folder = folder
         self.capability = ""
-        self.url = ""
+        self.url = self.name = ""
         self.state = "lost"
         self.start: records.Start | None = None
         self.pumps = Carriers()

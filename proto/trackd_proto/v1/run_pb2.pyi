@@ -504,6 +504,7 @@ class RecordsResponse(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     UPLOADED_SEQ_FIELD_NUMBER: _builtins.int
     NOTICES_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     acked_seq: _builtins.int
     """Highest sequence number held by the journal. The rank may forget everything up to it."""
     rewind: _builtins.bool
@@ -514,6 +515,8 @@ class RecordsResponse(_message.Message):
     """Address of the run, once known."""
     uploaded_seq: _builtins.int
     """Highest sequence number acknowledged by every upstream."""
+    name: _builtins.str
+    """How the server calls the run (`displayName`), once known."""
     @_builtins.property
     def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Notice]:
         """Messages for the user's terminal, such as "row dropped: step went back". Each is sent once."""
@@ -527,10 +530,11 @@ class RecordsResponse(_message.Message):
         url: _builtins.str = ...,
         uploaded_seq: _builtins.int = ...,
         notices: _abc.Iterable[Global___Notice] | None = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "notices", b"notices", "rewind", b"rewind", "stop_requested", b"stop_requested", "uploaded_seq", b"uploaded_seq", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "name", b"name", "notices", b"notices", "rewind", b"rewind", "stop_requested", b"stop_requested", "uploaded_seq", b"uploaded_seq", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -626,6 +630,7 @@ class DetachResponse(_message.Message):
     ACKED_SEQ_FIELD_NUMBER: _builtins.int
     UPLOADED_SEQ_FIELD_NUMBER: _builtins.int
     TAKES_REST_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
     acked_seq: _builtins.int
     """Highest sequence number held by the journal."""
     uploaded_seq: _builtins.int
@@ -634,16 +639,19 @@ class DetachResponse(_message.Message):
     """The agent takes what its journal lacks from the writer's spool folder, which the writer leaves
     as it is. Then the writer may go at once, whatever acked_seq says.
     """
+    url: _builtins.str
+    """Address of the run, if known by now."""
     def __init__(
         self,
         *,
         acked_seq: _builtins.int = ...,
         uploaded_seq: _builtins.int = ...,
         takes_rest: _builtins.bool = ...,
+        url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "takes_rest", b"takes_rest", "uploaded_seq", b"uploaded_seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "takes_rest", b"takes_rest", "uploaded_seq", b"uploaded_seq", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from trackd.terminal import Terminal
 
 
-def print_header(run: Run, terminal: Terminal, *, attached: bool) -> None:
+def print_header(run: Run, name: str | None, terminal: Terminal, *, attached: bool) -> None:
     """Tell the user where the run goes.
 
     Args:
         run: that begins.
+        name: as far as it is known; what the server calls the run is not waited for.
         terminal: to print to.
         attached: an agent takes its records.
     """
@@ -26,8 +27,8 @@ def print_header(run: Run, terminal: Terminal, *, attached: bool) -> None:
     lines.append(f"run data is in {paint.path(run.sync_dir)}")
     label = f" as {run.label}" if run.label else ""
     verb = "resuming" if run.resumed else "recording"
-    name = paint.name(run.name or run.id)
-    lines.append(f"{verb} run {name}{label} of project {run.project}")
+    shown = paint.name(name or run.id)
+    lines.append(f"{verb} run {shown}{label} of project {run.project}")
     if not attached:
         lines.append("no agent answers yet: rows are kept on disk and handed over when one does")
     if url := run.backend.url:

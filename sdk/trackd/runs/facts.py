@@ -103,8 +103,12 @@ class RunFacts(ABC):
 
     @property
     def name(self) -> str | None:
-        """Display name. Can be set."""
-        return self._identity.name
+        """Display name. Can be set.
+
+        Of a run that nobody named: what the server calls it. Whoever reads it before the server
+        has answered waits, 5 s at the most; it is None offline, and while no server answers.
+        """
+        return self._backend.ask_name() if self._identity.name is None else self._identity.name
 
     @name.setter
     def name(self, name: str | None) -> None:
@@ -155,10 +159,12 @@ class RunFacts(ABC):
 
     @property
     def url(self) -> str | None:
-        """Address of the run's page; None when offline or not known yet."""
+        """Address of the run's page; waited for like its name. None when offline or not known."""
         if self.offline:
             self._terminal.warn("there is no url in offline mode")
             return None
+        if not self._backend.url:
+            self._backend.ask_name()  # the address comes with it
         return self._backend.url or None
 
     @property

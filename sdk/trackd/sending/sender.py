@@ -11,13 +11,13 @@ import threading
 import time
 import zlib
 from collections import deque
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trackd.identity import jitter_s
 from trackd.logs import LOGGER
 from trackd.recording.spool_reader import SpoolReader
 from trackd.sending.agent_link import AgentCallError, AgentLink
+from trackd.sending.news import News
 from trackd_proto.v1 import run_pb2
 
 if TYPE_CHECKING:
@@ -75,10 +75,9 @@ class Sender:
         terminal: Terminal,
     ) -> None:
         self.acked_seq = 0
-        self.uploaded_seq = 0
-        #: When the server was last seen to take something.
-        self.uploaded_at: datetime | None = None
-        self.url = ""
+        self.news = News(terminal)
+        #: Somebody waits for news: the agent is asked at once.
+        self._is_asking = False
         self._spool = spool
         self._discovery = discovery
         self._attach_request = attach_request
@@ -100,11 +99,6 @@ class Sender:
         self._dropped_shown = 0
         #: Called with every answer to an attach.
         self.on_attached: Callable[[run_pb2.AttachResponse], None] = lambda response: None
-        #: Called when the address of the run becomes known.
-        self.on_url: Callable[[str], None] = lambda url: None
-        #: Called once, when a server asks the run to stop.
-        self.on_stop: Callable[[], None] = lambda: None
-        self._stop_told = False
         #: Called every poll: flushes partial console lines.
         self.on_poll: Callable[[], None] = lambda: None
 
@@ -155,7 +149,7 @@ class Sender:
         except AgentCallError as error:
             _log.warning("detach failed: %s", error)
             return False
-        self._take_uploaded(response.uploaded_seq)
+        self.news.take_last(response)
         self.acked_seq = max(self.acked_seq, response.acked_seq)
         return response.takes_rest or self.acked_seq >= self._spool.last_seq
 
@@ -172,6 +166,15 @@ class Sender:
         except AgentCallError as error:
             _log.warning("reading the summary failed: %s", error)
             return None
+
+    def wait_name(self, timeout_s: float) -> str:
+        """Return how the server calls the run; empty where nobody says so in time."""
+        deadline = time.monotonic() + timeout_s
+        while not self.news.name and (left_s := deadline - time.monotonic()) > 0:
+            self._is_asking = True
+            self._wake.set()
+            self.news.is_named.wait(min(_IDLE_POLL_S, left_s))
+        return self.news.name
 
     def _wait_acked_by_someone(self, seq: int, deadline: float) -> bool:
         """Wait until the agent holds everything up to a number; not long where there is none.
@@ -288,7 +291,7 @@ class Sender:
             self._drop_link()
             raise
         self._discovery.failure = ""
-        self._take_url(attached.url)
+        self.news.take_url(attached.url)
         self.on_attached(attached)
         return attached
 
@@ -376,7 +379,8 @@ class Sender:
                 yield _batch(piece, by_name=attached.reads_spool)
                 if piece.size_bytes >= slice_bytes // 2 or piece.frame_count >= _SLICE_FRAMES // 2:
                     continue  # there is more
-            elif time.monotonic() - sent_s >= _PING_S:
+            elif self._is_asking or time.monotonic() - sent_s >= _PING_S:
+                self._is_asking = False
                 sent_s = time.monotonic()
                 yield run_pb2.RecordsRequest(first_seq=reader.next_seq)
             idle_polls += 1
@@ -399,13 +403,7 @@ class Sender:
             for response in call:
                 self._heard_s = time.monotonic()
                 self._acknowledge(response.acked_seq)
-                self._take_uploaded(response.uploaded_seq)
-                self._take_url(response.url)
-                if response.stop_requested and not self._stop_told:
-                    self._stop_told = True
-                    self.on_stop()
-                for notice in response.notices:
-                    _show(notice, self._terminal)
+                self.news.take(response)
                 if response.rewind:
                     break  # attaching again tells where to go on
         except AgentCallError as error:
@@ -423,16 +421,6 @@ class Sender:
                 self._progress.notify_all()
             if self._window_full:  # otherwise the next poll is soon enough, and finds more rows
                 self._wake.set()
-
-    def _take_uploaded(self, seq: int) -> None:
-        if seq > self.uploaded_seq:
-            self.uploaded_seq = seq
-            self.uploaded_at = datetime.now()  # local time, as users read it
-
-    def _take_url(self, url: str) -> None:
-        if url and url != self.url:
-            self.url = url
-            self.on_url(url)
 
 
 def _poll_s(piece: Piece | None, idle_polls: int) -> float:
@@ -458,15 +446,6 @@ def _batch(piece: Piece, *, by_name: bool) -> run_pb2.RecordsRequest:
     return run_pb2.RecordsRequest(
         first_seq=piece.first_seq, count=piece.frame_count, frames=frames, crc32=zlib.crc32(frames)
     )
-
-
-def _show(notice: run_pb2.Notice, terminal: Terminal) -> None:
-    if notice.level == run_pb2.Notice.LEVEL_ERROR:
-        terminal.error(notice.text)
-    elif notice.level == run_pb2.Notice.LEVEL_WARNING:
-        terminal.warn_once(notice.text)
-    else:
-        terminal.info(notice.text)
 
 
 def _text_of_drops(dropped: Mapping[str, int]) -> str:

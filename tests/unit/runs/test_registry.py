@@ -48,6 +48,24 @@ async def test_a_run_goes_from_attach_to_complete(tmp_path: Path) -> None:
     assert not list((tmp_path / "agent" / "journal").iterdir())
 
 
+async def test_a_run_is_told_to_the_server_as_soon_as_its_first_record_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackd_agent.runs.upload.feed._START_POLL_S", 3600.0)
+    async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
+        rank = Rank(tmp_path)
+        await rank.attach(registry)
+        await anyio.sleep(0.05)  # now it is waited for
+        rank.send()
+        await until(lambda: "r1" in server.runs)
+        assert rank.writer is not None
+        writer = rank.writer
+        await until(lambda: writer.url != "")
+        assert writer.name == "amber-run-5"
+        await rank.finish()
+        await until(lambda: "r1" in server.complete)
+
+
 async def test_labelled_writers_share_a_run_and_have_streams_of_their_own(tmp_path: Path) -> None:
     async with fake_server() as server, running_registry(tmp_path, server.base_url) as registry:
         ranks = [Rank(tmp_path, label=f"rank{n}", config={f"c{n}": n}) for n in range(4)]

@@ -39,6 +39,10 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
         self.detached: list[int] = []
         self.messages = 0
         self.mute = False
+        #: What its server says of the run: the name in every answer, the address at the end only.
+        self.name = ""
+        self.url = "http://127.0.0.1:1/local/p/runs/r"
+        self.last_url = ""
         #: Status and text of the failures that the next attaches end with.
         self.failures: list[tuple[grpc.StatusCode, str]] = []
         #: As an agent whose disk is full: it takes no records.
@@ -70,7 +74,7 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
                 agent_epoch=1,
                 label=label,
                 run_dir=request.run_dir,
-                url="http://127.0.0.1:1/local/p/runs/r",
+                url=self.url,
                 capability=f"{request.producer:016x}",
             )
 
@@ -96,6 +100,7 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
                     )
             else:
                 answer = run_pb2.RecordsResponse(acked_seq=journal.last_seq)
+            answer.name = self.name
             if not self.mute:
                 yield answer
 
@@ -109,7 +114,7 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
         for label, attached in list(self.attached.items()):
             if attached.producer == producer:
                 del self.attached[label]
-        return run_pb2.DetachResponse(acked_seq=self.journals[producer].last_seq)
+        return run_pb2.DetachResponse(acked_seq=self.journals[producer].last_seq, url=self.last_url)
 
     def ReadSummary(
         self, request: run_pb2.ReadSummaryRequest, context: grpc.ServicerContext

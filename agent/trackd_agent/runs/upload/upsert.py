@@ -82,7 +82,7 @@ class Upsert:
     ) -> None:
         self.ready = anyio.Event()
         self.path = run
-        self.url = ""
+        self.url = self.name = ""
         self.bucket: Bucket | None = None
         self.headers: dict[str, str] = {}
         #: What the server has of the run behind this step goes before anything is said.
@@ -133,6 +133,7 @@ class Upsert:
             self.bucket = bucket
             self.path = RunPath(bucket.project.entity.name, bucket.project.name, bucket.name)
             self.url = run_url(self._courier.upstream.base_url, self.path)
+            self.name = bucket.display_name or bucket.name
             self.ready.set()
 
     async def _rewind(self, step: int) -> None:
