@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from trackd_server.domain.artifacts import remains
 from trackd_server.domain.errors import NotFound
@@ -92,18 +93,20 @@ class Accounts:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._entries = ledger.entries(connection)
-        self._versions = [_Version(*row) for row in connection.exec_driver_sql(_VERSIONS)]
-        self._by_run = _grouped(self._entries, lambda entry: entry.run)
-        self._by_version = _grouped(self._entries, lambda entry: entry.version)
-        self._logged = _grouped(self._versions, lambda version: version.run)
-        self._members = _grouped(self._versions, lambda version: version.collection)
+
+    @cached_property
+    def _entries(self) -> list[Entry]:
+        return ledger.entries(self._connection, ledger.PENDING_VERSIONS)
+
+    @cached_property
+    def _held(self) -> list[_Held]:
+        return [_Held(*row) for row in self._connection.exec_driver_sql(_HELD)]
 
     def server(self, storage: Storage) -> ServerUsage:
         """Return the figures of the server, and measure its disk."""
         rows = self._connection.exec_driver_sql("SELECT id, entity, name FROM projects").all()
         within = _grouped(self._entries, lambda entry: entry.project)
-        held = _grouped(self._versions, lambda version: version.project)
+        held = _grouped(self._held, lambda held: held.project)
         projects = [
             _project_part(row, within.get(row.id, []), held.get(row.id, [])) for row in rows
         ]
@@ -113,7 +116,7 @@ class Accounts:
         kinds = _by_kind(owned)
         blobs = storage.blobs.total_bytes()
         index, in_transit = database - in_rows, self._in_transit(storage)
-        pending = {version.id for version in self._versions if version.state == "PENDING"}
+        pending = set(self._connection.exec_driver_sql(_PENDING).scalars())
         progress = storage.reclaimer.progress()
         return ServerUsage(
             physical=sum(kinds.values()) + index + in_transit,
@@ -141,18 +144,15 @@ class Accounts:
         """Return the figures of a project's runs and collections."""
         project = self._project_id(entity, name)
         within = [entry for entry in self._entries if entry.project == project]
-        runs = self._parts(_RUNS, project, within, _of_run, self._run_part)
-        collections = self._parts(
-            _COLLECTIONS, project, within, lambda entry: entry.collection, self._collection_part
-        )
-        versions = [version for version in self._versions if version.project == project]
-        logical = sum(part.logical for part in runs) + sum(map(_logical, versions))
+        held = [held for held in self._held if held.project == project]
+        runs = self._run_parts(project, within, held)
+        collections = self._collection_parts(project, within, held)
         parts = sum(part.exclusive for part in (*runs, *collections))
         return Breakdown(
             name=f"{entity}/{name}",
             physical=_total(within),
-            logical=logical,
-            references=sum(version.references for version in versions),
+            logical=sum(part.logical for part in (*runs, *collections)),
+            references=sum(each.references for each in held),
             kinds=_by_kind(within),
             runs=runs,
             collections=collections,
@@ -164,17 +164,17 @@ class Accounts:
         """Return the figures of a run: what it stored itself, and the versions it logged."""
         project_id = self._project_id(entity, project)
         run_id = self._id("SELECT id FROM runs WHERE project_id = ? AND name = ?", project_id, name)
-        mine = self._by_run.get(run_id, [])
+        lines = ledger.entries(self._connection, ledger.VERSIONS_OF_RUN.format(run_id))
+        mine = [entry for entry in lines if entry.run == run_id]
         own = [entry for entry in mine if _of_run(entry) == run_id]
-        logged = self._logged.get(run_id, [])
-        versions = self._version_parts(logged)
+        versions = self._version_parts("v.run_id", run_id, mine)
         return Breakdown(
             name=f"{entity}/{project}/{name}",
             physical=_total(mine),
-            logical=_total(own) + sum(map(_logical, logged)),
-            references=sum(version.references for version in logged),
+            logical=_total(own) + sum(part.logical for part in versions),
+            references=sum(part.references for part in versions),
             kinds=_by_kind(mine),
-            runs=[self._run_part((run_id, name, None), own)],
+            runs=[_run_part(name, None, own, mine, len(versions))],
             collections=[],
             versions=versions,
             shared=_total(mine) - _total(own) - sum(part.exclusive for part in versions),
@@ -186,14 +186,14 @@ class Accounts:
         number = self._id(
             "SELECT id FROM collections WHERE project_id = ? AND name = ?", project_id, name
         )
-        mine = [entry for entry in self._entries if entry.collection == number]
-        held = self._members.get(number, [])
-        versions = self._version_parts(held)
+        lines = ledger.entries(self._connection, ledger.VERSIONS_OF_COLLECTION.format(number))
+        mine = [entry for entry in lines if entry.collection == number]
+        versions = self._version_parts("v.collection_id", number, mine)
         return Breakdown(
             name=f"{entity}/{project}/{name}",
             physical=_total(mine),
-            logical=sum(map(_logical, held)),
-            references=sum(version.references for version in held),
+            logical=sum(part.logical for part in versions),
+            references=sum(part.references for part in versions),
             kinds=_by_kind(mine),
             runs=[],
             collections=[],
@@ -201,60 +201,33 @@ class Accounts:
             shared=_total(mine) - sum(part.exclusive for part in versions),
         )
 
-    def _parts(
-        self,
-        query: str,
-        project: int,
-        within: list[Entry],
-        owner: Callable[[Entry], int | None],
-        part: Callable[[Any, list[Entry]], Part],
-    ) -> list[Part]:
-        by_owner = _grouped(within, owner)
-        rows = self._connection.exec_driver_sql(query, (project,)).all()
-        found = [part(row, by_owner.get(row[0], [])) for row in rows]
-        return sorted(found, key=lambda each: -each.exclusive)
+    def _run_parts(self, project: int, within: list[Entry], held: list[_Held]) -> list[Part]:
+        own, whole = _grouped(within, _of_run), _grouped(within, lambda entry: entry.run)
+        logged: Counter[int | None] = Counter()
+        for each in held:
+            logged[each.run] += each.versions
+        rows = self._connection.exec_driver_sql(_RUNS, (project,)).all()
+        parts = [
+            _run_part(name, title, own.get(run, []), whole.get(run, []), logged[run])
+            for run, name, title in rows
+        ]
+        return sorted(parts, key=lambda part: -part.exclusive)
 
-    def _run_part(self, row: Any, own: list[Entry]) -> Part:
-        run_id, name, display_name = row
-        with_artifacts = _total(self._by_run.get(run_id, []))
-        facts = {
-            "display_name": display_name,
-            "versions": len(self._logged.get(run_id, [])),
-            # What disappears if the run is deleted with the artifacts that it logged.
-            "with_artifacts": with_artifacts,
-        }
-        return Part(name, _total(own), _total(own), 0, _by_kind(own), facts)
+    def _collection_parts(self, project: int, within: list[Entry], held: list[_Held]) -> list[Part]:
+        own = _grouped(within, lambda entry: entry.collection)
+        members = _grouped(held, lambda each: each.collection)
+        rows = self._connection.exec_driver_sql(_COLLECTIONS, (project,)).all()
+        parts = [
+            _collection_part(row, own.get(row.id, []), members.get(row.id, [])) for row in rows
+        ]
+        return sorted(parts, key=lambda part: -part.exclusive)
 
-    def _collection_part(self, row: Any, own: list[Entry]) -> Part:
-        number, name, kind, type_name = row
-        held = self._members.get(number, [])
-        return Part(
-            name,
-            sum(map(_logical, held)),
-            _total(own),
-            sum(version.references for version in held),
-            _by_kind(own),
-            {"kind": kind, "type": type_name, "versions": len(held)},
-        )
-
-    def _version_parts(self, versions: list[_Version]) -> list[Part]:
-        parts: list[Part] = []
-        for version in versions:
-            own = self._by_version.get(version.id, [])
-            facts = {
-                "id": version.id,
-                "collection": version.name,
-                "version_index": version.index,
-                "state": version.state,
-                "manifest_bytes": version.manifest_bytes,
-            }
-            label = "draft" if version.index is None else f"v{version.index}"
-            name = f"{version.name}:{label}"
-            references = version.references
-            parts.append(
-                Part(name, _logical(version), _total(own), references, _by_kind(own), facts)
-            )
-        return parts
+    def _version_parts(self, column: str, owner: int, lines: list[Entry]) -> list[Part]:
+        """Return the versions whose `column` is `owner`, of which these lines tell."""
+        query = f"{_VERSIONS} WHERE {column} = ? ORDER BY v.collection_id, v.id"
+        own = _grouped(lines, lambda entry: entry.version)
+        rows = self._connection.exec_driver_sql(query, (owner,))
+        return [_version_part(row, own.get(row.id, [])) for row in rows]
 
     def _in_transit(self, storage: Storage) -> int:
         """Return bytes of files being uploaded, and of files and chunks to be given back."""
@@ -276,38 +249,38 @@ class Accounts:
         return row[0]
 
 
-@dataclass(frozen=True)
-class _Version:
-    """What a version refers to."""
+class _Held(NamedTuple):
+    """What the versions of one collection and one run refer to."""
 
-    id: int
-    collection: int
     project: int
+    collection: int
     run: int | None
-    index: int | None
-    state: str
-    name: str
-    bytes: int
+    versions: int
+    logical: int
     references: int
-    manifest_bytes: int
 
 
+_PENDING = "SELECT id FROM versions WHERE state = 'PENDING'"
 _VERSIONS = """
-SELECT v.id, v.collection_id, k.project_id, v.run_id, v.version_index, v.state, k.name,
-    CASE v.state WHEN 'PENDING' THEN coalesce((SELECT sum(c.bytes) FROM held_contents h
-        JOIN contents c ON c.id = h.content_id WHERE h.version_id = v.id), 0) ELSE v.bytes END,
+SELECT v.id, k.project_id, v.collection_id, v.run_id, v.version_index, v.state, k.name,
     v.reference_bytes,
-    coalesce(m.bytes, 0)
+    CASE v.state WHEN 'PENDING' THEN coalesce((SELECT sum(c.bytes) FROM held_contents h
+        JOIN contents c ON c.id = h.content_id WHERE h.version_id = v.id), 0)
+    ELSE v.bytes END bytes,
+    coalesce((SELECT sum(segments.bytes) FROM manifests
+        CROSS JOIN manifest_segments ms ON ms.manifest_id = manifests.id
+        CROSS JOIN segments ON segments.id = ms.segment_id
+        WHERE manifests.version_id = v.id), 0) manifest_bytes
 FROM versions v JOIN collections k ON k.id = v.collection_id
-LEFT JOIN (SELECT manifests.version_id, sum(segments.bytes) bytes FROM manifests
-    JOIN manifest_segments ms ON ms.manifest_id = manifests.id
-    JOIN segments ON segments.id = ms.segment_id GROUP BY 1) m ON m.version_id = v.id
-ORDER BY v.collection_id, v.id
 """
+_HELD = f"""
+SELECT project_id, collection_id, run_id, count(*), sum(bytes + manifest_bytes),
+    sum(reference_bytes) FROM ({_VERSIONS}) GROUP BY collection_id, run_id
+"""  # noqa: S608
 _RUNS = "SELECT id, name, display_name FROM runs WHERE project_id = ?"
 _COLLECTIONS = """
-SELECT c.id, c.name, c.kind, t.name FROM collections c JOIN artifact_types t ON t.id = c.type_id
-WHERE c.project_id = ?
+SELECT c.id, c.name, c.kind, t.name type
+FROM collections c JOIN artifact_types t ON t.id = c.type_id WHERE c.project_id = ?
 """
 
 #: Kinds of what runs store themselves.
@@ -323,16 +296,57 @@ _RUN_KINDS = frozenset(
 )
 
 
-def _project_part(row: Row[Any], within: list[Entry], versions: list[_Version]) -> Part:
+def _project_part(row: Row[Any], within: list[Entry], held: list[_Held]) -> Part:
     of_runs = _total(entry for entry in within if _of_run(entry) is not None)
     return Part(
         f"{row.entity}/{row.name}",
-        of_runs + sum(map(_logical, versions)),
+        of_runs + sum(each.logical for each in held),
         _total(within),
-        sum(version.references for version in versions),
+        sum(each.references for each in held),
         _by_kind(within),
-        {"entity": row.entity, "project": row.name, "versions": len(versions)},
+        {
+            "entity": row.entity,
+            "project": row.name,
+            "versions": sum(each.versions for each in held),
+        },
     )
+
+
+def _run_part(
+    name: str, title: str | None, own: list[Entry], whole: list[Entry], versions: int
+) -> Part:
+    facts = {
+        "display_name": title,
+        "versions": versions,
+        # What disappears if the run is deleted with the artifacts that it logged.
+        "with_artifacts": _total(whole),
+    }
+    return Part(name, _total(own), _total(own), 0, _by_kind(own), facts)
+
+
+def _collection_part(row: Row[Any], own: list[Entry], held: list[_Held]) -> Part:
+    return Part(
+        row.name,
+        sum(each.logical for each in held),
+        _total(own),
+        sum(each.references for each in held),
+        _by_kind(own),
+        {"kind": row.kind, "type": row.type, "versions": sum(each.versions for each in held)},
+    )
+
+
+def _version_part(row: Row[Any], own: list[Entry]) -> Part:
+    label = "draft" if row.version_index is None else f"v{row.version_index}"
+    logical = row.bytes + row.manifest_bytes
+    facts = {
+        "id": row.id,
+        "collection": row.name,
+        "version_index": row.version_index,
+        "state": row.state,
+        "manifest_bytes": row.manifest_bytes,
+    }
+    name = f"{row.name}:{label}"
+    return Part(name, logical, _total(own), row.reference_bytes, _by_kind(own), facts)
 
 
 def _of_run(entry: Entry) -> int | None:
@@ -345,10 +359,6 @@ def _grouped(items: Iterable[T], owner: Callable[[T], int | None]) -> dict[int |
     for item in items:
         groups.setdefault(owner(item), []).append(item)
     return groups
-
-
-def _logical(version: _Version) -> int:
-    return version.bytes + version.manifest_bytes
 
 
 def _total(entries: Iterable[Entry]) -> int:

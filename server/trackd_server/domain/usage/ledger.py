@@ -52,9 +52,17 @@ class Entry(NamedTuple):
     owned: bool = True
 
 
-def entries(connection: Connection) -> list[Entry]:
-    """Return all lines of the ledger."""
-    return [*_of_runs(connection), *_of_artifacts(connection)]
+#: Which versions get lines of their own, as a condition over v, c, r (the version, its collection
+#: and its run): a server may have a million of them, and a page tells but some of them apart.
+EVERY_VERSION = "1"
+PENDING_VERSIONS = "v IN (SELECT id FROM versions WHERE state = 'PENDING')"
+VERSIONS_OF_RUN = "r = {:d}"
+VERSIONS_OF_COLLECTION = "c = {:d}"
+
+
+def entries(connection: Connection, told_apart: str = EVERY_VERSION) -> list[Entry]:
+    """Return all lines of the ledger; those of versions not told apart name none."""
+    return [*_of_runs(connection), *_of_artifacts(connection, told_apart)]
 
 
 def totals(connection: Connection) -> dict[str, int]:
@@ -162,7 +170,7 @@ chunk AS MATERIALIZED (
         UNION ALL
         SELECT k.id, {_BOTH}, -1 FROM sending CROSS JOIN cdc_chunks k ON k.pack_id = sending.id)
     GROUP BY id)
-SELECT kind, sum(bytes), sum(objects), p, r, c, v, owned FROM (
+SELECT kind, sum(bytes), sum(objects), p, r, c, CASE WHEN {{}} THEN v END told, owned FROM (
     SELECT '{MANIFEST}' kind, segments.bytes, 1 objects, {_ONLY}, s.id IS NOT NULL owned
     FROM segments LEFT JOIN segment s ON s.id = segments.id
     UNION ALL
@@ -174,15 +182,15 @@ SELECT kind, sum(bytes), sum(objects), p, r, c, v, owned FROM (
     SELECT CASE whole WHEN 0 THEN '{PART}' WHEN -1 THEN '{CHUNK}' ELSE '{FILE}' END,
         k.stored_bytes, 1, {_ONLY}, 1
     FROM chunk CROSS JOIN cdc_chunks k ON k.id = chunk.id)
-GROUP BY kind, p, r, c, v, owned
+GROUP BY kind, p, r, c, told, owned
 """  # noqa: S608
 _ALL_CHUNKS = """
 SELECT (SELECT coalesce(sum(live_bytes), 0) FROM packs), (SELECT count(*) FROM cdc_chunks)
 """
 
 
-def _of_artifacts(connection: Connection) -> list[Entry]:
-    rows: Any = connection.exec_driver_sql(_ARTIFACTS)
+def _of_artifacts(connection: Connection, told_apart: str) -> list[Entry]:
+    rows: Any = connection.exec_driver_sql(_ARTIFACTS.format(told_apart))
     found = [Entry(*row[:7], owned=bool(row[7])) for row in rows]
     # What chunks there are beside those with owners arrives, or waits to be taken apart.
     size, count = connection.exec_driver_sql(_ALL_CHUNKS).one()

@@ -28,13 +28,35 @@ def test_lines_are_what_following_each_reference_gives(tmp_path: Path, seed: int
         _fill(storage, random.Random(seed))
         with storage.database.read() as connection:
             found = Counter[tuple[Any, ...]]()
-            for line in ledger.entries(connection):
+            lines = ledger.entries(connection)
+            for only, number in ((ledger.VERSIONS_OF_RUN, 1), (ledger.VERSIONS_OF_COLLECTION, 2)):
+                coarse = ledger.entries(connection, only.format(number))
+                level = "run" if only is ledger.VERSIONS_OF_RUN else "collection"
+                assert _sums(coarse) == _sums(lines)
+                assert _versions(coarse) == _versions(
+                    [line for line in lines if getattr(line, level) == number]
+                )
+            for line in lines:
                 found[line.kind, line.project, line.run, line.collection, line.version] += (
                     line.bytes if line.owned else 0
                 )
                 found["all", line.owned] += line.bytes
                 found["objects", line.owned] += line.objects
             assert found == _followed(connection)
+
+
+def _sums(lines: list[ledger.Entry]) -> Counter[tuple[Any, ...]]:
+    """Return bytes and objects by everything but the version."""
+    found = Counter[tuple[Any, ...]]()
+    for line in lines:
+        key = (line.kind, line.project, line.run, line.collection, line.owned)
+        found[("bytes", *key)] += line.bytes
+        found[("objects", *key)] += line.objects
+    return found
+
+
+def _versions(lines: list[ledger.Entry]) -> set[ledger.Entry]:
+    return {line for line in lines if line.version is not None}
 
 
 class _Rows:
