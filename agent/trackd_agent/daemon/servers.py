@@ -226,5 +226,5 @@ def _kept_key(data: Path, base_url: str) -> str:
     try:
         raw = (data / "agent" / "credentials.json").read_bytes()
         return msgspec.json.decode(raw, type=dict[str, str]).get(base_url, "")
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # damage may also be text that is no UTF-8
         return ""

@@ -116,5 +116,5 @@ class WriterFacts(msgspec.Struct):
         """Return the facts in a journal folder, or None where there are none to be read."""
         try:
             return msgspec.json.decode((folder / FACTS_FILE).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):  # damage may also be text that is no UTF-8
             return None

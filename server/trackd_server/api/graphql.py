@@ -126,7 +126,7 @@ async def graphql(request: Request) -> Response:
     body = await read_body(request, MAX_BODY_BYTES)
     try:
         wanted = msgspec.json.decode(body, type=GraphQLRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, nested without end
         raise InvalidRequest(f"The body is no GraphQL request: {error}") from error
     status, answer = await services.call(_run, request, services, wanted)
     return Response(_encoded(answer), status, media_type="application/json")

@@ -66,6 +66,12 @@ def test_operations_that_stand_for_too_much_are_refused(server: Serving, text: s
     assert answer.status_code == 400 and answer.json()["errors"][0]["message"]
 
 
+def test_variables_that_are_nested_without_end_are_refused(server: Serving) -> None:
+    body = b'{"query": "{ viewer { id } }", "variables": {"a": ' + b"[" * 100_000
+    answer = server.http.post("/graphql", content=body)
+    assert answer.status_code == 400 and "no GraphQL request" in answer.text
+
+
 def test_an_operation_may_not_read_for_ever(
     server: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -280,7 +280,7 @@ class Saves:
     def _load(self, client_id: str) -> SaveProgress | None:
         try:
             return msgspec.msgpack.decode(self._path_of(client_id).read_bytes(), type=SaveProgress)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):  # damage may also be text that is no UTF-8
             return None
 
     def _store(self, progress: SaveProgress) -> None:

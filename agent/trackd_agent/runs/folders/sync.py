@@ -189,7 +189,7 @@ def _read_marks(run_dir: Path) -> dict[str, SyncReport]:
     try:
         raw = (run_dir / MARK_FILE).read_bytes()
         return msgspec.json.decode(raw, type=dict[str, SyncReport])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # damage may also be text that is no UTF-8
         return {}
 
 
