@@ -209,6 +209,7 @@ def _make_engine(path: Path) -> Engine:
         poolclass=QueuePool,
         pool_size=READERS,
         max_overflow=MORE_READERS,
+        pool_use_lifo=True,  # what the last writer has in its cache is right: another's is not
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
         hide_parameters=True,  # errors go to the log: rows and configs do not belong there
     )
