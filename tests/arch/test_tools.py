@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import IO
 
 import pytest
 from tests.support.source import ROOT
@@ -26,5 +27,8 @@ def test_ruff_format() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_basedpyright() -> None:
-    check("basedpyright", "--pythonpath", sys.executable)
+def test_basedpyright(type_checker: tuple[subprocess.Popen[bytes], IO[bytes]]) -> None:
+    process, said = type_checker
+    status = process.wait()
+    said.seek(0)
+    assert status == 0, said.read()[-8000:].decode()

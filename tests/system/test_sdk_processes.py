@@ -37,18 +37,23 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 
 def document(folder: Path, run_id: str, environment: dict[str, str]) -> dict[str, Any]:
-    """Return the run document of a run folder."""
+    """Return the run document of a run folder, once the run is over.
+
+    A finish does not wait for an agent that is stuck: what it leaves on the disk comes later.
+    """
     # Ranks that start at one moment propose `-1`, `-2`, ...; one of these folders stays.
     [run_dir] = (folder / "trackd").glob(f"*run-*-{run_id}*")
-    done = subprocess.run(
-        [sys.executable, "-c", "from trackd.cli import main; main()", "export", "--json", run_dir],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    export = [sys.executable, "-c", "from trackd.cli import main; main()", "export", "--json"]
+    deadline = time.monotonic() + 120
+    while True:
+        done = subprocess.run(
+            [*export, run_dir], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        if found["run"]["state"] != "running" or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
 
 
 #: Ranks stay until all have joined: a folder is shared by the writers that live at one time.
