@@ -10,8 +10,8 @@ from trackd.api.collections import ArtifactCollections
 from trackd.api.errors import NotThereError, or_not_there, refusing
 from trackd.api.places import Places
 from trackd.api.versions import Artifacts
-from trackd.artifacts import lookup
 from trackd.artifacts.naming import ArtifactPath, resolved
+from trackd.artifacts.online import lookup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

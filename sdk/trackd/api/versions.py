@@ -9,8 +9,8 @@ from trackd.api.files import File
 from trackd.api.filters import as_json, checked_order
 from trackd.api.operations import artifacts as operations
 from trackd.api.paginator import SizedPaginator
-from trackd.artifacts import lookup
 from trackd.artifacts.naming import ArtifactPath
+from trackd.artifacts.online import lookup
 from trackd.remote.answers import part
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ def artifact_of(remote: Remote, artifact_id: str) -> Artifact:
         ValueError: there is none.
         CommError: the server cannot be asked.
     """
-    from trackd.artifacts import lookup  # which knows the class that uses this
+    from trackd.artifacts.online import lookup  # which knows the class that uses this
 
     found = remote.seen.get(artifact_id)
     if found is None:

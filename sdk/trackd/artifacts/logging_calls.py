@@ -9,10 +9,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from trackd.artifacts import lookup, rules
+from trackd.artifacts import rules
 from trackd.artifacts.artifact import Artifact
 from trackd.artifacts.naming import ArtifactPath
 from trackd.artifacts.notices import warn
+from trackd.artifacts.online import lookup
 from trackd.artifacts.online.saves import Save
 from trackd.errors import CommError
 from trackd.logs import LOGGER

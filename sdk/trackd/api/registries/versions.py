@@ -14,8 +14,8 @@ from trackd.api.filters import as_json, checked_filter, checked_order, each_name
 from trackd.api.operations import registry as operations
 from trackd.api.paginator import Paginator
 from trackd.api.registries.registry import Registry
-from trackd.artifacts import lookup
 from trackd.artifacts.naming import REGISTRY_PREFIX, ArtifactPath
+from trackd.artifacts.online import lookup
 from trackd.errors import UnsupportedError
 from trackd.remote.answers import part
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from trackd.artifacts import lookup, rules
+from trackd.artifacts import rules
 from trackd.artifacts.naming import DEFAULT_PROJECT, ArtifactPath, organization_entity
 from trackd.artifacts.notices import warn
+from trackd.artifacts.online import lookup
 from trackd.errors import CommError
 from trackd.remote.answers import nodes, part, understood
 from trackd.remote.operations import (

@@ -12,8 +12,8 @@ from trackd.api.filters import checked_filter, checked_order, each_name, names
 from trackd.api.paginator import Paginator
 from trackd.api.registries.accepted_types import ArtifactTypeList
 from trackd.api.registries.registry import project_name
-from trackd.artifacts.lookup import by_id, by_name
 from trackd.artifacts.naming import ArtifactPath
+from trackd.artifacts.online.lookup import by_id, by_name
 from trackd.errors import CommError
 from trackd.remote.operations import Operation
 
