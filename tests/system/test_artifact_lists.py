@@ -22,6 +22,8 @@ _USE = """mutation UseArtifact($input: UseArtifactInput!) { useArtifact(input: $
   artifact { id } } }"""
 _LINK = """mutation LinkArtifact($input: LinkArtifactInput!) { linkArtifact(input: $input) {
   versionIndex artifactMembership { id aliases { alias } artifactCollection { id name } } } }"""
+_UPDATE = """mutation U($input: UpdateArtifactInput!) { updateArtifact(input: $input) {
+  artifact { id } } }"""
 _UNLINK = (
     """mutation U($input: UnlinkArtifactInput!) { unlinkArtifact(input: $input) { success } }"""
 )
@@ -221,8 +223,10 @@ async def test_a_registry_is_for_links_only_and_protects_from_expiry(tmp_path: P
     async with wired(tmp_path) as (server, wire):
         made = {"name": "wandb-registry-r", "entityName": "local"}
         wire.graphql(_REGISTRY, {"input": made})
-        version = wire.log("set", {"a": b"1"}, ttlDurationSeconds=1)
+        version = wire.log("set", {"a": b"1"})
         shown = link(wire, version, "Shown", project="wandb-registry-r")
+        # Only now: before, it might expire on the way to the registry.
+        wire.graphql(_UPDATE, {"input": {"artifactID": version, "ttlDurationSeconds": 1}})
         await anyio.sleep(1.1)
         kept = wire.versions("set")
         portfolio = shown["artifactMembership"]["artifactCollection"]["id"]
