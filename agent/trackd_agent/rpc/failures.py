@@ -10,6 +10,7 @@ import anyio
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError
 
 from trackd_agent.core import errors
 from trackd_proto.v1 import common_pb2
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 ERROR_TRAILER = "trackd-error-bin"
 _MAX_MESSAGE_CHARS = 2000
+_MALFORMED = "MALFORMED_MESSAGE"
 
 #: The first class that fits decides.
 STATUSES: tuple[tuple[type[errors.AgentError], grpc.StatusCode], ...] = (
@@ -121,6 +123,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             except grpc.aio.InternalError as error:  # nothing can be written: the caller has left
                 log.info("caller_left", method=method)
                 raise asyncio.CancelledError from error
+            except DecodeError as error:  # of a stream; grpcio itself refuses other messages
+                self._counts.add(_MALFORMED)
+                log.info("call_failed", method=method, code=_MALFORMED, problem=str(error))
+                message = f"a message of {method} cannot be decoded: send what its .proto says"
+                await abort(context, errors.InvalidRequest(_MALFORMED, message))
             except Exception as error:
                 log_id = secrets.token_hex(4)
                 self._counts.add("INTERNAL")

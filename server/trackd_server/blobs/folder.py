@@ -96,8 +96,11 @@ class BlobFolder:
         source.rename(path)
 
     def open(self, key: str) -> int:
-        """Return a descriptor to read a blob with; FileNotFoundError without it."""
-        return os.open(self._folder / key, os.O_RDONLY | os.O_CLOEXEC)
+        """Return a descriptor to read a blob with; FileNotFoundError without it.
+
+        What somebody put in its place, such as a pipe, is not waited for: it ends at once.
+        """
+        return os.open(self._folder / key, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     @property
     def folder(self) -> Path:

@@ -13,6 +13,7 @@ import anyio.to_thread
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf.message import DecodeError
 
 from trackd_agent.core import errors
 from trackd_agent.rpc.failures import (
@@ -60,6 +61,12 @@ async def call_failing(folder: Path, error: Exception) -> tuple[grpc.aio.AioRpcE
         await server.stop(0)
     trailer: dict[str, Any] = dict(caught.value.trailing_metadata() or ())
     return caught.value, common_pb2.ErrorInfo.FromString(trailer[ERROR_TRAILER]), counts
+
+
+async def test_a_message_that_cannot_be_decoded_is_the_callers_fault(tmp_path: Path) -> None:
+    seen, info, _ = await call_failing(tmp_path, DecodeError("bytes"))
+    assert seen.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert info.code == "MALFORMED_MESSAGE" and "GetStatus" in (seen.details() or "")
 
 
 def test_every_class_has_a_status() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,12 @@ def turn_a_bit(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("harm", [cut_short, remove])
+def replace_by_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("harm", [cut_short, remove, replace_by_a_pipe])
 async def test_a_pack_that_is_gone_or_short_is_found(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
