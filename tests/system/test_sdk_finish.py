@@ -27,7 +27,7 @@ print(run.id, flush=True)
 
 
 def _steps(folder: Path, environment: dict[str, str]) -> list[int]:
-    return [row["i"] for row in document(folder, "burst", environment)["history"]]
+    return [row["i"] for row in document(folder, "burst", environment, rows=60_000)["history"]]
 
 
 async def test_what_was_not_sent_at_the_end_comes_from_the_disk(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_an_agent_that_cannot_start_costs_seconds_and_no_row(tmp_path: Path) -> 
     assert "agent.log" in done.stderr
     [spool] = layout.spool_root(tmp_path / "data").iterdir()
     assert str(spool) in done.stderr
-    assert [row["i"] for row in document(tmp_path, "alone", environment)["history"]] == [1]
+    assert [row["i"] for row in document(tmp_path, "alone", environment, rows=1)["history"]] == [1]

@@ -36,8 +36,10 @@ def finished(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def document(folder: Path, run_id: str, environment: dict[str, str]) -> dict[str, Any]:
-    """Return the run document of a run folder, once the run is over.
+def document(
+    folder: Path, run_id: str, environment: dict[str, str], rows: int = 0
+) -> dict[str, Any]:
+    """Return the run document of a run folder, once the run is over and has its rows.
 
     A finish does not wait for an agent that is stuck: what it leaves on the disk comes later.
     """
@@ -51,7 +53,8 @@ def document(folder: Path, run_id: str, environment: dict[str, str]) -> dict[str
         )
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)
-        if found["run"]["state"] != "running" or time.monotonic() > deadline:
+        is_whole = found["run"]["state"] != "running" and len(found["history"]) >= rows
+        if is_whole or time.monotonic() > deadline:
             return found
         time.sleep(0.1)
 
@@ -87,7 +90,7 @@ async def test_ranks_that_name_one_run_share_it(tmp_path: Path, mode: str) -> No
         status = await agent.status()
         [run] = [run for run in status.runs if run.run.run_id == "shared"]
         assert sorted(writer.label for writer in run.writers) == [f"rank{n}" for n in range(4)]
-        found = document(tmp_path, "shared", agent.environment)
+        found = document(tmp_path, "shared", agent.environment, rows=800)
         for n in range(4):
             key = f"loss/rank{n}"
             assert [row[key] for row in found["history"] if key in row] == list(range(200))
@@ -136,7 +139,7 @@ with trackd.init(project="p", id="twice", mode="offline") as run:
 async def test_rows_of_forked_children_arrive(tmp_path: Path) -> None:
     async with running_agent(tmp_path) as agent:
         finished(train(tmp_path, FORKS, agent.environment))
-        found = document(tmp_path, "forks", agent.environment)
+        found = document(tmp_path, "forks", agent.environment, rows=154)
         assert [row["parent"] for row in found["history"] if "parent" in row] == [0, 1, 2, 3]
         for n in range(3):
             key = f"child{n}"
@@ -161,7 +164,7 @@ def test_the_first_rank_starts_the_agent(tmp_path: Path) -> None:
     for rank in ranks:
         finished(rank)
     for n in range(4):
-        found = document(tmp_path, f"r{n}", environment)
+        found = document(tmp_path, f"r{n}", environment, rows=1)
         assert [row["a"] for row in found["history"]] == [1]
     deadline = time.monotonic() + 120
     while list((tmp_path / "data" / "agent" / "spool").iterdir()):  # what a finish did not wait for
