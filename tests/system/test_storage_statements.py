@@ -327,7 +327,9 @@ async def test_11_what_was_never_committed_is_shown_and_can_be_dropped(tmp_path:
 async def test_12_a_version_ends_with_its_time_to_live(tmp_path: Path) -> None:
     async with running_server(tmp_path) as server:
         with client(server) as artifacts:
-            artifacts.log("a", {"x": noise(100_000, 1)}, ttlDurationSeconds=1)
+            ending = artifacts.log("a", {"x": noise(100_000, 1)})
+            update = "mutation U($i: UpdateArtifactInput!) { updateArtifact(input: $i) {id} }"
+            artifacts.graphql(update, {"i": {"artifactID": ending, "ttlDurationSeconds": 1}})
             forever = artifacts.log("a", {"x": noise(50_000, 2)}, ttlDurationSeconds=-2)
             time.sleep(1.1)
             assert [version["id"] for version in artifacts.versions("a")] == [forever]

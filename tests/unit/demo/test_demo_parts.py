@@ -70,5 +70,5 @@ def test_every_rank_gets_the_mean_over_all(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert means == {0: 1.0, 1: 1.0, 2: 1.0}
