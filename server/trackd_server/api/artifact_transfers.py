@@ -74,8 +74,8 @@ async def put_manifest(request: Request) -> Response:
     number = _number(request, "manifest")
     try:
         with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as file:
-            await _spool(request, file)
-            await services.call(services.artifacts.manifests.arrive, number, file)
+            md5 = await _spool(request, file)
+            await services.call(services.artifacts.manifests.arrive, number, file, md5)
     except OSError as error:
         raise Unavailable(f"The manifest could not be stored: {error}") from error
     return Response(status_code=200)
@@ -184,8 +184,8 @@ def _require_signature(request: Request) -> None:
         access.require_key(request)
 
 
-async def _spool(request: Request, file: IO[bytes]) -> None:
-    """Write a body to a file; refuse one that is not what its Content-MD5 says."""
+async def _spool(request: Request, file: IO[bytes]) -> str:
+    """Write a body to a file and return its MD5; refuse one that its Content-MD5 belies."""
     services = services_of(request)
     md5 = hashlib.md5(usedforsecurity=False)
     total = 0
@@ -201,3 +201,4 @@ async def _spool(request: Request, file: IO[bytes]) -> None:
     wanted = request.headers.get("content-md5")
     if wanted and wanted != encode_digest(md5.digest()):
         raise InvalidRequest("The manifest's bytes are not those of its Content-MD5: send again.")
+    return md5.hexdigest()

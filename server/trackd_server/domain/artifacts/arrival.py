@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import sqlite3
 import threading
+from collections import OrderedDict
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Segments of one transaction: about 4,000 entries, 0.1 s.
 SEGMENTS_AT_ONCE = 64
+#: Manifests of which is known what came for them, so that the same need not be read again.
+KNOWN_ARRIVALS = 1_000
 #: Missing files that an error names.
 NAMED_FILES = 3
 
@@ -104,6 +107,8 @@ class Manifests:
         self._database = database
         self._storage = storage
         self._arriving: set[int] = set()
+        #: MD5 of the JSON and the base that it was laid over, by manifest.
+        self._arrived: OrderedDict[int, tuple[str, int | None]] = OrderedDict()
         self._lock = threading.Lock()
 
     def announce(self, version_id: int, kind: str, base_id: int | None) -> int:
@@ -116,8 +121,11 @@ class Manifests:
         with self._database.write() as connection:
             return manifests.rebase(connection, manifest_id, base_id)
 
-    def arrive(self, manifest_id: int, file: IO[bytes]) -> None:
+    def arrive(self, manifest_id: int, file: IO[bytes], md5: str) -> None:
         """Take in the JSON of a manifest; whatever came for it before is replaced.
+
+        A million entries take half a minute. A client that did not wait so long sends them again:
+        what has come already is not read anew, else it would never get an answer.
 
         Raises:
             InvalidRequest: It is none, or names an entry that cannot be.
@@ -125,7 +133,7 @@ class Manifests:
             Unavailable: It is arriving by another request, whose client may have gone.
         """
         with self._alone(manifest_id):
-            self._arrive(manifest_id, file)
+            self._arrive(manifest_id, file, md5)
 
     @contextmanager
     def _alone(self, manifest_id: int) -> Generator[None]:
@@ -138,16 +146,23 @@ class Manifests:
         finally:
             self._arriving.discard(manifest_id)
 
-    def _arrive(self, manifest_id: int, file: IO[bytes]) -> None:
+    def _arrive(self, manifest_id: int, file: IO[bytes], md5: str) -> None:
         with self._database.read() as connection:
             slot = manifests.find(connection, manifest_id)
             algorithm = manifests.require_pending(connection, slot.version_id).digest_algorithm
+        came = md5, slot.base_version_id
+        if slot.arrived is not None and self._arrived.get(manifest_id) == came:
+            return
         try:
             self._write(slot, self._over_base(slot, _in_order(_read(file))), algorithm)
         except OutOfOrder:
             with closing(_Sorter()) as sorter:
                 sorter.add(_read(file), unique=True)
                 self._write(slot, self._over_base(slot, sorter.sorted()), algorithm)
+        with self._lock:
+            self._arrived[manifest_id] = came
+            if len(self._arrived) > KNOWN_ARRIVALS:
+                self._arrived.popitem(last=False)
 
     def merge(self, version_id: int, parts: Sequence[Row[Any]], algorithm: str) -> int:
         """Make one manifest of several; of equal paths the last part's entry counts."""

@@ -134,18 +134,24 @@ def check_path(path: str) -> str:
         size = len(path.encode())
     except UnicodeEncodeError:
         raise InvalidRequest(f"Invalid path {path[:200]!r}: it is no Unicode text.") from None
-    windows = PureWindowsPath(path)
+    parts = path.split("/")
     if not 1 <= size <= MAX_PATH_BYTES:
         reason = f"it must have 1 to {MAX_PATH_BYTES} bytes"
     elif "\0" in path:
         reason = "it must not contain a zero byte"
-    elif any(part in ("", ".", "..") for part in path.split("/")):
+    elif "" in parts or "." in parts or ".." in parts:
         reason = "it must be relative, without empty parts, '.' and '..'"
-    elif windows.anchor or ".." in windows.parts:
+    elif ("\\" in path or ":" in path) and _leaves_on_windows(path):
         reason = "it must be relative, without '..', for Windows too"
     if reason:
         raise InvalidRequest(f"Invalid path {path[:200]!r} in the manifest: {reason}.")
     return path
+
+
+def _leaves_on_windows(path: str) -> bool:
+    """Tell whether Windows reads a path as absolute or with `..`: needs a backslash or a colon."""
+    windows = PureWindowsPath(path)
+    return bool(windows.anchor) or ".." in windows.parts
 
 
 def read_manifest(file: IO[bytes]) -> Iterator[Entry]:

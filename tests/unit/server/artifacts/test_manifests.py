@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.server.artifact_client import Logger, entry
 from tests.unit.server.serving import Serving, serving
 
+from trackd_server.domain.artifacts import segments
 from trackd_server.domain.artifacts.arrival import Totals
 from trackd_server.domain.artifacts.entries import MAX_SIZE, MD5, Entry, read_manifest
 from trackd_server.domain.artifacts.segments import MAX_ENTRIES, cut
@@ -131,6 +132,30 @@ def test_bytes_that_are_not_those_of_content_md5_are_refused(server: Serving) ->
     url = logger.announce(logger.create()["id"])
     answer = logger.put(url, b'{"version": 1, "contents": {}}', **{"content-md5": "x"})
     assert answer.status_code == 400 and "Content-MD5" in answer.text
+
+
+def test_a_manifest_that_is_sent_again_is_not_written_again(
+    server: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that did not wait for the answer sends the same: that has to be cheap."""
+    written: list[int] = []
+    append = segments.append
+
+    def noted(connection: Any, number: int, *more: Any) -> None:
+        written.append(number)
+        append(connection, number, *more)
+
+    monkeypatch.setattr(segments, "append", noted)
+    logger = Logger(server)
+    artifact = logger.create()["id"]
+    url = logger.announce(artifact)
+    first, second = {"a": _reference(1)}, {"a": _reference(2)}
+    for contents, count in ((first, 1), (first, 1), (second, 2), (first, 3), (first, 3)):
+        assert logger.put_manifest(url, contents).status_code == 200
+        assert len(written) == count
+    logger.commit(artifact)
+    assert logger.manifest(artifact)["a"]["ref"] == first["a"]["ref"]
+    _fsck(server)
 
 
 def test_a_version_that_differs_in_k_entries_costs_about_k_segments(server: Serving) -> None:
