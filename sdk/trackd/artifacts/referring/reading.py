@@ -15,7 +15,7 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING
 
-from trackd.artifacts.hashing import base64_md5, copy_and_digest
+from trackd.artifacts.hashing import base64_md5, copy_and_digest, digest_file
 from trackd.artifacts.referring.cloud import is_azure, place_of, store_of
 from trackd.artifacts.referring.references import local_path
 from trackd.object_stores.errors import MissingObjectError, StoreError
@@ -134,6 +134,8 @@ def read_reference(entry: ManifestEntry, target: Path) -> bool:
 
 
 def _copy(entry: ManifestEntry, target: Path) -> None:
+    if _holds(target, entry):
+        return
     source = local_path(entry.ref or "")
     if not source.exists():
         raise MissingObjectError(
@@ -147,6 +149,12 @@ def _copy(entry: ManifestEntry, target: Path) -> None:
                 f"entry {entry.path!r}: file {str(source)!r} has changed: its digest is {found!r}, "
                 f"not {entry.digest!r}"
             )
+
+
+def _holds(target: Path, entry: ManifestEntry) -> bool:
+    """Tell whether an earlier download left the contents there."""
+    is_plain = target.is_file() and not target.is_symlink()
+    return is_plain and digest_file(target).digest == entry.digest
 
 
 def _fetch_object(entry: ManifestEntry, store: ObjectStore, key: str, part: Path) -> None:

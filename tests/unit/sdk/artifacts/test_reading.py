@@ -212,11 +212,32 @@ def test_a_file_is_read_back_and_compared(tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_text() == "data"
     source.write_text("else")
     with pytest.raises(ValueError, match="has changed"):
-        read_reference(entry, tmp_path / "copy")
+        read_reference(entry, tmp_path / "other")
     source.unlink()
     with pytest.raises(FileNotFoundError):
-        read_reference(entry, tmp_path / "copy")
+        read_reference(entry, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
     assert (tmp_path / "copy").read_text() == "data"
+
+
+def test_what_an_earlier_download_left_is_not_read_again(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("as it was")
+    target.write_text("as it was")
+    entry = Artifact("a", "t").add_reference(source.as_uri())[0]
+    source.unlink()
+    assert read_reference(entry, target)
+    target.write_text("by hand")
+    with pytest.raises(FileNotFoundError):
+        read_reference(entry, target)
+    assert target.read_text() == "by hand"
+
+
+def test_a_page_of_unknown_size_is_read_whatever_it_gives(server: str, tmp_path: Path) -> None:
+    entry = Artifact("a", "t").add_reference(f"{server}/page")[0]
+    entry.size = 0  # so manifests on servers have it
+    read_reference(entry, tmp_path / "page")
+    assert (tmp_path / "page").read_bytes() == BODY
 
 
 def test_a_file_without_checksum_is_read_as_it_is_even_after_a_change(tmp_path: Path) -> None:
