@@ -139,7 +139,15 @@ async def test_a_look_at_the_node_shows_its_ranks_and_their_own_figures(tmp_path
         a_rank(agent, tmp_path) as rank,
         agent.admin() as admin,
     ):
-        view = await admin.ReadNode(admin_pb2.ReadNodeRequest(), timeout=120)
+        healthy = {"ok", "no_data", "waiting"}
+        with anyio.fail_after(120):
+            while True:  # on a slow machine a collector may be late now and then
+                view = await admin.ReadNode(admin_pb2.ReadNodeRequest(), timeout=120)
+                words = {each.state for each in view.collectors}
+                sampled = [view, *view.ranks]
+                if words <= healthy and all("proc.memory.rssMB" in v.values for v in sampled):
+                    break
+                await anyio.sleep(0.2)
         (reading,) = view.ranks
         assert (reading.run.run_id, reading.label, reading.pid) == ("watched", "r0", rank.pid)
         assert reading.values["proc.memory.rssMB"] > 10
@@ -147,7 +155,6 @@ async def test_a_look_at_the_node_shows_its_ranks_and_their_own_figures(tmp_path
         assert view.host == socket.gethostname()
         states = {each.name: each for each in view.collectors}
         assert states["memory"].state == "ok" and states["memory"].ticks >= 1
-        assert {each.state for each in view.collectors} <= {"ok", "no_data", "waiting"}
         rank.kill()
 
 
