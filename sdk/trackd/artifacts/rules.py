@@ -73,11 +73,12 @@ def checked_type(type_: str, name: str) -> str:
 
     Raises:
         AttributeError: it is no text; of this class since scripts know it from the reference.
+        TypeError: it is bytes or a collection; likewise.
         ValueError: artifacts of this type (and name) are made by the recorder alone.
     """
     if not isinstance(type_, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users' values
-        kind = type(type_).__name__
-        raise AttributeError(f"artifact type {type_!r}: must be a text, not {kind}")  # noqa: TRY004
+        refusal = TypeError if isinstance(type_, bytes | list | dict | set) else AttributeError
+        raise refusal(f"artifact type {type_!r}: must be a text, not {type(type_).__name__}")
     reserved = _RESERVED_NAMES.get(type_)
     if type_.startswith(_RESERVED_TYPES) or (reserved is not None and name.startswith(reserved)):
         raise ValueError(
