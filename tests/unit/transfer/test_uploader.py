@@ -64,7 +64,7 @@ async def test_many_files_go_in_batches_and_empty_ones_too(tmp_path: Path) -> No
         for number in range(35):
             (tmp_path / f"f{number}").write_bytes(b"x" * number * 500)
             uploader.add(f"f{number}", "now")
-        assert await uploader.drained(10)
+        assert await uploader.drained(120)
         assert {n: len(d) for n, d in server.files.items()} == {f"f{n}": n * 500 for n in range(35)}
         assert sorted(uploader.take_uploaded()) == sorted(server.files)
         asked = [v["files"] for name, v in server.operations if name == "CreateRunFiles"]

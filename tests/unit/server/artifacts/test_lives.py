@@ -172,7 +172,7 @@ def test_an_inherited_time_follows_the_default(server: Serving) -> None:
 
 def test_a_version_linked_in_a_registry_does_not_expire(server: Serving) -> None:
     logger = Logger(server)
-    artifact = logger.log({"a": b"1"}, ttlDurationSeconds=10)
+    artifact = logger.log({"a": b"1"}, ttlDurationSeconds=3_600)
     create = """mutation U($input: UpsertModelInput!) { upsertModel(input: $input) {
       project { id } } }"""
     registry = {"name": "wandb-registry-r", "entityName": "local", "access": "PRIVATE"}
@@ -184,12 +184,12 @@ def test_a_version_linked_in_a_registry_does_not_expire(server: Serving) -> None
     made = server.graphql(link, {"input": {**given, "projectName": "wandb-registry-r"}})
     portfolio = made["linkArtifact"]["artifactMembership"]["artifactCollection"]["id"]
     sweep = server.services.artifacts.sweep
-    assert sweep(7 * DAY_S, time.time() + 100) == 0
+    assert sweep(7 * DAY_S, time.time() + 7_200) == 0
     unlink = (
         "mutation U($input: UnlinkArtifactInput!) { unlinkArtifact(input: $input) { success } }"
     )
     server.graphql(unlink, {"input": {"artifactID": artifact, "artifactPortfolioID": portfolio}})
-    assert sweep(7 * DAY_S, time.time() + 100) == 1
+    assert sweep(7 * DAY_S, time.time() + 7_200) == 1
     assert _is_empty(server)
 
 
