@@ -23,6 +23,8 @@ TRACKD = Path(sys.executable).with_name("trackd")
 #: The end of a run gets what it shows, and the last words, however slow the machine is.
 PATIENT = """
 import os, sys, time, trackd
+from trackd.sending import quiet_grpc
+quiet_grpc.load()  # as `init` does it
 from trackd import writer
 from trackd.console import descriptors, feed
 writer._DIGEST_ACKS_S = writer._DIGEST_S = 120.0
