@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
 from tests.unit.server.storage.place import new_version, opened, pieces
 
 from trackd_proto import chunks
 from trackd_proto.chunks import Cutter, PackEntry
+from trackd_server.domain import threads
 from trackd_server.domain.errors import DomainError
 from trackd_server.domain.storage import (
     MD5,
@@ -82,9 +82,7 @@ async def upload_chunks(storage: Storage, dice: random.Random, version: int) -> 
     name = (MD5, hashlib.md5(data).digest(), len(data))
     row = [chunk.name for chunk in found]
     for _ in range(4):
-        lacking = await anyio.to_thread.run_sync(
-            storage.packs.assemble, version, [Assembly(name, row)]
-        )
+        lacking = await threads.call(storage.packs.assemble, version, [Assembly(name, row)])
         if not lacking:
             return
         sent = [chunk for chunk in found if chunk.name in lacking or dice.random() < 0.2]
@@ -100,7 +98,7 @@ async def adopt(storage: Storage, dice: random.Random, version: int) -> None:
     (storage.adoption.inbox.folder / name).write_bytes(data)
     size = len(data) - (dice.random() < 0.1)
     offer = Offer((MD5, hashlib.md5(data).digest(), size), name)
-    await anyio.to_thread.run_sync(storage.adoption.adopt, version, [offer])
+    await threads.call(storage.adoption.adopt, version, [offer])
 
 
 def drop(storage: Storage, version: int) -> None:
@@ -121,12 +119,12 @@ async def work(storage: Storage, dice: random.Random) -> None:
             query = "SELECT id FROM versions ORDER BY id"
             versions = [row.id for row in connection.exec_driver_sql(query)]
         if len(versions) < 4:
-            await anyio.to_thread.run_sync(new_version, storage)
+            await threads.call(new_version, storage)
             continue
         act = dice.random()
         try:
             if act < 0.15:
-                await anyio.to_thread.run_sync(drop, storage, dice.choice(versions))
+                await threads.call(drop, storage, dice.choice(versions))
             elif act < 0.6:
                 await upload_whole(storage, dice, dice.choice(versions))
             elif act < 0.8:
@@ -134,11 +132,11 @@ async def work(storage: Storage, dice: random.Random) -> None:
             elif act < 0.87:
                 await adopt(storage, dice, dice.choice(versions))
             elif act < 0.93:
-                await anyio.to_thread.run_sync(storage.indexer.work)
+                await threads.call(storage.indexer.work)
             elif act < 0.97:
-                await anyio.to_thread.run_sync(storage.compressor.work)
+                await threads.call(storage.compressor.work)
             else:
-                await anyio.to_thread.run_sync(storage.reclaimer.work)
+                await threads.call(storage.reclaimer.work)
         except (DomainError, LookupError):
             pass  # refused: the version was dropped, or the digest was wrong
         print("done", flush=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
 from starlette.responses import StreamingResponse
 
 from trackd_server.api import access
 from trackd_server.api.context import services_of
 from trackd_server.domain import document as documents
-from trackd_server.domain import run_records
+from trackd_server.domain import run_records, threads
 from trackd_server.domain.run_records import RunPath
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ async def _streamed(services: Services, path: RunPath) -> AsyncGenerator[bytes]:
         while piece := await services.call(next, pieces, b""):
             yield piece
     finally:
-        with anyio.CancelScope(shield=True):
-            await services.call(pieces.close)
+        await threads.clean_up(pieces.close)
 
 
 def _pieces(services: Services, path: RunPath) -> Generator[bytes]:

@@ -6,15 +6,16 @@ Uploads need a signed address (or the key); downloads that, the key, or a viewer
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import anyio
 from starlette.responses import Response, StreamingResponse
 
 from trackd_server.api import access
 from trackd_server.api.context import services_of
 from trackd_server.api.ranges import requested_range
+from trackd_server.domain import threads
 from trackd_server.domain.errors import InvalidRequest, Unavailable
 from trackd_server.domain.files import FilePath, mime_type
 from trackd_server.domain.run_records import RunPath
@@ -55,8 +56,7 @@ async def put_file(request: Request) -> Response:
         raise Unavailable(f"The file could not be stored: {error}") from error
     finally:
         if not done:
-            with anyio.CancelScope(shield=True):
-                await call(files.abandon, key)
+            await threads.clean_up(partial(files.abandon, key))
     return Response(status_code=200)
 
 

@@ -35,10 +35,30 @@ async def call(
         raise
 
 
+async def clean_up(function: Callable[[], None], /) -> None:
+    """Run a blocking call that must not be left out: who is cancelled runs it to its end, too."""
+    cancelled: asyncio.CancelledError | None = None
+    while True:
+        work = _Work(function, ())
+        try:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(work)
+        except asyncio.CancelledError as error:
+            await work.end()
+            cancelled = error
+        if work.has_begun:
+            break
+    if cancelled is None:
+        return
+    if work.error is not None:
+        raise work.error
+    raise cancelled
+
+
 class _Work(Generic[T]):
     """One call: it has not begun, goes on, or has ended."""
 
-    __slots__ = ("_args", "_function", "_going", "_lock", "_unwanted")
+    __slots__ = ("_args", "_function", "_going", "_lock", "_unwanted", "error", "has_begun")
 
     def __init__(self, function: Callable[..., T], args: tuple[object, ...]) -> None:
         self._function = function
@@ -46,14 +66,19 @@ class _Work(Generic[T]):
         self._lock = threading.Lock()
         self._going = False
         self._unwanted = False
+        self.has_begun = False
+        self.error: BaseException | None = None
 
     def __call__(self) -> T:
         with self._lock:
             if self._unwanted:
                 raise RuntimeError("Whoever wanted this call was cancelled.")
-            self._going = True
+            self._going = self.has_begun = True
         try:
             return self._function(*self._args)
+        except BaseException as error:
+            self.error = error
+            raise
         finally:
             self._going = False
 

@@ -123,6 +123,54 @@ async def test_a_call_that_has_not_begun_never_does() -> None:
     assert second.cancelled() and not did
 
 
+async def test_who_is_cancelled_cleans_up_all_the_same() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    done: list[bool] = []
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(40)
+        done.append(True)
+
+    async def caller() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            raise ZeroDivisionError
+        finally:
+            task.cancel()  # so that it is cancelled before the call begins, and again while it runs
+            await threads.clean_up(work)
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(caller())
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0.02)
+            assert not task.done()
+        may_end.set()
+    assert task.cancelled() and done == [True]
+
+
+async def test_errors_of_cleaning_up_arrive() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await threads.clean_up(fail)
+
+    async def cancelled() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await threads.clean_up(fail)
+
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(cancelled())
+
+
 async def test_errors_of_calls_arrive() -> None:
     with pytest.raises(ZeroDivisionError):
         await threads.call(divmod, 1, 0)

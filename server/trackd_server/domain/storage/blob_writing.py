@@ -6,9 +6,8 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-import anyio
-
 from trackd_server.blobs import Stored
+from trackd_server.domain import threads
 from trackd_server.domain.storage.pack_writer import write_all
 
 if TYPE_CHECKING:
@@ -71,5 +70,4 @@ async def write(flow: Flow, blobs: BlobFolder, key: str, body: AsyncIterator[byt
             await blocks.pump([first, second], blob.hash, blob.write)
             return await flow.call(blob.end)
         finally:
-            with anyio.CancelScope(shield=True):
-                await flow.call(blob.close)
+            await threads.clean_up(blob.close)

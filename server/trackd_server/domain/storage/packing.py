@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import anyio
 import xxhash
 
 from trackd_proto import chunks as protocol
 from trackd_proto.chunks import InvalidPack, PackEntry
+from trackd_server.domain import threads
 from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from trackd_server.domain.storage import chunk_rows, contents, reading
 from trackd_server.domain.storage.chunk_rows import NOTHING_FREED
@@ -167,8 +167,7 @@ class PackIntake:
             raise InvalidRequest(str(error)) from error
         finally:
             if not done:
-                with anyio.CancelScope(shield=True):
-                    await self._flow.call(arrival.abandon)
+                await threads.clean_up(arrival.abandon)
         return stored
 
     def known(self, version_id: int, wanted: Sequence[ContentName]) -> list[bool]:

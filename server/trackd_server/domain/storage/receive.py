@@ -13,10 +13,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import anyio
 import xxhash
 
 from trackd_proto.chunks import Chunk, Cutter
+from trackd_server.domain import threads
 from trackd_server.domain.errors import InvalidRequest
 from trackd_server.domain.storage import blob_writing, chunk_rows, contents
 from trackd_server.domain.storage.chunk_rows import NOTHING_FREED, Freed
@@ -136,9 +136,14 @@ class Arrival:
         self._pack: PackWriter | None = None
         self._places: list[tuple[int, bytes]] = []
         self._end = 0
-        self._kept = False
-        with tools.database.write() as connection:
-            self.content_id = contents.begin(connection)
+        self._content_id = 0
+        self._is_arriving = False
+
+    def begin(self) -> None:
+        """Note that a content is on its way in."""
+        with self._tools.database.write() as connection:
+            self._content_id = contents.begin(connection)
+        self._is_arriving = True
 
     def feed(self, block: bytes) -> None:
         """Store the chunks that end in this block."""
@@ -149,22 +154,22 @@ class Arrival:
         self._store(list(self._cutter.finish()))
         self._close_pack()
         with self._tools.database.write() as connection:
-            content_id, freed = contents.end(connection, self.content_id, *facts)
+            content_id, freed = contents.end(connection, self._content_id, *facts)
             keep(connection, content_id)
             freed += contents.drop_unneeded(connection, [content_id])
-        self._kept = True
+        self._is_arriving = False
         self._tools.reclaimer.finish(freed)
         return content_id
 
     def abandon(self) -> None:
-        """Let go of all that came, unless it was handed over by then."""
-        if self._kept:
+        """Let go of all that came, unless nothing did yet, or it was handed over by then."""
+        if not self._is_arriving:
             return
         if self._pack is not None:
             self._pack.abandon()
             self._tools.doomed.delete([self._pack.key])
         with self._tools.database.write() as connection:
-            freed = contents.release(connection, {self.content_id: 1})
+            freed = contents.release(connection, {self._content_id: 1})
         self._tools.reclaimer.finish(freed)
 
     def _store(self, chunks: list[Chunk]) -> None:
@@ -198,7 +203,7 @@ class Arrival:
                 for start, chunk in zip(starts, chunks, strict=True)
                 if chunk.name in known
             ]
-            contents.add_chunks(connection, self.content_id, places)
+            contents.add_chunks(connection, self._content_id, places)
         return known
 
     def _write(self, start: int, chunk: Chunk) -> None:
@@ -216,7 +221,7 @@ class Arrival:
         with self._tools.database.write() as connection:
             ids, freed = chunk_rows.adopt(connection, pack.key, pack.placed)
             places = [(start, ids[name]) for start, name in self._places]
-            contents.add_chunks(connection, self.content_id, places)
+            contents.add_chunks(connection, self._content_id, places)
         self._pack, self._places = None, []
         self._tools.reclaimer.finish(freed)
 
@@ -323,16 +328,16 @@ class Receiver:
             second = await blocks.read() if first else b""
             if not second:
                 return await self._flow.call(self._whole, first, digests, keep)
-            arrival = await self._flow.call(Arrival, self._tools)
+            arrival = Arrival(self._tools)
             done = False
             try:
+                await self._flow.call(arrival.begin)
                 await blocks.pump([first, second], digests.update, arrival.feed)
                 content_id = await self._flow.call(arrival.finish, digests.checked(), keep)
                 done = True
             finally:
                 if not done:
-                    with anyio.CancelScope(shield=True):
-                        await self._flow.call(arrival.abandon)
+                    await threads.clean_up(arrival.abandon)
             return Received(content_id, digests.bytes, digests.md5)
 
     async def write(self, key: str, body: AsyncIterator[bytes]) -> Stored:

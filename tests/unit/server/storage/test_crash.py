@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from tests.support.storage_load import drop, work
 from tests.unit.server.storage.place import opened
 
 from trackd_server.domain.usage import Accounts, fsck
@@ -32,6 +34,12 @@ def assert_exact(storage: Storage) -> None:
     assert parts == usage.disk
 
 
+def settle(storage: Storage) -> None:
+    """Do all that a server does when nobody asks it for anything."""
+    while storage.indexer.work() or storage.compressor.work() or storage.reclaimer.work():
+        pass
+
+
 def test_books_and_disk_agree_after_every_kill(tmp_path: Path) -> None:
     dice = random.Random(7)
     grown = 0
@@ -48,18 +56,13 @@ def test_books_and_disk_agree_after_every_kill(tmp_path: Path) -> None:
         with opened(tmp_path) as storage:
             assert not any(storage.adoption.inbox.folder.iterdir())
             assert fsck.check(storage, verify=True).ok
-            while storage.indexer.work() or storage.compressor.work() or storage.reclaimer.work():
-                pass
+            settle(storage)
             assert_exact(storage)
             grown = max(grown, storage.blobs.total_bytes())
     assert grown > 1_000_000, "the load did something"
 
 
 async def test_a_load_that_is_not_killed_ends_exact(tmp_path: Path) -> None:
-    import asyncio
-
-    from tests.support.storage_load import drop, work
-
     with opened(tmp_path) as storage:
         try:
             async with asyncio.timeout(2), asyncio.TaskGroup() as tasks:
@@ -67,14 +70,12 @@ async def test_a_load_that_is_not_killed_ends_exact(tmp_path: Path) -> None:
                     tasks.create_task(work(storage, random.Random(number)))
         except TimeoutError:
             pass
-        while storage.reclaimer.work():
-            pass
+        settle(storage)
         assert_exact(storage)
         with storage.database.read() as connection:
             versions = [row.id for row in connection.exec_driver_sql("SELECT id FROM versions")]
         for version in versions:
             drop(storage, version)
-        while storage.reclaimer.work():
-            pass
+        settle(storage)
         assert_exact(storage)
         assert storage.blobs.total_bytes() == 0
