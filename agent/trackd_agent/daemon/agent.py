@@ -6,7 +6,6 @@ import os
 import secrets
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -32,28 +31,13 @@ from trackd_agent.upstream import Credentials, StaticEndpoint, UpstreamPool, Ups
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
-    from trackd_agent.daemon.instance import AgentLock, PublicSocket
-    from trackd_agent.daemon.notify import Notifier
-    from trackd_agent.daemon.settings import LoadedConfig
+    from trackd_agent.daemon.premises import Premises
     from trackd_agent.rpc.admin_service import ConfigValue
 
 log = structlog.get_logger()
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-
-
-@dataclass(frozen=True)
-class Premises:
-    """What the process holds before the event loop runs."""
-
-    data: Path
-    lock: AgentLock
-    socket: PublicSocket
-    settings: LoadedConfig
-    notifier: Notifier
-    version: str
 
 
 class Agent:

@@ -91,8 +91,9 @@ def _serve(data: Path, lock: AgentLock, options: Mapping[str, str]) -> int:
 
     from trackd_agent import __version__
     from trackd_agent.core import logs
-    from trackd_agent.daemon.agent import Premises, serve
+    from trackd_agent.daemon.agent import serve
     from trackd_agent.daemon.notify import Notifier
+    from trackd_agent.daemon.premises import Premises
     from trackd_agent.daemon.settings import ConfigError, load_config
 
     for number in (signal.SIGTERM, signal.SIGINT):  # until the event loop takes them

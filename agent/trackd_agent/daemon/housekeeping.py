@@ -16,7 +16,7 @@ from trackd_agent.daemon.watchdog import LoopWatchdog
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
-    from trackd_agent.daemon.agent import Premises
+    from trackd_agent.daemon.premises import Premises
     from trackd_agent.rpc.doorman import Doorman
     from trackd_agent.runs.registry import RunRegistry
 

@@ -7,11 +7,12 @@ a death asks the server again what is missing: the client id of the record makes
 same version. Called by `runs` (which hands over records) and `rpc` (watch, cancel, list).
 """
 
+from trackd_agent.artifacts.saves.destination import Destination
 from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_agent.artifacts.saves.notes import SaveNotes
 from trackd_agent.artifacts.saves.order import SaveOrder, key_of
 from trackd_agent.artifacts.saves.progress import SaveProgress, SaveState
-from trackd_agent.artifacts.saves.run_saves import Destination, RunSaves
+from trackd_agent.artifacts.saves.run_saves import RunSaves
 from trackd_agent.artifacts.saves.saves import Save, Saves
 from trackd_agent.artifacts.saves.staged import remove as remove_staged
 

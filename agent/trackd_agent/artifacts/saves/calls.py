@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from trackd_agent.artifacts.config import ArtifactsConfig
+    from trackd_agent.artifacts.saves.destination import Destination
     from trackd_agent.artifacts.saves.manifest_file import ManifestFile
-    from trackd_agent.artifacts.saves.run_saves import Destination
     from trackd_agent.artifacts.saves.saves import Save
     from trackd_proto.records import ArtifactLogged
     from trackd_proto.wandb_http.operations import Operation

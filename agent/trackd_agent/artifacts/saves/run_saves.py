@@ -18,33 +18,16 @@ from trackd_agent.artifacts.saves.saver import Saver
 from trackd_agent.artifacts.saves.saves import CANCELLED, GONE, Save
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from anyio.abc import TaskGroup
 
+    from trackd_agent.artifacts.saves.destination import Destination
     from trackd_agent.artifacts.saves.order import SaveOrder
     from trackd_agent.artifacts.saves.saves import Saves
-    from trackd_agent.upstream import Courier, RunPath
     from trackd_proto.records import ArtifactLogged
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where the versions of a run go.
-
-    Attributes:
-        courier: the run's way to the server, for its artifacts only.
-        path: the run there.
-        headers: further headers of GraphQL calls.
-        is_main: whether this is what people mean who ask about a save; False: a mirror.
-    """
-
-    courier: Courier
-    path: RunPath
-    headers: Mapping[str, str]
-    is_main: bool = True
 
 
 @dataclass(slots=True)

@@ -16,8 +16,8 @@ from trackd_agent.artifacts.saves.references import ReferenceNames
 from trackd_proto.chunks import FEATURE
 
 if TYPE_CHECKING:
+    from trackd_agent.artifacts.saves.destination import Destination
     from trackd_agent.artifacts.saves.order import SaveOrder
-    from trackd_agent.artifacts.saves.run_saves import Destination
     from trackd_agent.artifacts.saves.saves import Save, Saves
     from trackd_proto.records import ArtifactEntry
 
