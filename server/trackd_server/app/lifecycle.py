@@ -99,12 +99,18 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
             tasks.start_soon(upkeep.expire, services.artifacts, services.pending_s)
             announce(address)
             await server.serve(sockets=[listener])
-            await _ended(server.server_state.tasks)
+            await _cut_off(server.server_state.tasks)
             tasks.cancel_scope.cancel()
 
 
-async def _ended(requests: set[asyncio.Task[None]]) -> None:
-    """Wait for requests that were cut off, so that their threads end before the database closes."""
+async def _cut_off(requests: set[asyncio.Task[None]]) -> None:
+    """Wait for requests that were cut off, so that their threads end before the database closes.
+
+    Uvicorn does not cut them off when a second signal comes.
+    """
+    for request in requests:
+        if not request.cancelling():
+            request.cancel()
     if requests:
         await asyncio.wait(requests)
 

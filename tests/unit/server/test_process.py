@@ -98,17 +98,31 @@ async def test_it_leaves_when_its_supervisor_is_gone(tmp_path: Path) -> None:
         assert server.process.returncode == 0
 
 
-async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+async def test_a_second_signal_ends_it_although_an_upload_never_does(tmp_path: Path) -> None:
     async with running_server(tmp_path) as server:
+        server.stream("r", {})
         with socket.create_connection(("127.0.0.1", port_of(server.address))) as s:
-            s.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
-            await anyio.sleep(0.2)
+            head = "PUT /files/local/p/r/f HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n"
+            token = server.headers["authorization"]
+            s.sendall(f"{head}Authorization: {token}\r\nExpect: 100-continue\r\n\r\n".encode())
+            assert b" 100 " in s.recv(100)  # it waits for the body
             server.process.send_signal(signal.SIGTERM)
-            await anyio.sleep(0.2)
+            await _refuses_connections(server.address)
             server.process.send_signal(signal.SIGTERM)
             with anyio.fail_after(120):
                 while server.process.poll() is None:
                     await anyio.sleep(0.02)
+        assert server.process.returncode == 0
+
+
+async def _refuses_connections(address: str) -> None:
+    with anyio.fail_after(120):
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port_of(address))).close()
+            except ConnectionError:
+                return
+            await anyio.sleep(0.02)
 
 
 async def test_a_second_server_names_the_holder_of_the_directory(tmp_path: Path) -> None:
