@@ -100,9 +100,9 @@ async def test_without_collectors_a_look_is_empty_and_short() -> None:
     for config in (MonitorConfig(enabled=False), MonitorConfig(collectors={"device": False})):
         async with Monitor(config, [Device().registration()]) as monitor:
             began = time.monotonic()
-            view = await Lookout(monitor, 30.0).look()
+            view = await Lookout(monitor, 240.0).look()
             assert not view.node and not view.ranks
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 200
             assert [state.word for state in monitor.status()] == ["off"]
 
 

@@ -74,11 +74,14 @@ def test_what_cannot(pattern: str) -> None:
 def test_a_search_that_takes_for_ever_ends_and_its_pattern_matches_nothing(
     patterns: PatternReader,
 ) -> None:
-    metrics = MetricFilter(filter_rules((EVIL, "fine")), patterns.search)
     probe: Any = patterns._probe  # pyright: ignore[reportPrivateUsage]
-    probe._answer_s = 120.0
+
+    def search(pattern: re.Pattern[str], text: str) -> bool:
+        probe._answer_s = 0.5 if (pattern.pattern, text) == (EVIL, VICTIM) else 120.0
+        return patterns.search(pattern, text)
+
+    metrics = MetricFilter(filter_rules((EVIL, "fine")), search)
     assert metrics.admits("aaa", dict)
-    probe._answer_s = 0.5
     used_s = time.process_time()
     assert not metrics.admits(VICTIM, dict)
     assert metrics.admits(f"{VICTIM} fine", dict)

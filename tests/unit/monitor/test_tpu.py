@@ -271,7 +271,6 @@ def test_a_runtime_that_comes_later_is_found(machine: Machine) -> None:
 def test_slow_and_failing_metrics_cost_only_themselves(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tpu_runtime, "ANSWER_S", 2.0)
     never = threading.Event()
 
     def answer(name: str, context: grpc.ServicerContext) -> GetRuntimeMetricResponse:
@@ -282,10 +281,14 @@ def test_slow_and_failing_metrics_cost_only_themselves(
         return answers(ONE_DUTY)(name, context)
 
     with runtime(answer) as address, node(machine, address) as tpus:
-        found = tpus.collect()
+        for patience_s in (1.0, 5.0, 40.0):  # a machine may be slow: then the others are late, too
+            monkeypatch.setattr(tpu_runtime, "ANSWER_S", patience_s)
+            found = tpus.collect()
+            problems = "\n".join(found.problems)
+            if found.shared and f"{USAGE}: the runtime at {address} answers INTERNAL" in problems:
+                break
         never.set()
     assert [reading.key for reading in found.shared] == ["tpu.0.dutyCycle"]
-    problems = "\n".join(found.problems)
     assert f"{TOTAL}: the runtime at {address} answers DEADLINE_EXCEEDED" in problems
     assert f"{USAGE}: the runtime at {address} answers INTERNAL" in problems
 

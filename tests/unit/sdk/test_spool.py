@@ -148,12 +148,12 @@ def test_a_full_spool_drops_the_newest_and_says_how_many(tmp_path: Path) -> None
 
 
 def test_a_full_spool_waits_only_while_somebody_drains_it(tmp_path: Path) -> None:
-    limits = SpoolLimits(segment_bytes=4096, max_bytes=8192, max_block_s=0.4)
+    limits = SpoolLimits(segment_bytes=4096, max_bytes=8192, max_block_s=100.0)
     spool = open_small(tmp_path, limits)
     before_s = time.monotonic()
     while spool.append(Kind.ROW, b"x" * 100):
         pass
-    assert time.monotonic() - before_s < 0.3
+    assert time.monotonic() - before_s < 90
     spool.close(delete=True)
 
     spool = open_small(tmp_path, limits)

@@ -65,9 +65,13 @@ def test_a_file_that_is_mapped_for_writing_is_not_noted(tmp_path: Path) -> None:
         only_read = mmap.mmap(other.fileno(), 8192, access=mmap.ACCESS_READ)
         written[0:1] = b"b"
         time.sleep(0.06)
-        before = identity_of((tmp_path / "mapped").stat())
-        written[0:1] = b"c"
-        assert identity_of((tmp_path / "mapped").stat()) == before
+        for byte in b"cdefghijkl":  # the disk may take the page between two of them
+            before = identity_of((tmp_path / "mapped").stat())
+            written[0] = byte
+            if identity_of((tmp_path / "mapped").stat()) == before:
+                break
+        else:
+            pytest.fail("the times of a mapped file follow its bytes here")
         assert mapped_files() == {before[:2]} | (mapped_files() or set())
 
         source = Source(str(tmp_path), "MD5")
