@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from trackd_proto import chunks as protocol
 from trackd_server.api import access
-from trackd_server.api.bodies import read_body
+from trackd_server.api.bodies import read_decoded
 from trackd_server.api.context import services_of
 from trackd_server.domain import names
 from trackd_server.domain.errors import InvalidRequest, NotAllowed, Unavailable
@@ -55,11 +55,7 @@ async def adopt(request: Request) -> Response:
     version_id = names.row_number("Artifact", request.path_params["artifact_id"])
     if not _is_here(request):
         raise NotAllowed("Files are taken over only from callers on the server's machine.")
-    body = await read_body(request, _MAX_BODY_BYTES)
-    try:
-        files = _offers.decode(body).files
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The body is not what this call takes: {error}") from error
+    files = (await read_decoded(request, _MAX_BODY_BYTES, _offers.decode)).files
     if len(files) > protocol.MAX_FILES_AT_ONCE:
         raise InvalidRequest(
             f"{len(files)} files in one request: send at most {protocol.MAX_FILES_AT_ONCE} at once."

@@ -1,14 +1,18 @@
-"""Reading request bodies: bounded, and unpacked if they are gzip."""
+"""Reading request bodies: bounded, unpacked if they are gzip, decoded."""
 
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from trackd_server.domain.errors import InvalidRequest, TooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
+
+T = TypeVar("T")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -27,6 +31,15 @@ async def read_body(request: Request, limit: int) -> bytes:
     if request.headers.get("content-encoding", "").lower() == "gzip":
         return _unpacked(body, limit)
     return body
+
+
+async def read_decoded(request: Request, limit: int, decode: Callable[[bytes], T]) -> T:
+    """Return what `decode` of `msgspec` makes of the body; InvalidRequest if it cannot."""
+    body = await read_body(request, limit)
+    try:
+        return decode(body)
+    except (ValueError, RecursionError) as error:  # another shape, no UTF-8, nested without end
+        raise InvalidRequest(f"The body is not what this call takes: {error}") from error
 
 
 def _unpacked(body: bytes, limit: int) -> bytes:

@@ -24,7 +24,7 @@ from starlette.responses import Response
 
 from trackd_proto import chunks as protocol
 from trackd_server.api import access, adoption
-from trackd_server.api.bodies import read_body
+from trackd_server.api.bodies import read_decoded
 from trackd_server.api.context import services_of
 from trackd_server.domain import names
 from trackd_server.domain.errors import InvalidRequest, NotAllowed, NotFound, Unavailable
@@ -164,11 +164,7 @@ def _version(request: Request) -> int:
 
 
 async def _decoded(request: Request, decoder: msgspec.msgpack.Decoder[T]) -> T:
-    body = await read_body(request, MAX_BODY_BYTES)
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The body is not what this call takes: {error}") from error
+    return await read_decoded(request, MAX_BODY_BYTES, decoder.decode)
 
 
 def _split(row: bytes) -> list[bytes]:

@@ -26,7 +26,7 @@ from starlette.responses import Response, StreamingResponse
 
 from trackd_proto import chunks as protocol
 from trackd_server.api import access
-from trackd_server.api.bodies import read_body
+from trackd_server.api.bodies import read_decoded
 from trackd_server.api.context import services_of
 from trackd_server.domain.errors import InvalidRequest, NotAllowed
 from trackd_server.domain.storage import contents, reading
@@ -83,11 +83,7 @@ async def read(request: Request) -> Response:
 
 async def _wanted(request: Request) -> list[ContentName]:
     access.require_key(request)
-    body = await read_body(request, _MAX_BODY_BYTES)
-    try:
-        files: Any = _decoder.decode(body).files
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The body is not what this call takes: {error}") from error
+    files: Any = (await read_decoded(request, _MAX_BODY_BYTES, _decoder.decode)).files
     if len(files) > protocol.MAX_FILES_AT_ONCE:
         raise InvalidRequest(
             f"{len(files)} files in one request: send at most {protocol.MAX_FILES_AT_ONCE} at once."

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trackd_server.api import access
-from trackd_server.api.bodies import read_body
+from trackd_server.api.bodies import read_decoded
 from trackd_server.api.context import services_of
 from trackd_server.domain import names
 from trackd_server.domain.errors import InvalidRequest
@@ -165,11 +165,10 @@ def _path(text: str) -> tuple[str, str, str]:
 
 
 async def _decoded(request: Request, kind: Any) -> Any:
-    body = await read_body(request, MAX_BODY_BYTES)
-    try:
+    def decode(body: bytes) -> Any:
         return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The body is not what this call takes: {error}") from error
+
+    return await read_decoded(request, MAX_BODY_BYTES, decode)
 
 
 def _json(value: object) -> Response:

@@ -131,7 +131,7 @@ def _objects(lines: list[bytes]) -> list[bytes]:
     """Return the lines that are JSON objects; a damaged one must not break the document."""
     try:
         _objects_decoder.decode(b"[" + b",".join(lines) + b"]")
-    except msgspec.DecodeError:  # NaN, or damage: look at each
+    except (msgspec.DecodeError, RecursionError):  # NaN, or damage: look at each
         return [line for line in lines if merge.loads(line)]
     return [line for line in lines if line.strip(b" \t\r\n{}")]
 

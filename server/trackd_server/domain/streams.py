@@ -85,7 +85,7 @@ def parse(body: bytes) -> StreamRequest:
     """Decode a request; NaN and lone surrogates are taken, other nonsense is refused."""
     try:
         return _decoder.decode(body or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         try:
             return msgspec.convert(json.loads(body), StreamRequest)
         except (ValueError, RecursionError) as error:

@@ -66,10 +66,39 @@ def test_operations_that_stand_for_too_much_are_refused(server: Serving, text: s
     assert answer.status_code == 400 and answer.json()["errors"][0]["message"]
 
 
-def test_variables_that_are_nested_without_end_are_refused(server: Serving) -> None:
-    body = b'{"query": "{ viewer { id } }", "variables": {"a": ' + b"[" * 100_000
-    answer = server.http.post("/graphql", content=body)
-    assert answer.status_code == 400 and "no GraphQL request" in answer.text
+_DEEP_JSON = b"[" * 100_000 + b"]" * 100_000
+#: Something else, nested; then what the call asks for.
+_DEEP_MAP = b"\x82\xa1z" + b"\x91" * 100_000 + b"\xc0\xa5files\x90"
+
+
+def test_bodies_that_are_nested_without_end_are_refused(server: Serving) -> None:
+    artifact = "/api/v1/artifacts/QXJ0aWZhY3Q6MQ=="
+    query = b'{"query": "{ viewer { id } }", "variables": {"a": '
+    for path, body, said in (
+        ("/graphql", query + _DEEP_JSON + b"}}", "no GraphQL request"),
+        (STREAM, b'{"z": ' + _DEEP_JSON + b"}", "no file_stream request"),
+        (STREAM, b'{"files": {"a": {"z": ' + _DEEP_JSON + b"}}}", "no file_stream request"),
+        ("/api/v1/contents/extents", _DEEP_MAP, "what this call takes"),
+        ("/api/v1/contents/read", _DEEP_MAP, "what this call takes"),
+        (f"{artifact}/known", _DEEP_MAP, "what this call takes"),
+    ):
+        answer = server.http.post(path, content=body)
+        assert answer.status_code == 400 and said in answer.text, (path, answer.text)
+
+
+def test_a_row_that_is_nested_without_end_costs_itself_only(server: Serving) -> None:
+    for name, depth, steps in (
+        ("deep", 900, [0, 1, 2]),
+        ("deeper", 1_100, [0, 2]),
+        ("endless", 100_000, [0, 2]),
+    ):
+        nested = '{"_step": 1, "x": ' + "[" * depth + "]" * depth + "}"
+        lines = ['{"_step": 0, "x": 1}', nested, '{"_step": 2, "x": 3}']
+        rows = {"files": {"wandb-history.jsonl": {"offset": 0, "content": lines}}}
+        server.stream(rows, name=name)
+        assert [row["_step"] for row in server.document(name)["history"]] == steps
+        run = server.run("historyKeys history", name)
+        assert run["historyKeys"]["lastStep"] == 2 and len(run["history"]) == 3
 
 
 def test_an_operation_may_not_read_for_ever(
@@ -90,6 +119,7 @@ def test_an_operation_may_not_read_for_ever(
         ('sampledHistory(specs: ["{\\"minStep\\": \\"x\\"}"])', "Invalid history spec"),
         ('sampledHistory(specs: ["[]"])', "Invalid history spec"),
         ('sampledHistory(specs: ["{\\"keys\\": 5}"])', "Invalid history spec"),
+        (f'sampledHistory(specs: ["{{\\"z\\": {"[" * 5_000}"])', "Invalid history spec"),
     ],
 )
 def test_wrong_arguments_are_named(server: Serving, field: str, said: str) -> None:

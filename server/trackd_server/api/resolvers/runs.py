@@ -202,7 +202,7 @@ def _log_connection(lines: list[ConsoleLine], *, has_more: bool) -> dict[str, An
 def _spec(text: str) -> history.Spec:
     try:
         return msgspec.json.decode(text, type=history.Spec, strict=False)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"Invalid history spec {text[:200]!r}: {error}") from error
 
 
