@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent / "api"
 MODULES = ("wandb", "trackd")
+_LIMIT_S = 500
 #: Classes of the reference that a script cannot name: what they stand for.
 MEANT = {"ValidationError": "ValueError", "WandbApiFailedError": "CommError"}
+
+#: Below the limit of the test: both modules run at once, one script after the other.
+pytestmark = pytest.mark.timeout(2 * _LIMIT_S + 60)
 
 Told = dict[str, dict[str, Any]]
 
@@ -44,7 +48,7 @@ def call(server: RunningServer, folder: Path, script: str, *words: str) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=_LIMIT_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

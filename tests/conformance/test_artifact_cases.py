@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
+_LIMIT_S = 500
 CASES = Path(__file__).parents[3] / "shared" / "conformance-artifacts"
 
-pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="no conformance data beside the repo")
+pytestmark = [
+    pytest.mark.timeout(_LIMIT_S + 60),
+    pytest.mark.skipif(not CASES.is_dir(), reason="no conformance data beside the repo"),
+]
 
 
 def test_artifacts_are_those_of_the_reference(tmp_path: Path) -> None:
@@ -23,7 +27,7 @@ def test_artifacts_are_those_of_the_reference(tmp_path: Path) -> None:
     environment = {**kept, "SDK_MODULE": "trackd", "TRACKD_DIR": str(tmp_path / "data")}
     result = tmp_path / "result.json"
     subprocess.run(
-        [sys.executable, CASES / "run.py", result], check=True, timeout=240, env=environment
+        [sys.executable, CASES / "run.py", result], check=True, timeout=_LIMIT_S, env=environment
     )
     compared = subprocess.run(
         [sys.executable, CASES / "compare.py", result], capture_output=True, text=True, check=False

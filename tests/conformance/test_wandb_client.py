@@ -9,11 +9,15 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import pytest
 from tests.support.server import RunningServer, running_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_LIMIT_S = 240
+#: A test runs up to four scripts, one after the other.
+pytestmark = pytest.mark.timeout(4 * _LIMIT_S + 60)
 
 #: What scripts may use: `result(**values)` hands values to the test.
 PRELUDE = """
@@ -41,7 +45,7 @@ def start(server: RunningServer, folder: Path, script: str, *args: str) -> subpr
 
 def finish(process: subprocess.Popen[str], folder: Path) -> Any:
     """Wait for a script; return what it handed over."""
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=_LIMIT_S)
     assert process.returncode == 0, output
     handed = folder / "result.json"
     return json.loads(handed.read_text()) if handed.exists() else output
@@ -299,7 +303,7 @@ async def test_a_failed_script_is_a_failed_run(tmp_path: Path) -> None:
     """
     async with running_server(tmp_path) as server:
         process = start(server, tmp_path / "fail", script)
-        process.communicate(timeout=240)
+        process.communicate(timeout=_LIMIT_S)
         assert process.returncode == 3
         run = server.document("r")["run"]
         assert (run["state"], run["exit_code"]) == ("failed", 3)
@@ -323,7 +327,7 @@ async def test_an_offline_run_is_synced_by_their_tool(tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=_LIMIT_S,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -372,7 +376,7 @@ async def test_the_server_dies_and_comes_back_during_a_run(tmp_path: Path) -> No
 
 
 async def wait_for(path: Path) -> None:
-    with anyio.fail_after(120):
+    with anyio.fail_after(_LIMIT_S):
         while not path.exists():
             await anyio.sleep(0.05)
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START_TIMEOUT_S = 120
+#: What the `wandb` package waits for its service, a run and an answer, in seconds: its own 30, 90
+#: and 19 are no limits for a machine that is slow or stalls.
+_PATIENCE = dict.fromkeys(
+    ("WANDB_X_SERVICE_WAIT", "WANDB_INIT_TIMEOUT", "WANDB_HTTP_TIMEOUT"), "240"
+)
 #: What runs as a server: all of it, or all but the chunk protocol, as other servers are.
 WHOLE = ("-m", "trackd_server")
 WITHOUT_CHUNKS = (
@@ -83,6 +88,7 @@ class RunningServer:
         """Return the environment in which the `wandb` package talks to this server only."""
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         return kept | {
+            **_PATIENCE,
             "HOME": str(home),
             "WANDB_BASE_URL": self.address,
             "WANDB_API_KEY": self.key,

@@ -74,10 +74,18 @@ def trackd(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
+def described(server: RunningServer, run: str) -> dict[str, dict[str, Any]]:
+    """Return `_wandb.e` of the configuration; empty as long as the server has none."""
+    project = server.graphql(_RUN, {"run": run})["project"]
+    found = project and project["run"]
+    config: dict[str, Any] = json.loads(found["config"] or "{}") if found else {}
+    return config.get("_wandb", {}).get("value", {}).get("e", {})
+
+
 def environments(server: RunningServer, run: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return `_wandb.e` of the configuration, and the metadata file, as the server has them."""
+    kept = described(server, run)
     found = server.graphql(_RUN, {"run": run})["project"]["run"]
-    kept = json.loads(found["config"])["_wandb"]["value"]["e"]
     urls = {edge["node"]["name"]: edge["node"]["directUrl"] for edge in found["files"]["edges"]}
     if "wandb-metadata.json" not in urls:
         return kept, {}

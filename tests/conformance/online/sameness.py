@@ -11,12 +11,15 @@ import importlib
 import json
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any, cast
 
 sdk: Any = importlib.import_module(os.environ["SDK_MODULE"])
 PROJECT = os.environ["PROJECT"]
 _HERE = str(Path.cwd())
+#: So long what was logged may take until it is at the server, in seconds.
+_ARRIVAL_S = 240
 #: What differs from one server or moment to another.
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(Z|\+00:00)?")
 
@@ -36,6 +39,18 @@ def attempt(name: str, call: Any, /, *args: Any, **options: Any) -> Any:
         return None
     note(name, result)
     return result
+
+
+def arrived(call: Any, /, *args: Any, **options: Any) -> Any:
+    """Return the result of a call that needs what may still be on its way to the server."""
+    deadline_s = time.monotonic() + _ARRIVAL_S
+    while True:
+        try:
+            return call(*args, **options)
+        except Exception:
+            if time.monotonic() > deadline_s:
+                raise
+        time.sleep(0.2)
 
 
 def _kinds(error: Exception) -> dict[str, list[str]]:

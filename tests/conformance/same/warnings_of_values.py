@@ -32,7 +32,7 @@ for number, label in enumerate(("a:b*c", ".", "..", " x ", ".a", "a.", "\u3000a"
     print("hello")
     folder = run.dir
     run.finish()
-    names, tries = [], 100  # an agent may write the file right after the end of the run
+    names, tries = [], 2400  # an agent may write the file right after the end of the run
     while not names and tries:
         names, tries = [name for name in os.listdir(folder) if name.startswith("output")], tries - 1
         time.sleep(0 if names else 0.1)

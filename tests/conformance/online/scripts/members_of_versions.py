@@ -20,7 +20,7 @@ art.add_dir("data")
 attempt("wait unlogged", art.wait, 1)
 logged = run.log_artifact(art, aliases=["a", "b"], tags=["t one", "t"])
 note("same object", logged is art)
-art.wait(60)
+art.wait(240)
 note("facts", facts(art))
 note("url", art.url.rsplit("/", 4)[1:])
 attempt("id", lambda: [bool(art.id), bool(art.commit_hash)])
@@ -138,7 +138,7 @@ for what, call in {
     "setitem": lambda: art.__setitem__("t", 1),
     "finalize": art.finalize,
     "is_draft": art.is_draft,
-    "log again": lambda: run.log_artifact(art).version,
+    "log again": lambda: run.log_artifact(art).wait().version,
     "eq": lambda: art == run.use_artifact("every:b"),
     "hash": lambda: bool(hash(art) or True),
     "len": lambda: len(art.manifest.entries),

@@ -1,7 +1,7 @@
 # Using, logging of paths and addresses, drafts, waits, and what remains after a deletion.
 from pathlib import Path
 
-from sameness import PROJECT, attempt, facts, sdk, start, tree, write
+from sameness import PROJECT, arrived, attempt, facts, sdk, start, tree, write
 
 write("d/a.txt", "one")
 write("d/s/b.txt", "two")
@@ -131,7 +131,7 @@ attempt(
 )
 attempt("code", lambda: run.log_code("m"))
 attempt("log_model name", lambda: run.log_model("m/w.bin", "mod", aliases=["x"]))
-attempt("use_model file", lambda: Path(run.use_model("mod:x")).name)
+attempt("use_model file", lambda: Path(arrived(run.use_model, "mod:x")).name)
 attempt("use_model bad", run.use_model, "one:v0")
 attempt("log_model bad", run.log_model, "absent-path", "mod2")
 attempt("log_model bad name", run.log_model, "m/w.bin", "mo d")

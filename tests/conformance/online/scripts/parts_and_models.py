@@ -1,6 +1,6 @@
 # Versions of several processes, models, code, files of paths, configuration, registries.
 
-from sameness import PROJECT, attempt, facts, note, sdk, start, tree, write
+from sameness import PROJECT, arrived, attempt, facts, note, sdk, start, tree, write
 
 write("a.txt", "a")
 write("m/weights", "w")
@@ -38,9 +38,9 @@ bad.metadata["one more"] = 1
 attempt("too much", run.log_artifact, bad)
 
 note("model", run.log_model("m", "net", aliases=["v"]))
-attempt("use model", run.use_model, "net:latest")
+attempt("use model", arrived, run.use_model, "net:latest")
 run.log_model("a.txt", "single")
-attempt("single model", run.use_model, "single:latest")
+attempt("single model", arrived, run.use_model, "single:latest")
 attempt("no model", run.use_model, "of-path:latest")
 attempt("absent model", run.use_model, "absent:latest")
 linked = run.link_model("m", f"registered-{PROJECT}", "net", aliases=["prod"])

@@ -2,7 +2,7 @@
 import datetime
 
 import numpy as np
-from sameness import attempt, note, sdk, start, tree, write
+from sameness import arrived, attempt, note, sdk, start, tree, write
 
 write("page.html", "<html><body>hi</body></html>")
 day = datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC)
@@ -105,9 +105,9 @@ run.log({"table": sdk.Table(columns=["c"], data=[[1], [2]])})
 run.log({"read": got.get("plain")})
 run.finish()
 run = start()
-logged = run.use_artifact(f"{before}-table:latest")
+logged = arrived(run.use_artifact, f"{before}-table:latest")
 note("logged table", [logged.type, sorted(logged.manifest.entries), logged.get("table").data])
-read = run.use_artifact(f"{before}-read:latest")
+read = arrived(run.use_artifact, f"{before}-read:latest")
 note("logged again", [read.type, [bool(e.ref) for e in read.manifest.entries.values()]])
 note("its rows", len(read.get("read").data))
 run.finish()
