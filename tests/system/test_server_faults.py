@@ -47,10 +47,8 @@ FAULTS = {
 
 
 def start_rank(agent: RunningAgent, folder: Path, label: str) -> subprocess.Popen[bytes]:
-    script = folder / "rank.py"
-    script.write_text(RANK)
     return subprocess.Popen(
-        [sys.executable, str(script), label], cwd=folder, env=agent.environment,
+        [sys.executable, "rank.py", label], cwd=folder, env=agent.environment,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -82,6 +80,7 @@ async def test_faults_while_the_agent_dies(tmp_path: Path, labels: list[str]) ->
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(misbehave, server)
+        (tmp_path / "rank.py").write_text(RANK)  # once: a rank may read it much later
         ranks = [start_rank(agent, tmp_path, label) for label in labels]
         for _ in range(8):
             await anyio.sleep(0.7)
