@@ -20,20 +20,27 @@ if TYPE_CHECKING:
     from tests.support.server import RunningServer
 
 SIZE = 48 * 1024 * 1024
-#: Logs a file, the same with 2 MiB changed right after it, and one more that has nothing of them.
+#: Logs a file, the same with 2 MiB changed right after it, and one more that has nothing of them;
+#: keeps the versions, and no copies of their files.
 CHECKPOINTS = """
 import hashlib, os, random, sys, trackd
+from pathlib import Path
+from trackd_proto import layout
 size = int(sys.argv[1])
 draw = random.Random(5)
 data = bytearray(draw.randbytes(size))
 path = "model"
 run = trackd.init(project="p", id="r1", settings=trackd.Settings(x_disable_stats=True))
+copies = layout.staging_folder(Path(run.sync_dir))
+versions = []
 for number in range(3):
     with open(path, "wb") as file:
         file.write(data)
     artifact = trackd.Artifact("model", "data")
     artifact.add_file(path)
-    run.log_artifact(artifact).wait()
+    assert any(copies.rglob("*-0"))
+    versions.append(run.log_artifact(artifact).wait())
+    assert not any(copies.rglob("*-0"))
     print(hashlib.md5(data).hexdigest(), flush=True)
     if number == 0:
         data[size // 2:size // 2 + 2**21] = draw.randbytes(2**21)
@@ -96,4 +103,44 @@ async def test_a_file_of_the_user_is_never_taken_over(tmp_path: Path) -> None:
         assert await anyio.to_thread.run_sync(rank.wait) == 0
         assert (tmp_path / "own").stat().st_nlink == 1
         assert (tmp_path / "own").read_bytes().startswith(b"changed")
+        assert is_in_order(server)
+
+
+#: A server of ours behind a proxy that lets nothing pass but what other servers have, too.
+BEHIND_A_PROXY = (
+    "-c",
+    """
+from starlette.responses import PlainTextResponse
+from trackd_server.api import adoption, content_reads
+
+async def refused(request):
+    return PlainTextResponse("who are you?", 418)
+
+adoption.adopt = content_reads.extents = content_reads.read = refused
+from trackd_server.app.verbs import server
+server(prog_name="trackd server")
+""",
+)
+THERE_AND_BACK = """
+import os, trackd
+run = trackd.init(project="p", id="r1", settings=trackd.Settings(x_disable_stats=True))
+artifact = trackd.Artifact("model", "data")
+for name, size in (("large", 3_000_000), ("small", 1000)):
+    with artifact.new_file(name, mode="wb") as file:
+        file.write(os.urandom(size))
+run.log_artifact(artifact).wait()
+run.finish()
+artifact.verify(artifact.download(root="back", skip_cache=True))
+"""
+
+
+async def test_a_proxy_that_knows_no_short_cuts_is_no_hindrance(tmp_path: Path) -> None:
+    async with (
+        running_server(tmp_path, program=BEHIND_A_PROXY) as server,
+        running_agent(tmp_path, **settings_for(server)) as agent,
+    ):
+        rank = begin(agent, tmp_path, THERE_AND_BACK)
+        assert await anyio.to_thread.run_sync(rank.wait) == 0
+        assert [path.name for path in sorted((tmp_path / "back").iterdir())] == ["large", "small"]
+        assert "files_not_adopted" in agent.log
         assert is_in_order(server)

@@ -22,7 +22,7 @@ import msgspec
 
 from trackd_agent.artifacts.contents import Stamp
 from trackd_agent.artifacts.downloads.placing import LARGE_BYTES, Placing, Source, SourceGone
-from trackd_agent.upstream import RequestFailed, ask
+from trackd_agent.upstream import RequestFailed, RetryClass, ask
 from trackd_proto import chunks as protocol
 from trackd_proto.chunk_encoding import DamagedChunk, decompressed
 
@@ -44,8 +44,7 @@ _SMALL_BYTES = 256 * 1024
 _ANSWER_BYTES = 8 * 1024 * 1024
 _LENGTH = struct.Struct("<Q")
 _LEFT_OUT = 2**64 - 1
-#: Statuses with which a server says that it does not do this (for us).
-_NOT_SERVED = (403, 404, 405)
+_FORBIDDEN, _NOT_IMPLEMENTED = 403, 501
 _KEY = re.compile(r"[0-9a-zA-Z_-]+(/[0-9a-zA-Z_-]+)*")
 #: Key of a file in the server's folder, place in it, length there, and the bytes that it stands
 #: for: more if it is a compressed chunk.
@@ -170,11 +169,17 @@ class OwnStore:
             try:
                 return await upstream.call("POST", path, body, len(body), manner)
             except RequestFailed as failure:
-                if failure.status in _NOT_SERVED:
+                if _is_not_served(failure):
                     return None
                 raise
 
         return await ask(upstream, manner, _QUESTION_S, attempt)
+
+
+def _is_not_served(failure: RequestFailed) -> bool:
+    """Tell whether the server, or a proxy before it, does not do this for us: files come singly."""
+    is_refused = failure.retry_class in (RetryClass.PARKED, RetryClass.TOO_LARGE)
+    return is_refused or failure.status in (_FORBIDDEN, _NOT_IMPLEMENTED)
 
 
 class _Packs:

@@ -14,8 +14,10 @@ from urllib.parse import quote
 import anyio
 import anyio.to_thread
 import msgspec
+import structlog
 
 from trackd_agent.artifacts.saves.adopting import Adopter
+from trackd_agent.artifacts.saves.failures import SaveFailed
 from trackd_agent.artifacts.saves.order import algorithm_of
 from trackd_agent.artifacts.saves.reading import CutFile, read_whole
 from trackd_agent.artifacts.workers import work_through
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from trackd_proto.records import ArtifactEntry
 
 T = TypeVar("T")
+log = structlog.get_logger()
 
 #: A file beyond this goes whole: the list of its chunks would be too long for one request.
 _MAX_CUT_BYTES = 64 * 1024**3
@@ -145,7 +148,11 @@ class ChunkSender:
         if self._inbox is None:
             return entries
         adopter = Adopter(self._order, self._call, self._named, self._saves.threads)
-        adopted = await adopter.offer(entries, Path(self._inbox))
+        try:
+            adopted = await adopter.offer(entries, Path(self._inbox))
+        except SaveFailed as refusal:  # of a proxy, say: another way is left
+            log.info("files_not_adopted", name=self._save.name, problem=refusal.message)
+            return entries
         for entry in adopted:
             self._save.tally.note_file(entry.path, entry.size or 0)
         paths = {entry.path for entry in adopted}
