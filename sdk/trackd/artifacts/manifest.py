@@ -333,13 +333,13 @@ class Manifest:
         Raises:
             ValueError: see `check`, or its path is no place inside an artifact.
         """
-        entry.path = logical_path(entry.path)
+        path = entry.path = logical_path(entry.path)
         self.check(entry, overwrite=overwrite)
-        folders = self._folders
-        if entry.path not in self.entries:
-            folders.update(_folders(entry.path))
-        self.entries[entry.path] = entry
-        self.entries.folders = folders
+        if path not in self.entries:
+            folders = self._folders
+            for folder in _folders(path):
+                folders[folder] += 1
+        _plain.__setitem__(self.entries, path, entry)  # the count stays right
 
     def remove_entry(self, entry: ManifestEntry) -> None:
         """Remove the entry that has this one's path.
@@ -348,13 +348,12 @@ class Manifest:
             FileNotFoundError: there is none.
         """
         folders = self._folders
-        if self.entries.pop(entry.path, None) is None:
+        if _plain.pop(self.entries, entry.path, None) is None:
             raise FileNotFoundError(f"{entry.path!r} is not in the artifact")
         for folder in _folders(entry.path):
             folders[folder] -= 1
             if not folders[folder]:
                 del folders[folder]
-        self.entries.folders = folders
 
     def get_entry_by_path(self, path: str) -> ManifestEntry | None:
         """Return the entry at a path, or None."""

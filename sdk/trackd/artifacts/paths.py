@@ -48,9 +48,9 @@ def logical_path(path: str | bytes | os.PathLike[str]) -> LogicalPath:
         ValueError: it is empty, absolute (POSIX or Windows), leads out with `..`, is no UTF-8, or
             has a zero byte.
     """
-    text = _text_of(path)
+    text = path if isinstance(path, str) else _text_of(path)
     if _PLAIN.fullmatch(text):
-        return LogicalPath(text)
+        return text if type(text) is LogicalPath else LogicalPath(text)
     posix, windows = PurePosixPath(text), PureWindowsPath(text)
     if not posix.parts or posix.anchor or windows.anchor or ".." in (*posix.parts, *windows.parts):
         raise ValueError(
