@@ -192,7 +192,8 @@ class AgentBackend:
         if self._is_finished:
             return
         self._writer.spool.abandon_in_child()
-        child = ChildBackend(self._context, self._writer.producer, self.recorder.step, self.url)
+        parent, name = self._writer.producer, self._writer.sender.news.name
+        child = ChildBackend(self._context, parent, self.recorder.step, self.url, name)
         # The parent's gRPC objects must neither be used nor finalised in this process: the
         # child keeps `self`, and so them, for good.
         child.inherited = self
@@ -207,12 +208,18 @@ class ChildBackend:
     """
 
     def __init__(
-        self, context: WriterContext, parent_producer: int, first_step: int, url: str
+        self,
+        context: WriterContext,
+        parent_producer: int,
+        first_step: int,
+        url: str = "",
+        name: str = "",
     ) -> None:
         self.recorder: RecordSink = _FirstRecord(self, first_step)
         self.console: ConsoleCapture | None = None
         self.inherited: Backend | None = None
         self.url = url
+        self._name = name
         self._context = context
         self._parent_producer = parent_producer
         self._first_step = first_step
@@ -232,8 +239,9 @@ class ChildBackend:
         """Number of the open row, counted here alone."""
         return self.recorder.step
 
-    def ask_name(self) -> None:
-        """None: a forked process has no connection to the agent."""
+    def ask_name(self) -> str | None:
+        """Return how the server calls the run, as the parent knew it; nobody can be asked here."""
+        return self._name or None
 
     def summary_store(self) -> SummaryStore:
         """Writes are recorded; reads would need a connection and are empty."""
@@ -289,7 +297,8 @@ class ChildBackend:
         if self._spool is not None:
             self._spool.abandon_in_child()
             parent = self._spool.producer
-        grandchild = ChildBackend(self._context, parent, self.recorder.step, self.url)
+        step = self.recorder.step
+        grandchild = ChildBackend(self._context, parent, step, self.url, self._name)
         grandchild.inherited = self
         replace(grandchild)
 

@@ -174,7 +174,7 @@ def start_in_child(
             context.discovery.start_agent()
     except OSError as error:  # the next agent takes the spool
         terminal.warn(f"cannot start an agent: {error}; rows are kept on disk meanwhile")
-    backend = ChildBackend(context, parent_producer, identity.starting_step, "")
+    backend = ChildBackend(context, parent_producer, identity.starting_step)
     backend.config = identity.config
     backend.is_guest = False
     recorder = backend.open()

@@ -73,6 +73,7 @@ class RunService(run_pb2_grpc.RunServiceServicer):
             uploaded_seq=uploaded_seq,
             takes_rest=writer.is_leaving,
             url=writer.url,
+            name=writer.name,
         )
 
     async def UpdateRun(

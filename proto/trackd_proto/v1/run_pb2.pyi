@@ -631,6 +631,7 @@ class DetachResponse(_message.Message):
     UPLOADED_SEQ_FIELD_NUMBER: _builtins.int
     TAKES_REST_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     acked_seq: _builtins.int
     """Highest sequence number held by the journal."""
     uploaded_seq: _builtins.int
@@ -641,6 +642,8 @@ class DetachResponse(_message.Message):
     """
     url: _builtins.str
     """Address of the run, if known by now."""
+    name: _builtins.str
+    """How the server calls the run, if known by now."""
     def __init__(
         self,
         *,
@@ -648,10 +651,11 @@ class DetachResponse(_message.Message):
         uploaded_seq: _builtins.int = ...,
         takes_rest: _builtins.bool = ...,
         url: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "takes_rest", b"takes_rest", "uploaded_seq", b"uploaded_seq", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked_seq", b"acked_seq", "name", b"name", "takes_rest", b"takes_rest", "uploaded_seq", b"uploaded_seq", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -45,9 +45,7 @@ class News:
         """Take what comes with an acknowledgement."""
         self._take_uploaded(response.uploaded_seq)
         self.take_url(response.url)
-        if response.name and not self.name:  # behind the address: who waits for one has both
-            self.name = response.name
-            self.is_named.set()
+        self._take_name(response.name)  # behind the address: who waits for one has both
         if response.stop_requested and not self._is_stop_told:
             self._is_stop_told = True
             self.on_stop()
@@ -58,12 +56,18 @@ class News:
         """Take what the answer to the end brings; the last lines of the run show the address."""
         self._take_uploaded(response.uploaded_seq)
         self.url = response.url or self.url
+        self._take_name(response.name)
 
     def take_url(self, url: str) -> None:
         """Take the address of the run; empty: it is not known yet."""
         if url and url != self.url:
             self.url = url
             self.on_url(url)
+
+    def _take_name(self, name: str) -> None:
+        if name and not self.name:
+            self.name = name
+            self.is_named.set()
 
     def _take_uploaded(self, seq: int) -> None:
         if seq > self.uploaded_seq:

@@ -39,10 +39,10 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
         self.detached: list[int] = []
         self.messages = 0
         self.mute = False
-        #: What its server says of the run: the name in every answer, the address at the end only.
+        #: What its server says of the run: name and address; the last ones come at the end only.
         self.name = ""
         self.url = "http://127.0.0.1:1/local/p/runs/r"
-        self.last_url = ""
+        self.last_url = self.last_name = ""
         #: Status and text of the failures that the next attaches end with.
         self.failures: list[tuple[grpc.StatusCode, str]] = []
         #: As an agent whose disk is full: it takes no records.
@@ -114,7 +114,8 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
         for label, attached in list(self.attached.items()):
             if attached.producer == producer:
                 del self.attached[label]
-        return run_pb2.DetachResponse(acked_seq=self.journals[producer].last_seq, url=self.last_url)
+        last_seq = self.journals[producer].last_seq
+        return run_pb2.DetachResponse(acked_seq=last_seq, url=self.last_url, name=self.last_name)
 
     def ReadSummary(
         self, request: run_pb2.ReadSummaryRequest, context: grpc.ServicerContext

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,21 @@ def test_a_server_that_does_not_answer_is_waited_for_once(
     assert capsys.readouterr().err.count("the server did not answer") == 1
 
 
-def test_an_address_that_comes_with_the_last_answer_is_shown(
+def test_name_and_address_that_come_with_the_last_answer_are_shown(
     agent: SmallAgent, capsys: pytest.CaptureFixture[str]
 ) -> None:
     agent.url, agent.last_url = "", "http://other/me/p/runs/r"
-    trackd.init(project="p", id="r").finish()
-    assert capsys.readouterr().err.count("http://other/me/p/runs/r") == 1
+    agent.last_name = "quiet-river-7"
+    run = trackd.init(project="p", id="r")
+    run.finish()
+    assert capsys.readouterr().err.count("view run quiet-river-7 at http://other/me/p/runs/r") == 1
+    assert (run.name, run.url) == (agent.last_name, agent.last_url)
+
+
+def test_a_forked_process_knows_what_its_parent_knew(agent: SmallAgent) -> None:
+    agent.name = "quiet-river-7"
+    with trackd.init(project="p", id="r") as run:
+        assert run.name == "quiet-river-7"
+        if not (child := os.fork()):
+            os._exit(0 if (run.name, run.url) == ("quiet-river-7", agent.url) else 1)
+        assert os.waitpid(child, 0)[1] == 0
