@@ -17,6 +17,8 @@ import anyio.to_thread
 import pytest
 from tests.support.agent import agent_environment, running_agent
 
+from trackd_agent.daemon.servers import agent_kept
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -94,6 +96,19 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         agent.signal(signal.SIGTERM)
         agent.signal(signal.SIGINT)
         assert await agent.wait() in (0, 1)
+
+
+async def test_an_agent_whose_server_is_in_use_is_not_idle(tmp_path: Path) -> None:
+    async with running_agent(tmp_path, TRACKD_IDLE_TIMEOUT="1000") as agent:
+        with agent_kept(agent.data), anyio.fail_after(120):
+            seen = 0
+            while seen < 20:  # one after the other: ours, and the one that asks
+                status = await agent.status()
+                seen = seen + 1 if status.connections > 1 and not status.idle_exit_in_s else 0
+                await anyio.sleep(0.1)
+        with anyio.fail_after(120):
+            while not (await agent.status()).idle_exit_in_s:
+                await anyio.sleep(0.1)
 
 
 async def test_an_idle_agent_leaves(tmp_path: Path) -> None:

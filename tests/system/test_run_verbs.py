@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,12 @@ class Bench:
     def __init__(self, root: Path) -> None:
         self.root = root
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("TRACKD_", "WANDB_"))}
-        self.environ = {**kept, "TRACKD_DIR": str(root / "data"), "TRACKD_IDLE_TIMEOUT": "20"}
+        self.environ = {**kept, "TRACKD_DIR": str(root / "data"), "TRACKD_IDLE_TIMEOUT": "120"}
+        self.begun: list[subprocess.Popen[str]] = []
         (root / "main.py").write_text(SCRIPT)
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "main.py", *arguments],
             cwd=self.root,
             env=self.environ,
@@ -47,14 +49,16 @@ class Bench:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self.begun.append(process)
+        return process
 
     def rank(self, *arguments: str) -> None:
         process = self.begin(*arguments)
         process.communicate(timeout=240)
         assert process.returncode == 0
 
-    def trackd(self, *arguments: str, status: int = 0) -> str:
-        done = subprocess.run(
+    def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [TRACKD, *arguments],
             cwd=self.root,
             env=self.environ,
@@ -63,8 +67,28 @@ class Bench:
             timeout=240,
             check=False,
         )
+
+    def trackd(self, *arguments: str, status: int = 0) -> str:
+        done = self.verb(*arguments)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
+
+    def kill_agent(self) -> None:
+        """Kill the agent, once it answers: a rank does not wait long for one that is slow."""
+        deadline = time.monotonic() + 120
+        while not (status := json.loads(self.verb("status", "--json").stdout))["running"]:
+            assert time.monotonic() < deadline, "no agent answers"
+            time.sleep(0.1)
+        os.kill(status["pid"], signal.SIGKILL)
+
+    def end(self) -> None:
+        """End everything, also where a test failed half-way."""
+        for process in self.begun:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+        self.trackd("down", "--now")
 
     def export(self, run: str = "trackd/latest-run") -> dict[str, Any]:
         return json.loads(self.trackd("export", "--json", run))
@@ -74,7 +98,7 @@ class Bench:
 def bench(tmp_path: Path) -> Any:
     made = Bench(tmp_path)
     yield made
-    made.trackd("down", "--now")
+    made.end()
 
 
 def until_logged(process: subprocess.Popen[str]) -> None:
@@ -91,8 +115,7 @@ def numbers(document: dict[str, Any]) -> list[int]:
 def test_an_offline_run_survives_the_death_of_everybody(bench: Bench) -> None:
     process = bench.begin("offline", "500", "wait")
     until_logged(process)
-    pid = json.loads(bench.trackd("status", "--json"))["pid"]
-    os.kill(pid, signal.SIGKILL)
+    bench.kill_agent()
     process.kill()
     process.communicate()
     document = bench.export()
@@ -141,8 +164,7 @@ def test_an_online_folder_is_exported_with_all_its_writers(bench: Bench) -> None
 def test_an_online_run_survives_the_death_of_everybody(bench: Bench) -> None:
     process = bench.begin("online", "5000", "wait")
     until_logged(process)
-    pid = json.loads(bench.trackd("status", "--json"))["pid"]
-    os.kill(pid, signal.SIGKILL)
+    bench.kill_agent()
     process.kill()
     process.communicate()
     document = bench.export()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from trackd_agent.daemon.servers import (
     ServerUnreachable,
     find_server,
     socket_of,
-    start_agent,
+    wait_with_agent,
 )
 from trackd_agent.runs.folders.document import replay, run_document
 from trackd_agent.runs.folders.families import grouped
@@ -33,10 +32,8 @@ if TYPE_CHECKING:
     from trackd_agent.runs.folders.document import Replay
     from trackd_agent.runs.folders.run_folder import WriterSource
 
-_AGENT_START_S = 10.0
 _FLUSH_S = 60.0
 _FRESH_S = 10.0
-_POLL_S = 0.05
 #: What a writer's state counts, for people.
 _NOT_RECORDED = {
     "bad_payload": "records whose content is damaged",
@@ -136,11 +133,7 @@ def _uploaded_document(run_dir: Path, facts: RunFolderFacts, data: Path) -> dict
 def _running_agent(data: Path) -> Path:
     """Return the agent's socket; one is started where none runs, to take up what was left."""
     path = socket_of(data)
-    if not answers(path):
-        start_agent(data)
-        deadline = time.monotonic() + _AGENT_START_S
-        while not answers(path) and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
+    wait_with_agent(data, lambda: answers(path))
     return path
 
 

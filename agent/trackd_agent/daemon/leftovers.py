@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackd_agent.daemon.servers import start_agent
+from trackd_agent.daemon.servers import wait_with_agent
 from trackd_agent.runs.folders.run_folder import find_writers
 
 if TYPE_CHECKING:
     from trackd_proto.layout import RunFolderFacts
-
-_WAIT_S = 20.0
-_POLL_S = 0.2
 
 
 def let_agent_take_over(run_dir: Path, facts: RunFolderFacts | None) -> None:
@@ -21,13 +17,10 @@ def let_agent_take_over(run_dir: Path, facts: RunFolderFacts | None) -> None:
 
     Only one process may write to a journal; while spools are left, that is the agent.
     """
-    deadline = time.monotonic() + _WAIT_S
-    is_started = False
-    while time.monotonic() < deadline:
+
+    def is_left() -> bool:
         sources = find_writers(run_dir, facts)
-        if not any(source.spool and not source.is_alive() for source in sources):
-            return
-        if not is_started and facts is not None:
-            start_agent(Path(facts.data_dir))
-            is_started = True
-        time.sleep(_POLL_S)
+        return any(source.spool and not source.is_alive() for source in sources)
+
+    if facts is not None and facts.data_dir:  # else nobody knows where spools would be
+        wait_with_agent(Path(facts.data_dir), lambda: not is_left())

@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import httpx
 import msgspec
 
@@ -17,10 +19,12 @@ from trackd_proto import layout
 from trackd_proto.wandb_http import API_USER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 _EMBEDDED = "embedded"
-_START_TIMEOUT_S = 30.0
+#: Longest wait for what an agent or a server does at its start: busy machines are slow.
+_START_TIMEOUT_S = 60.0
 _POLL_S = 0.1
 _TIMEOUT_S = 120.0
 _NOT_FOUND = 404
@@ -171,6 +175,38 @@ def start_agent(data: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def wait_with_agent(data: Path, is_done: Callable[[], bool]) -> bool:
+    """Wait until something holds that an agent brings about; start one where none answers.
+
+    One that finds another leaves again, and that one may just be leaving too: it is replaced.
+
+    Returns:
+        False: it does not hold after a minute, or the agent failed.
+    """
+    agent: subprocess.Popen[bytes] | None = None
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while not is_done():
+        status = agent.poll() if agent else 0
+        if status or time.monotonic() > deadline:
+            return False
+        if status == 0 and not answers(socket_of(data)):
+            agent = start_agent(data)
+        time.sleep(_POLL_S)
+    return True
+
+
+@contextmanager
+def agent_kept(data: Path) -> Generator[None]:
+    """Keep the agent that runs, and the embedded server with it, from leaving as an idle one.
+
+    To somebody who is connected it may be of use.
+    """
+    stays = [("grpc.client_idle_timeout_ms", 2**31 - 1)]
+    with grpc.insecure_channel(f"unix:{socket_of(data)}", options=stays) as channel:
+        channel.subscribe(lambda _: None, try_to_connect=True)
+        yield
+
+
 def socket_of(data: Path) -> Path:
     """Return the socket of the agent that belongs to a data directory."""
     return layout.socket_path(_environment_of(data))
@@ -184,19 +220,11 @@ def _environment_of(data: Path) -> dict[str, str]:
 
 def _start_embedded(data: Path) -> Server:
     """Bring the embedded server up: by an agent, or for as long as we live beside one."""
-    agent: subprocess.Popen[bytes] | None = None
     if answers(socket_of(data)):
         _start_server(data)  # that agent had no need of a server so far
-    else:
-        agent = start_agent(data)
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        server = _embedded(data)
-        if server is not None and _answers(server):
-            return server
-        if agent is not None and agent.poll():
-            break
-        time.sleep(_POLL_S)
+    wait_with_agent(data, lambda: running_server(data) is not None)
+    if server := running_server(data):
+        return server
     raise ServerUnreachable(
         f"the embedded server of {data} does not answer: see {data / 'agent' / 'agent.log'}"
     )

@@ -66,7 +66,7 @@ def _sync(run_dir: Path, base_url: str, timeout_s: float) -> SyncReport:
     import anyio
 
     from trackd_agent.daemon.leftovers import let_agent_take_over
-    from trackd_agent.daemon.servers import ServerUnreachable, find_server
+    from trackd_agent.daemon.servers import ServerUnreachable, agent_kept, find_server
     from trackd_agent.daemon.syncing import sync_to
     from trackd_agent.runs.folders.sync import SyncReport
 
@@ -79,7 +79,8 @@ def _sync(run_dir: Path, base_url: str, timeout_s: float) -> SyncReport:
         report = SyncReport(str(run_dir), facts.run_id if facts else "", "incomplete")
         report.problem = str(error)
         return report
-    return anyio.run(sync_to, run_dir, server, data, timeout_s)
+    with agent_kept(data):
+        return anyio.run(sync_to, run_dir, server, data, timeout_s)
 
 
 def _as_text(report: SyncReport) -> str:
