@@ -28,7 +28,7 @@ from trackd_server.api.bodies import read_decoded
 from trackd_server.api.context import services_of
 from trackd_server.domain import names
 from trackd_server.domain.errors import InvalidRequest, NotAllowed, NotFound, Unavailable
-from trackd_server.domain.storage import contents, packing, reading
+from trackd_server.domain.storage import packing, reading
 from trackd_server.domain.storage.packing import Assembly
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _bytes(text: str) -> int | None:
 
 def _extents(services: Services, name: tuple[str, bytes, int | None], start: int) -> dict[str, Any]:
     with services.database.read() as connection:
-        content = contents.find(connection, *name)
+        content = reading.readable(connection, *name)
         if content is None:
             raise NotFound("No such content is stored.")
         found = reading.extents(connection, content.id, start, MAX_EXTENTS)

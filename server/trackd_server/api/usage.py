@@ -103,7 +103,8 @@ async def check(request: Request) -> Response:
     verify = request.query_params.get("verify", "") in ("1", "true")
     report = await services.call(fsck.check, services.storage, verify=verify)
     answer: dict[str, Any] = {"ok": report.ok, "checked": report.checked, "found": {}}
-    for sort in ("objects_without_row", "rows_without_object", "wrong_counts", "damaged"):
+    sorts = ("objects_without_row", "rows_without_object", "wrong_counts", "damaged", "repaired")
+    for sort in sorts:
         findings: fsck.Findings = getattr(report, sort)
         answer[sort] = findings.listed
         answer["found"][sort] = findings.found

@@ -23,8 +23,9 @@ def fsck(*, verify: bool, as_json: bool, base_url: str) -> None:
     """Check the server's files against what it knows of them.
 
     Each object on the disk must have its row, each row its object, and all counts must be right.
-    Nothing is changed; `trackd gc` removes objects without a row. Exit status 1: something is
-    wrong. 4: the server does not answer.
+    `trackd gc` removes objects without a row. What --verify finds damaged is told until it is
+    repaired: log the same files again, in any way, and their bytes take its place. Exit status 1:
+    something is wrong. 4: the server does not answer.
 
     Example: trackd fsck --verify
     """
@@ -48,17 +49,29 @@ def _show(found: dict[str, Any]) -> None:
         ("objects_without_row", "objects without a row"),
         ("rows_without_object", "rows without an object"),
         ("wrong_counts", "wrong counts"),
-        ("damaged", "damaged"),
+        ("damaged", "damaged contents"),
+        ("repaired", "contents repaired since the last --verify"),
     ):
         problems: list[Any] = found.get(name) or []
         if not problems:
             continue
         click.echo(f"{what}: {_count(found, name, problems)}")
         for problem in problems[:_MAX_SHOWN]:
-            click.echo(f"  {json.dumps(problem)}")
+            click.echo(f"  {_described(problem)}")
         if len(problems) > _MAX_SHOWN:
             click.echo(f"  and {len(problems) - _MAX_SHOWN} more; --json prints them")
+        if name == "damaged":
+            click.echo("  log these files again: what comes takes the place of what is damaged")
     click.echo("everything is in order" if found["ok"] else "something is wrong")
+
+
+def _described(problem: dict[str, Any]) -> str:
+    """Return a finding: a content by the files that it is, anything else as it is."""
+    files: list[str] = problem.get("files") or []
+    if not files:
+        return json.dumps(problem)
+    error = f": {problem['error']}" if problem.get("error") else ""
+    return f"{', '.join(files)} ({size(problem['bytes'])}, versions: {problem['versions']}){error}"
 
 
 def _count(found: dict[str, Any], name: str, problems: list[Any]) -> int:

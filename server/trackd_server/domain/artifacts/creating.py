@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or
 from trackd_server.domain import run_records
 from trackd_server.domain.artifacts import aliases, collections, entries, lifetimes
 from trackd_server.domain.artifacts.versions import by_client_id
+from trackd_server.domain.damaged_versions import is_damaged
 from trackd_server.domain.errors import Conflict, InvalidRequest
 from trackd_server.domain.run_records import RunPath
 from trackd_server.store.tables.artifacts import aliases as aliases_table
@@ -111,7 +112,8 @@ def create(connection: Connection, new: NewVersion) -> int:
 
     A client's own id always means the version that it made. Ranks with one distributed id fill one
     pending version. What has the digest of the collection's latest version is that version, and
-    gets the aliases and tags of the request.
+    gets the aliases and tags of the request; but if files of that are damaged, it is a new version,
+    for which they come again.
     """
     new.check()
     known = None if new.client_id is None else by_client_id(connection, client_key(new.client_id))
@@ -207,7 +209,7 @@ def _existing(
         tag(connection, pending.id, new.tags)
         return pending.id
     latest = _latest(connection, collection.id, now) if new.is_deduplicated else None
-    if latest is None or latest.digest != new.digest:
+    if latest is None or latest.digest != new.digest or is_damaged(connection, latest.id):
         return None
     aliases.set_(connection, latest.membership_id, new.aliases)
     tag(connection, latest.id, new.tags)

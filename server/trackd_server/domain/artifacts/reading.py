@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trackd_server.domain.artifacts import manifests, versions
 from trackd_server.domain.artifacts.entries import MD5, XXH128
 from trackd_server.domain.errors import Conflict, NotFound
-from trackd_server.domain.storage import contents
+from trackd_server.domain.storage.reading import readable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -27,12 +27,17 @@ class StoredFile:
 
 
 def content(database: Database, version_id: int | None, digest: bytes) -> StoredFile:
-    """Return the content of a digest; of a version that can be read, if one is named."""
+    """Return the content of a digest; of a version that can be read, if one is named.
+
+    Raises:
+        NotFound: There is none.
+        DamagedContent: It is known to be damaged.
+    """
     with database.read() as connection:
         if version_id is not None:
             _require_alive(connection, version_id)
         for algorithm in (MD5, XXH128):
-            found = contents.find(connection, algorithm, digest, None)
+            found = readable(connection, algorithm, digest, None)
             if found is not None:
                 return StoredFile(found.id, digest, found.bytes)
     raise NotFound("The file does not exist (any more).")

@@ -68,7 +68,7 @@ class Uploads:
         with self._database.write() as connection:
             manifests.require_pending(connection, version_id)
             wanted = [(file.algorithm, file.digest, None) for file in files]
-            found = contents.find_many(connection, list(dict.fromkeys(wanted)))
+            found = contents.find_whole(connection, list(dict.fromkeys(wanted)))
             contents.hold(connection, version_id, found.values())
             births = segments.birth_versions(connection, found.values())
             targets: list[Target] = []

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trackd_proto.chunk_encoding import UNCUT
 from trackd_server.domain.storage import chunk_rows, contents
+from trackd_server.domain.storage.chunk_rows import NOTHING_FREED
 from trackd_server.domain.storage.packing import require_pending
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from trackd_server.domain.storage.chunk_rows import Freed
     from trackd_server.domain.storage.indexing import Indexer
     from trackd_server.domain.storage.receive import Tools
 
@@ -101,7 +103,7 @@ class Adoption:
                     keys[number] = self._taken(offer)
             with self._tools.database.write() as connection:
                 require_pending(connection, version_id)
-                ids, spared = _made(connection, version_id, offers, keys)
+                ids, spared, freed = _made(connection, version_id, offers, keys)
                 contents.hold(connection, version_id, ids)
         except BaseException:
             self._tools.doomed.delete(filter(None, keys))
@@ -109,6 +111,7 @@ class Adoption:
         self._tools.doomed.delete(key for key in keys if key and key not in spared)
         for content_id in spared.values():
             self._indexer.add(content_id, version_id)
+        self._tools.reclaimer.finish(freed)
         self.inbox.clear(FORGOTTEN_AFTER_S)
         return [bool(key) for key in keys]
 
@@ -125,20 +128,24 @@ class Adoption:
 
 def _made(
     connection: Connection, version_id: int, offers: Sequence[Offer], keys: Sequence[str]
-) -> tuple[list[int], dict[str, int]]:
-    """Return the contents of files, and by their keys those that are new."""
+) -> tuple[list[int], dict[str, int], Freed]:
+    """Return the contents of files, by their keys those that are new, and what they replace."""
     ids: list[int] = []
     spared: dict[str, int] = {}
+    freed = NOTHING_FREED
     for offer, key in zip(offers, keys, strict=True):
         if not key:
             continue
-        found = contents.find(connection, *offer.content)
-        if found is not None:
-            ids.append(found.id)
+        stored = contents.find_whole(connection, [offer.content])
+        if stored:
+            ids += stored.values()
             continue
         name = chunk_rows.made_up_name()
         whole = chunk_rows.Placed.plain(name, 0, offer.content[2], UNCUT)
         chunk_ids, _ = chunk_rows.adopt(connection, key, [whole])
-        spared[key] = contents.make_uncut(connection, offer.content, chunk_ids[name], version_id)
+        spared[key], former = contents.make_uncut(
+            connection, offer.content, chunk_ids[name], version_id
+        )
         ids.append(spared[key])
-    return ids, spared
+        freed += former
+    return ids, spared, freed

@@ -2,7 +2,8 @@
 
 A content adds one to `refs` of a chunk for each place that the chunk has in it. A chunk that no
 content needs, and that no pending version holds by its pack, is deleted in the transaction that
-lets go of it; a pack that loses its last chunk is doomed in it.
+lets go of it; a pack that loses its last chunk is doomed in it. A chunk that is marked as damaged
+counts as not stored; when its bytes come, its row points to them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trackd_proto.chunk_encoding import RAW
-from trackd_server.domain.storage import doomed
+from trackd_server.domain.storage import damage, doomed
 from trackd_server.store.statements import run_text
 
 if TYPE_CHECKING:
@@ -74,23 +75,26 @@ NOTHING_FREED = Freed()
 
 def known(connection: Connection, names: Iterable[bytes]) -> dict[bytes, int]:
     """Return the ids of those chunks that are stored."""
-    rows = by_names(connection, "SELECT blake3, id FROM cdc_chunks", names)
+    rows = by_names(connection, "SELECT c.blake3, c.id FROM cdc_chunks c", names)
     return {bytes(name): chunk_id for name, chunk_id in rows}
 
 
 def sized(connection: Connection, names: Iterable[bytes]) -> dict[bytes, tuple[int, int]]:
     """Return the ids and lengths of those chunks that are stored."""
-    rows = by_names(connection, "SELECT blake3, id, bytes FROM cdc_chunks", names)
+    rows = by_names(connection, "SELECT c.blake3, c.id, c.bytes FROM cdc_chunks c", names)
     return {bytes(name): (chunk_id, length) for name, chunk_id, length in rows}
 
 
-def by_names(connection: Connection, query: str, names: Iterable[bytes]) -> Iterator[Any]:
-    """Yield the rows of a query of the table of chunks for those that are stored."""
+def by_names(
+    connection: Connection, query: str, names: Iterable[bytes], condition: str = damage.IS_WHOLE
+) -> Iterator[Any]:
+    """Yield the rows of a query of chunks `c` for those that are stored, and not damaged."""
     wanted = list(names)
     for at in range(0, len(wanted), NAMES_AT_ONCE):
         some = wanted[at : at + NAMES_AT_ONCE]
         marks = ",".join("?" * len(some))
-        rows: Any = connection.exec_driver_sql(f"{query} WHERE blake3 IN ({marks})", tuple(some))
+        text = f"{query} WHERE c.blake3 IN ({marks}) AND {condition}"
+        rows: Any = connection.exec_driver_sql(text, tuple(some))
         yield from rows.all()
 
 
@@ -117,9 +121,9 @@ def adopt(
         (key, size, live, upload_version_id, _may_shrink(new), time.time()),
     ).one()
     doomed.spare(connection, key)
-    _insert(connection, row.id, new)
+    freed = _insert(connection, row.id, new)
     ids |= known(connection, (chunk.name for chunk in new))
-    return ids, Freed(0, (), frozenset({row.id} if live < size else ()))
+    return ids, freed + Freed(0, (), frozenset({row.id} if live < size else ()))
 
 
 def _may_shrink(chunks: Sequence[Placed]) -> bool:
@@ -135,21 +139,48 @@ def made_up_name() -> bytes:
 
 def add(
     connection: Connection, pack_id: int, placed: Sequence[Placed]
-) -> tuple[dict[bytes, int], int]:
-    """Make the rows of chunks that lie in a pack; return their ids, and the bytes of new ones."""
+) -> tuple[dict[bytes, int], int, Freed]:
+    """Make the rows of chunks that lie in a pack.
+
+    Returns their ids, the bytes of new ones, and what they are in place of.
+    """
     ids = known(connection, {chunk.name for chunk in placed})
     new = {chunk.name: chunk for chunk in placed if chunk.name not in ids}
-    _insert(connection, pack_id, list(new.values()))
-    return ids | known(connection, new), sum(chunk.stored for chunk in new.values())
+    freed = _insert(connection, pack_id, list(new.values()))
+    return ids | known(connection, new), sum(chunk.stored for chunk in new.values()), freed
 
 
-def _insert(connection: Connection, pack_id: int, chunks: Sequence[Placed]) -> None:
-    if chunks:
+def _insert(connection: Connection, pack_id: int, chunks: Sequence[Placed]) -> Freed:
+    """Make rows of chunks that are not known; a damaged one gets these bytes."""
+    damaged = _damaged(connection, chunks) if chunks and damage.is_any(connection) else {}
+    new = [c for c in chunks if c.name not in damaged]
+    if new:
         connection.exec_driver_sql(
             "INSERT INTO cdc_chunks (blake3, bytes, stored_bytes, encoding, pack_id, offset)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            [(c.name, c.length, c.stored, c.encoding, pack_id, c.offset) for c in chunks],
+            [(c.name, c.length, c.stored, c.encoding, pack_id, c.offset) for c in new],
         )
+    if not damaged:
+        return NOTHING_FREED
+    lost: Counter[int] = Counter()
+    for chunk in chunks:
+        if chunk.name in damaged:
+            chunk_id, former_pack_id, stored = damaged[chunk.name]
+            lost[former_pack_id] += stored
+            connection.exec_driver_sql(
+                "UPDATE cdc_chunks SET pack_id = ?, offset = ?, bytes = ?, stored_bytes = ?,"
+                " encoding = ? WHERE id = ?",
+                (pack_id, *chunk[1:], chunk_id),
+            )
+    damage.note_repaired(connection, damage.CHUNK, [row[0] for row in damaged.values()])
+    return shrink(connection, lost)
+
+
+def _damaged(connection: Connection, chunks: Sequence[Placed]) -> dict[bytes, tuple[int, int, int]]:
+    """Return number, pack and bytes there of those of some chunks that are damaged."""
+    query = "SELECT c.blake3, c.id, c.pack_id, c.stored_bytes FROM cdc_chunks c"
+    rows = by_names(connection, query, [chunk.name for chunk in chunks], damage.IS_DAMAGED)
+    return {bytes(name): (number, pack, stored) for name, number, pack, stored in rows}
 
 
 _DROP = (

@@ -1,7 +1,8 @@
 """Rows of contents, each step inside the caller's transaction.
 
 Counting is exact: whoever needs a content has added one to its `refs`; what reaches 0 is deleted
-in the same transaction.
+in the same transaction. A content that is damaged has its row, so that what needs it stays, but
+counts as not stored for whatever comes: that gives it its chunks.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trackd_server.domain.storage import chunk_rows
+from trackd_server.domain.storage import chunk_rows, damage
 from trackd_server.domain.storage.chunk_rows import NOTHING_FREED, Freed
 from trackd_server.store.statements import run_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -73,6 +74,13 @@ def find_many(connection: Connection, wanted: Sequence[ContentName]) -> dict[Con
                 matches[name] = content_id
                 break
     return matches
+
+
+def find_whole(connection: Connection, wanted: Sequence[ContentName]) -> dict[ContentName, int]:
+    """Return the ids of those contents that are stored and not damaged."""
+    found = find_many(connection, wanted)
+    damaged = damage.among(connection, found.values())
+    return {name: number for name, number in found.items() if number not in damaged}
 
 
 def retain(connection: Connection, counts: Mapping[int, int]) -> None:
@@ -214,47 +222,58 @@ def make_many(
     connection: Connection,
     files: Mapping[tuple[str, bytes, int], Sequence[bytes]],
     chunks: Mapping[bytes, tuple[int, int]],
-) -> list[int]:
+) -> tuple[list[int], Freed]:
     """Return the ids of contents, each made of its row of chunks if it is not stored yet.
 
     `chunks` are ids and lengths by name. A content that is made has no reference yet.
     """
     found = find_many(connection, list(files))
-    new = [name for name in files if name not in found]
+    damaged = damage.among(connection, found.values())
+    new = [name for name in files if name not in found or found[name] in damaged]
+    if not new:
+        return list(found.values()), NOTHING_FREED
     now = time.time()
-    if new:
-        connection.exec_driver_sql(
-            "INSERT INTO contents (algorithm, digest, bytes, created_at) VALUES (?, ?, ?, ?)",
-            [(*name, now) for name in new],
-        )
-        ids = find_many(connection, new)
-        found |= ids
-        places: list[tuple[int, int, int]] = []
-        for name in new:
-            start = 0
-            for chunk in files[name]:
-                chunk_id, length = chunks[chunk]
-                places.append((ids[name], start, chunk_id))
-                start += length
-        _insert_places(connection, places)
-    return list(found.values())
+    connection.exec_driver_sql(
+        "INSERT OR IGNORE INTO contents (algorithm, digest, bytes, created_at) VALUES (?, ?, ?, ?)",
+        [(*name, now) for name in new],
+    )
+    found |= find_many(connection, new)
+    former = _bared(connection, damaged)
+    places: list[tuple[int, int, int]] = []
+    for name in new:
+        start = 0
+        for chunk in files[name]:
+            chunk_id, length = chunks[chunk]
+            places.append((found[name], start, chunk_id))
+            start += length
+    _insert_places(connection, places)
+    return list(found.values()), _unuse(connection, former)
 
 
 def make_uncut(
     connection: Connection, name: tuple[str, bytes, int], chunk_id: int, version_id: int
-) -> int:
-    """Make a content that is one chunk, to be cut; it has no reference yet."""
-    row: Any = connection.exec_driver_sql(
-        "INSERT INTO contents (algorithm, digest, bytes, created_at) VALUES (?, ?, ?, ?)"
-        " RETURNING id",
-        (*name, time.time()),
-    ).one()
-    add_chunks(connection, row.id, [(0, chunk_id)])
+) -> tuple[int, Freed]:
+    """Make a content that is one chunk, to be cut; it has no reference yet.
+
+    A damaged one of this name gets the chunk.
+    """
+    damaged = find(connection, *name)
+    former: Counter[int] = Counter()
+    if damaged is not None:
+        content_id = damaged.id
+        former = _bared(connection, [content_id])
+    else:
+        content_id: int = connection.exec_driver_sql(
+            "INSERT INTO contents (algorithm, digest, bytes, created_at) VALUES (?, ?, ?, ?)"
+            " RETURNING id",
+            (*name, time.time()),
+        ).scalar_one()
+    add_chunks(connection, content_id, [(0, chunk_id)])
     connection.exec_driver_sql(
         "INSERT INTO uncut_contents (content_id, chunk_id, version_id) VALUES (?, ?, ?)",
-        (row.id, chunk_id, version_id),
+        (content_id, chunk_id, version_id),
     )
-    return row.id
+    return content_id, _unuse(connection, former)
 
 
 def end(
@@ -262,16 +281,40 @@ def end(
 ) -> tuple[int, Freed]:
     """Turn a content that arrived into a real one, without references; return which it is now.
 
-    If its like is stored already, that one is it.
+    If its like is stored already, that one is it; if that is damaged, it gets the chunks that came.
     """
     known = find(connection, algorithm, digest, size)
-    if known is not None:
-        return known.id, release(connection, {content_id: 1})
-    connection.exec_driver_sql(
-        "UPDATE contents SET algorithm = ?, digest = ?, bytes = ?, refs = 0 WHERE id = ?",
-        (algorithm, digest, size, content_id),
+    if known is None:
+        connection.exec_driver_sql(
+            "UPDATE contents SET algorithm = ?, digest = ?, bytes = ?, refs = 0 WHERE id = ?",
+            (algorithm, digest, size, content_id),
+        )
+        return content_id, NOTHING_FREED
+    former: Counter[int] = Counter()
+    if damage.among(connection, [known.id]):
+        former = _bared(connection, [known.id])
+        connection.exec_driver_sql(
+            "UPDATE content_chunks SET content_id = ? WHERE content_id = ?", (known.id, content_id)
+        )
+    return known.id, release(connection, {content_id: 1}) + _unuse(connection, former)
+
+
+def _bared(connection: Connection, damaged: Collection[int]) -> Counter[int]:
+    """Take the chunks from damaged contents, which get others; return them, to be let go of."""
+    if not damaged:
+        return Counter()
+    text = json.dumps(list(damaged))
+    gone = run_text(
+        connection,
+        "DELETE FROM content_chunks WHERE content_id IN (SELECT value FROM json_each(?))"
+        " RETURNING chunk_id",
+        (text,),
     )
-    return content_id, NOTHING_FREED
+    connection.exec_driver_sql(
+        "DELETE FROM uncut_contents WHERE content_id IN (SELECT value FROM json_each(?))", (text,)
+    )
+    damage.note_repaired(connection, damage.CONTENT, damaged)
+    return Counter(chunk_id for (chunk_id,) in gone)
 
 
 def arriving(connection: Connection) -> list[int]:

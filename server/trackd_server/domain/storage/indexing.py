@@ -179,7 +179,7 @@ def _noted(
     connection: Connection, content_id: int, rest: _Rest, cuts: Sequence[Placed]
 ) -> tuple[Freed, bool]:
     """Put chunks in the place of what they were cut of; tell what is waste, if that was the end."""
-    ids, new_bytes = chunk_rows.add(connection, rest.pack_id, cuts)
+    ids, new_bytes, freed = chunk_rows.add(connection, rest.pack_id, cuts)
     cut_bytes = sum(chunk.length for chunk in cuts)
     connection.exec_driver_sql(
         "DELETE FROM content_chunks WHERE content_id = ? AND start = ?", (content_id, rest.start)
@@ -201,5 +201,5 @@ def _noted(
             " stored_bytes = stored_bytes - ? WHERE id = ?",
             (cut_bytes, cut_bytes, cut_bytes, rest.chunk_id),
         )
-    freed = chunk_rows.shrink(connection, {rest.pack_id: cut_bytes - new_bytes})
-    return (freed if is_done else NOTHING_FREED), is_done
+    waste = chunk_rows.shrink(connection, {rest.pack_id: cut_bytes - new_bytes})
+    return freed + (waste if is_done else NOTHING_FREED), is_done

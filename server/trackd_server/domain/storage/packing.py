@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trackd_server.domain.storage.contents import ContentName
     from trackd_server.domain.storage.flow import Flow
     from trackd_server.domain.storage.reading import Extent
+    from trackd_server.domain.storage.verifying import Verifier
 
 #: Raw bytes of a digest, by algorithm (both have 128 bits).
 DIGEST_BYTES = 16
@@ -145,9 +146,10 @@ class PackArrival:
 class PackIntake:
     """What agents send and ask of chunks and contents, for a pending version."""
 
-    def __init__(self, tools: Tools, flow: Flow) -> None:
+    def __init__(self, tools: Tools, flow: Flow, verifier: Verifier) -> None:
         self._tools = tools
         self._flow = flow
+        self._verifier = verifier
 
     async def receive(self, version_id: int, body: AsyncIterator[bytes]) -> int:
         """Store a pack; return how many chunks of it are new.
@@ -174,7 +176,7 @@ class PackIntake:
         """Keep for the version what is stored of some contents; tell which these are. Blocks."""
         with self._tools.database.write() as connection:
             require_pending(connection, version_id)
-            found = contents.find_many(connection, wanted)
+            found = contents.find_whole(connection, wanted)
             contents.hold(connection, version_id, found.values())
         return [name in found for name in wanted]
 
@@ -254,11 +256,17 @@ class PackIntake:
             }
             for name, chunks in whole.items():
                 _require_length(name[2], sum(stored[chunk][1] for chunk in chunks))
-            contents.hold(connection, version_id, contents.make_many(connection, whole, stored))
+            content_ids, freed = contents.make_many(connection, whole, stored)
+            contents.hold(connection, version_id, content_ids)
+        if freed != NOTHING_FREED:
+            self._tools.reclaimer.finish(freed)
         return [name for name in names if name not in stored]
 
     def _verify_small(self, files: Sequence[Assembly]) -> None:
-        """Check the digests of files that have one chunk or none."""
+        """Check the digests of files that have one chunk or none.
+
+        A chunk that turns out to be damaged is marked, so that it is missing.
+        """
         single: dict[bytes, list[Assembly]] = {}
         for file in files:
             if len(file.chunks) == 1:
@@ -269,9 +277,17 @@ class PackIntake:
             found = reading.extents_of_chunks(connection, single)
         with _OpenPacks(self._tools.blobs) as packs:
             for extent in found:
-                data = packs.read(extent)
-                for file in single[bytes(extent.blake3)]:
-                    _require_digest(file, data)
+                try:
+                    data = packs.read(extent)
+                    for file in single[bytes(extent.blake3)]:
+                        _require_digest(file, data)
+                except (DigestMismatch, OSError) as error:
+                    if self._verifier.mark(extent):
+                        continue
+                    if isinstance(error, FileNotFoundError):
+                        problem = "A pack was moved just now: send the request again."
+                        raise Unavailable(problem) from error
+                    raise
 
 
 def _groups(files: Sequence[Assembly]) -> Iterator[list[Assembly]]:
@@ -329,8 +345,5 @@ class _OpenPacks:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
             self._key, self._descriptor = extent.blob_key, -1
-            try:
-                self._descriptor = self._blobs.open(extent.blob_key)
-            except FileNotFoundError:
-                raise Unavailable("A pack was moved just now: send the request again.") from None
+            self._descriptor = self._blobs.open(extent.blob_key)
         return reading.Range.of(extent, 0, extent.bytes).read(self._descriptor)

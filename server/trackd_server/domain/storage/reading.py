@@ -7,6 +7,7 @@ apart that have bytes of what was asked for.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,15 +16,19 @@ import anyio
 from trackd_proto.chunk_encoding import RAW, ZSTD, DamagedChunk, decompressed
 from trackd_server.domain import threads
 from trackd_server.domain.errors import DomainError, NotFound
-from trackd_server.domain.storage import chunk_rows
+from trackd_server.domain.storage import chunk_rows, contents, damage
+from trackd_server.store import DatabaseBusy, DatabaseFull
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from sqlalchemy import Connection
 
     from trackd_server.blobs import BlobFolder
+    from trackd_server.domain.storage.contents import Content
     from trackd_server.store import Database
+
+log = logging.getLogger(__name__)
 
 #: Chunks looked up at once, and bytes handed on at once (a chunk more if one is compressed).
 EXTENTS_AT_ONCE = 256
@@ -35,12 +40,15 @@ MAX_MOVES = 5
 
 
 class DamagedContent(DomainError, OSError):
-    """What lies on the disk is not what was stored; the same request fails again."""
+    """What lies on the disk is not what was stored; the same request fails until it comes again."""
 
     code = "CONTENT_DAMAGED"
+    status = 410  # all clients try a 500 again, some for minutes
 
     def __init__(self, problem: str) -> None:
-        super().__init__(f"{problem} `trackd fsck --verify` tells which files are concerned.")
+        super().__init__(
+            f"{problem} `trackd fsck` tells which files are concerned; log them again to repair it."
+        )
 
 
 class Extent(NamedTuple):
@@ -163,12 +171,37 @@ def extents_of_chunks(connection: Connection, names: Iterable[bytes]) -> list[Ex
     return sorted((Extent(*row) for row in rows), key=lambda extent: extent[1:3])
 
 
-class Reader:
-    """Reads contents, in worker threads."""
+def readable(
+    connection: Connection, algorithm: str, digest: bytes, size: int | None
+) -> Content | None:
+    """Return the content of this digest, and of this length if one is given.
 
-    def __init__(self, database: Database, blobs: BlobFolder, workers: int = 8) -> None:
+    Raises:
+        DamagedContent: It is known to be damaged.
+    """
+    found = contents.find(connection, algorithm, digest, size)
+    if found is not None and damage.among(connection, [found.id]):
+        raise DamagedContent(f"The {algorithm} {digest.hex()} is damaged on the server's disk.")
+    return found
+
+
+class Reader:
+    """Reads contents, in worker threads.
+
+    Args:
+        note_unreadable: told a content, and the byte from which on it cannot be read; blocks.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobFolder,
+        note_unreadable: Callable[[int, int], None],
+        workers: int = 8,
+    ) -> None:
         self._database = database
         self._blobs = blobs
+        self._note_unreadable = note_unreadable
         self._limiter: anyio.CapacityLimiter | None = None
         self._workers = workers
 
@@ -183,30 +216,48 @@ class Reader:
         if self._limiter is None:  # made late: it wants a running event loop
             self._limiter = anyio.CapacityLimiter(self._workers)
         moves = 0
-        while start < end:
-            pieces = await threads.call(self._pieces, content_id, start, end, limiter=self._limiter)
-            for ranges in pieces:
-                piece = await threads.call(self._read, ranges, limiter=self._limiter)
-                if piece is None:
-                    moves = _moved(moves, ranges)
-                    break
-                moves = 0
-                start += len(piece)
-                yield piece
+        try:
+            while start < end:
+                pieces = await threads.call(
+                    self._pieces, content_id, start, end, limiter=self._limiter
+                )
+                for ranges in pieces:
+                    piece = await threads.call(self._read, ranges, limiter=self._limiter)
+                    if piece is None:
+                        moves = _moved(moves, ranges)
+                        break
+                    moves = 0
+                    start += len(piece)
+                    yield piece
+        except DamagedContent:
+            await threads.call(self._note, content_id, start, limiter=self._limiter)
+            raise
 
     def read(self, content_id: int, start: int, end: int) -> bytes:
         """Return a small range of a content; blocks. Raises as `stream` does."""
         found: list[bytes] = []
         moves = 0
-        while start < end:
-            for ranges in self._pieces(content_id, start, end):
-                piece = self._read(ranges)
-                if piece is None:
-                    moves = _moved(moves, ranges)
-                    break
-                found.append(piece)
-                start += len(piece)
+        try:
+            while start < end:
+                for ranges in self._pieces(content_id, start, end):
+                    piece = self._read(ranges)
+                    if piece is None:
+                        moves = _moved(moves, ranges)
+                        break
+                    found.append(piece)
+                    start += len(piece)
+        except DamagedContent:
+            self._note(content_id, start)
+            raise
         return b"".join(found)
+
+    def _note(self, content_id: int, start: int) -> None:
+        """Have it noted what cannot be read; a database that refuses hears of it from the next."""
+        try:
+            self._note_unreadable(content_id, start)
+        except (DatabaseBusy, DatabaseFull) as error:
+            facts = {"content": content_id, "error": str(error)}
+            log.warning("damage_not_noted", extra={"facts": facts})
 
     def _pieces(self, content_id: int, start: int, end: int) -> list[list[Range]]:
         """Return the next ranges to read, those together that have about `PIECE_BYTES`."""

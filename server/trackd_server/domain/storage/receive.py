@@ -274,8 +274,9 @@ def _made(
     end: tuple[tuple[str, bytes, int], Keep],
 ) -> tuple[int, Freed]:
     facts, keep = end
-    known = contents.find(connection, *facts)
-    if known is None:
+    content_id = next(iter(contents.find_whole(connection, [facts]).values()), 0)
+    freed = NOTHING_FREED
+    if not content_id:
         arriving = contents.begin(connection)
         places: list[tuple[int, int]] = []
         start = 0
@@ -283,11 +284,9 @@ def _made(
             places.append((start, ids[chunk.name]))
             start += len(chunk.data)
         contents.add_chunks(connection, arriving, places)
-        content_id, _ = contents.end(connection, arriving, *facts)
-    else:
-        content_id = known.id
+        content_id, freed = contents.end(connection, arriving, *facts)
     keep(connection, content_id)
-    return content_id, contents.drop_unneeded(connection, [content_id])
+    return content_id, freed + contents.drop_unneeded(connection, [content_id])
 
 
 def _written(tools: Tools, chunks: list[Chunk]) -> PackWriter | None:

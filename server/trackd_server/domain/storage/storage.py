@@ -11,6 +11,7 @@ from trackd_server.domain.storage.indexing import Indexer
 from trackd_server.domain.storage.packing import PackIntake
 from trackd_server.domain.storage.reading import Reader
 from trackd_server.domain.storage.receive import Expected, Keep, Received, Receiver, Tools
+from trackd_server.domain.storage.verifying import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -31,8 +32,9 @@ class Storage:
         self.reclaimer = tools.reclaimer
         flow = Flow()
         self._receiver = Receiver(tools, flow)
-        self._reader = Reader(database, blobs)
-        self.packs = PackIntake(tools, flow)
+        self.verifier = Verifier(database, blobs)
+        self._reader = Reader(database, blobs, self.verifier.mark_unreadable)
+        self.packs = PackIntake(tools, flow, self.verifier)
         self.indexer = Indexer(tools)
         self.adoption = Adoption(tools, self.indexer)
         self.compressor = Compressor(tools)

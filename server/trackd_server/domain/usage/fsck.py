@@ -1,37 +1,26 @@
 """Are the books right? Every blob has a row, every row its blob, every count is what it counts.
 
 Reads one snapshot and the folder; what is uploaded or given back at that time is noted as doomed
-and left out. With `verify` every chunk and the digest of every content is computed anew.
+and left out. With `verify` every chunk and the digest of every content is computed anew, and what
+is damaged is marked: it is replaced as soon as the same bytes are stored again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import xxhash
-from blake3 import blake3
-
-from trackd_proto.chunk_encoding import UNCUT, ZSTD
-from trackd_server.domain.storage import Content, doomed
-from trackd_server.domain.storage.reading import Range, extents
+from trackd_server.domain.storage import Content, damage, doomed
+from trackd_server.domain.usage import damages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy import Connection
 
     from trackd_server.domain.storage import Storage
-    from trackd_server.domain.storage.reading import Extent
 
 #: Findings that a report lists; the rest are counted.
 MAX_LISTED = 1_000
-EXTENTS_AT_ONCE = 1_000
 CONTENTS_AT_ONCE = 1_000
-#: Bytes read at once.
-PIECE_BYTES = 1024 * 1024
 
 
 @dataclass
@@ -50,12 +39,16 @@ class Findings:
 
 @dataclass
 class Report:
-    """What a check found; all empty: the books are right."""
+    """What a check found; all empty, or something `repaired` since the last `verify`: all right.
+
+    What verification found earlier counts as `damaged` until it is repaired, or found whole.
+    """
 
     objects_without_row: Findings = field(default_factory=Findings)
     rows_without_object: Findings = field(default_factory=Findings)
     wrong_counts: Findings = field(default_factory=Findings)
     damaged: Findings = field(default_factory=Findings)
+    repaired: Findings = field(default_factory=Findings)
     checked: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
@@ -80,6 +73,10 @@ def check(storage: Storage, *, verify: bool = False) -> Report:
         _check_counts(connection, report)
     if verify:
         _verify(storage, report)
+    with storage.database.read() as connection:
+        _tell(connection, report.damaged, is_repaired=False)
+        if not verify:
+            _tell(connection, report.repaired, is_repaired=True)
     return report
 
 
@@ -240,17 +237,23 @@ def _check_counts(connection: Connection, report: Report) -> None:
 
 
 def _verify(storage: Storage, report: Report) -> None:
+    with storage.database.read() as connection:
+        known = damage.marks(connection)
     verified, last = 0, 0
     while found := _names(storage, last):
         for name in found:
-            error = _verified(storage, name)
-            if error is not None and _is_there(storage, name.id):
-                error = _verified(storage, name)  # its packs may have moved meanwhile
-            if error is not None and _is_there(storage, name.id):
-                report.damaged.add(content=name.id, error=error)
+            marks, problems = storage.verifier.verify(name)
+            known.difference_update(marks)
+            for problem in problems[:1]:
+                report.damaged.add(content=name.id, bytes=name.bytes, error=problem.error)
             verified += name.bytes
             last = name.id
     report.checked["verified_bytes"] = verified
+    with storage.database.read() as connection:
+        _tell(connection, report.repaired, is_repaired=True)
+    if known:  # found whole, repaired, or gone
+        with storage.database.write() as connection:
+            damage.forget(connection, known)
 
 
 def _names(storage: Storage, after: int) -> list[Content]:
@@ -263,46 +266,12 @@ def _names(storage: Storage, after: int) -> list[Content]:
         return [Content(*row) for row in rows]
 
 
-def _is_there(storage: Storage, content_id: int) -> bool:
-    with storage.database.read() as connection:
-        query = "SELECT 1 FROM contents WHERE id = ? AND algorithm != 'leaving'"
-        return connection.exec_driver_sql(query, (content_id,)).first() is not None
+def _tell(connection: Connection, findings: Findings, *, is_repaired: bool) -> None:
+    """Add the contents that have marks to findings: those that are repaired, or those that are not.
 
-
-def _verified(storage: Storage, content: Content) -> str | None:
-    """Return what is wrong with a content's bytes."""
-    hashed: Any = (
-        xxhash.xxh3_128() if content.algorithm == "XXH128" else hashlib.md5(usedforsecurity=False)
-    )
-    start = 0
-    while start < content.bytes:
-        with storage.database.read() as connection:
-            found = extents(connection, content.id, start, EXTENTS_AT_ONCE)
-        if not found:
-            return f"the bytes from {start} on are missing"
-        for extent in found:
-            name = blake3()
-            try:
-                for data in _read(storage, extent):
-                    name.update(data)
-                    hashed.update(data)
-            except OSError as error:
-                return f"{extent.blob_key}: {error.strerror or error}"
-            if extent.encoding != UNCUT and name.digest() != extent.blake3:
-                return f"{extent.blob_key}: bytes from {extent.offset} on are not the chunk's"
-        start = found[-1].start + found[-1].bytes
-    if hashed.digest() != content.digest:
-        return f"{content.algorithm} is {hashed.hexdigest()}, not {content.digest.hex()}"
-    return None
-
-
-def _read(storage: Storage, extent: Extent) -> Iterator[bytes]:
-    """Yield the bytes of a chunk; one that is not cut has any length."""
-    descriptor = storage.blobs.open(extent.blob_key)
-    try:
-        # A compressed chunk is read at once; any other has any length.
-        step = extent.bytes if extent.encoding == ZSTD else PIECE_BYTES
-        for at in range(0, extent.bytes, step):
-            yield Range.of(extent, at, min(at + step, extent.bytes)).read(descriptor)
-    finally:
-        os.close(descriptor)
+    One whose names would not be listed is counted only.
+    """
+    for marked in damage.marked(connection):
+        if marked.is_repaired is is_repaired:
+            is_listed = len(findings.listed) < MAX_LISTED
+            findings.add(**(damages.finding(connection, marked) if is_listed else {}))

@@ -11,7 +11,7 @@ marks one that lies there as it came, and that may become smaller. A content who
 One whose algorithm is 'leaving' is on its way out: nobody needs it, and it loses its chunks in
 several transactions. A content of `uncut_contents` came as one file that became a
 pack: its last chunk is all that was not cut yet, has a name made up for it, and any length; the
-indexer cuts it.
+indexer cuts it. `damages` names chunks and contents that verification found damaged.
 
 Numbers of these rows are never used again: a reader or a rewriting that holds one finds the same
 row under it, or none. `doomed_blobs` names blobs that must not exist once nothing uploads them.
@@ -98,6 +98,19 @@ uncut_contents = Table(
 )
 
 doomed_blobs = Table("doomed_blobs", metadata, Column("blob_key", Text, primary_key=True))
+
+#: `kind` is 'chunk' or 'content', `number` its row, which may be gone; `repaired_at` is null until
+#: its bytes came again. See `domain.storage.damage`.
+damages = Table(
+    "damages",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("error", Text, nullable=False),
+    Column("found_at", Float, nullable=False),
+    Column("repaired_at", Float),
+    sqlite_with_rowid=False,
+)
 
 Index("contents_arriving", contents.c.id, sqlite_where=contents.c.algorithm == "arriving")
 Index("contents_leaving", contents.c.id, sqlite_where=contents.c.algorithm == "leaving")

@@ -172,7 +172,7 @@ def test_a_client_is_told_of_damage_and_the_server_goes_on(tmp_path: Path) -> No
             if pack.stat().st_size < 50_000:
                 pack.write_bytes(bytes(pack.stat().st_size))
         refused = got(TEXT[:60_000])
-        assert refused.status_code == 500 and "CONTENT_DAMAGED" in refused.text
+        assert refused.status_code == 410 and "CONTENT_DAMAGED" in refused.text
         assert got(NOISE[:60_000]).content == NOISE[:60_000]
 
 
