@@ -254,7 +254,7 @@ async def test_a_run_that_is_asked_to_stop_learns_it(tmp_path: Path, stop_fn: bo
 
 
 async def test_an_interrupted_training_is_recorded_as_such(tmp_path: Path) -> None:
-    source = "run = trackd.init(project='p', id='r')\nrun.log({'x': 0})\nkeep()\ntime.sleep(30)\n"
+    source = "run = trackd.init(project='p', id='r')\nrun.log({'x': 0})\nkeep()\ntime.sleep(600)\n"
     async with running_agent(tmp_path) as agent:
         trainings = Trainings(agent, tmp_path)
         process = trainings.begin(source)

@@ -28,7 +28,7 @@ def spawned():
     q = ctx.Queue()
     p = ctx.Process(target=work, args=(run, q))
     p.start()
-    r = q.get(timeout=60)
+    r = q.get(timeout=240)
     p.join()
     obs("child", r)
     obs("exit", p.exitcode)
