@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,10 +38,9 @@ def console(pipe_width: int = _PIPE_WIDTH) -> Console:
     Args:
         pipe_width: for a table whose least important columns are more than a reader needs.
     """
-    found = Console(highlight=False, soft_wrap=True)
-    if found.is_terminal or os.environ.get("COLUMNS", "").isdigit():
-        return found
-    return Console(highlight=False, soft_wrap=True, width=pipe_width)
+    # Not rich's own way: it takes COLUMNS=0, which shells without a screen set, at its word.
+    width = shutil.get_terminal_size((pipe_width, 0)).columns
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def show(where: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:

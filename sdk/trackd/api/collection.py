@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trackd.api.collection_facts import CollectionFacts
 from trackd.api.errors import RefusedError, refusing
 from trackd.api.operations import artifacts as operations
-from trackd.artifacts.rules import MAX_NAME_CHARACTERS, checked_tags, checked_type
+from trackd.artifacts.rules import MAX_NAME_CHARACTERS, checked_some, checked_tags, checked_type
 from trackd.remote.answers import part
 
 if TYPE_CHECKING:
@@ -74,13 +74,14 @@ class ArtifactCollection(CollectionFacts):
         """Tags. Can be set and changed.
 
         Raises:
+            TypeError: when set: None, or a tag is no text.
             ValueError: when set: a tag has characters that tags may not have.
         """
         return self._current.tags
 
     @tags.setter
     def tags(self, tags: Iterable[str]) -> None:
-        self._current = replace(self._current, tags=checked_tags(tags))
+        self._current = replace(self._current, tags=checked_tags(checked_some("tags", tags)))
 
     @refusing
     def save(self) -> None:
@@ -115,14 +116,15 @@ class ArtifactCollection(CollectionFacts):
             RefusedError: it is no sequence, or a type is reserved.
         """
         before = self._current
+        self._current = self._saved.copy()  # what else was changed waits for its own `save`
         try:
-            self._current = self._saved.copy()
             self.type = new_type
             self.save()
+            before = replace(before, type=new_type)
         except ValueError as error:
-            self._current = before
             raise RefusedError(str(error)) from error
-        self._current = replace(before, type=new_type)
+        finally:
+            self._current = before
 
     def delete(self) -> None:
         """Delete the collection: of a sequence all versions, of a portfolio the links."""

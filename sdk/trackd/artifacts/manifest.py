@@ -72,6 +72,8 @@ class ManifestEntry:
 
     def __repr__(self) -> str:
         shown = {"path": str(self.path), **self.to_json()}
+        if "birthArtifactID" in shown:
+            shown["birth_artifact_id"] = shown.pop("birthArtifactID")
         if not self.extra:
             del shown["extra"]
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"

@@ -41,6 +41,10 @@ def odd_collection_name(name):
     found.save()
 
 
+def tags_of_nothing():
+    api.artifact_collection("dataset", f"{project}/data").tags = None
+
+
 def change_type_to_reserved():
     found = api.artifact_collection("dataset", f"{project}/data")
     found.type = "wandb-history"
@@ -100,6 +104,7 @@ tell("rename a collection", rename_collection)
 tell("type of a portfolio", set_type_of_portfolio)
 tell("long name of a collection", lambda: odd_collection_name("x" * 129))
 tell("slash in the name of a collection", lambda: odd_collection_name("a/b"))
+tell("tags None", tags_of_nothing)
 tell("reserved type", change_type_to_reserved)
 tell("change a registry", change_registry)
 tell("remove a saved type", remove_saved_type)

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from trackd.artifacts import Artifact, ArtifactFinalizedError, ArtifactTTL
+from trackd.artifacts.manifest import Manifest, ManifestEntry
 from trackd.artifacts.rules import own_name
 from trackd.errors import Error
 
@@ -60,6 +61,29 @@ def test_a_path_is_a_file_or_a_folder_but_not_both() -> None:
     artifact.remove("data/part")
     artifact.add_file("x", "data")
     assert list(artifact.manifest.entries) == ["data"]
+
+
+def test_files_and_folders_are_told_apart_when_a_script_changed_the_entries_itself() -> None:
+    manifest = Manifest()
+    for path in ("a/b", "a/c", "d"):
+        manifest.add_entry(ManifestEntry(path, "x"))
+    del manifest.entries["a/b"]
+    with pytest.raises(ValueError, match="'a' is a folder"):
+        manifest.add_entry(ManifestEntry("a", "x"))
+    manifest.remove_entry(manifest.entries["a/c"])
+    manifest.add_entry(ManifestEntry("a", "x"))
+    manifest.entries.update({"e/f": ManifestEntry("e/f", "x")})
+    with pytest.raises(ValueError, match="'e' is a folder"):
+        manifest.add_entry(ManifestEntry("e", "x"))
+    with pytest.raises(ValueError, match="'d' is a file"):
+        manifest.add_entry(ManifestEntry("d/g", "x"))
+    assert sorted(manifest.entries) == ["a", "d", "e/f"]
+
+
+def test_an_entry_is_shown_with_the_names_of_its_attributes() -> None:
+    entry = ManifestEntry("a//b", "x", 3, birth_artifact_id="Q")
+    shown = "path='a//b', digest='x', size=3, skip_cache=False, birth_artifact_id='Q'"
+    assert repr(entry) == f"ManifestEntry({shown})"
 
 
 def test_a_folder_with_a_conflict_adds_nothing() -> None:
