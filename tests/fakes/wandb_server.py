@@ -43,7 +43,9 @@ def not_json(body: str = "<html>please log in</html>", code: int = 200) -> Fault
 
 class _Dropped(Response):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        raise ConnectionAbortedError("dropped on purpose")
+        scope["transport"].abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 async def drop(_request: Request, _answer: Callable[[], Awaitable[Response]]) -> Response:
@@ -74,6 +76,18 @@ def too_large(limit_bytes: int) -> Fault:
         return await answer()
 
     return fault
+
+
+def for_the_first(count: int, fault: Fault) -> Fault:
+    """Return a fault that goes away."""
+    left = count
+
+    async def fading(request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
+        nonlocal left
+        left -= 1
+        return await fault(request, answer) if left >= 0 else await answer()
+
+    return fading
 
 
 @dataclass
@@ -246,12 +260,21 @@ async def fake_server(port: int = 0) -> AsyncGenerator[FakeServer]:
         ]
     )
     app.state.fake = fake
+
+    async def with_transport(scope: Any, receive: Any, send: Any) -> None:
+        """Give faults the connection itself, which the server keeps behind `send`."""
+        await app({**scope, "transport": send.__self__.transport}, receive, send)
+
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     fake.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config = uvicorn.Config(
-        app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=0
+        with_transport,
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=0,
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]

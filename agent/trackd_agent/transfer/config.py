@@ -20,3 +20,6 @@ class TransferConfig(BaseModel):
     poll_s: float = Field(default=0.5, gt=0)
     #: Shortest time between two uploads of one file, in seconds.
     live_interval_s: float = Field(default=5.0, ge=0)
+    #: How often a file that the server finds wrong (400) goes again soon: on its way it may have
+    #: been damaged, or come too slowly. After that it waits as after any other refusal.
+    repeats_of_refused: int = Field(default=3, ge=0)

@@ -6,6 +6,7 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ class _File:
     is_waiting: bool = False
     is_settled: bool = False
     patience: Patience | None = None
+    refusals: int = 0
 
 
 class FileUploader:
@@ -175,6 +177,7 @@ class FileUploader:
         file = self._files[name]
         file.is_settled = True
         file.patience = None
+        file.refusals = 0
         self._unfinished -= 1
         if not self._unfinished:
             self._drained.set()
@@ -302,6 +305,10 @@ class FileUploader:
             self._drop("file_too_large", name)
             self._settle(name)
             return
+        if failure.status == HTTPStatus.BAD_REQUEST:
+            file.refusals += 1
+            if file.refusals <= self._config.repeats_of_refused:
+                failure.retry_class = RetryClass.TRANSIENT
         self._courier.problem = failure.problem
         file.patience = file.patience or self._courier.patience()
         await self._courier.hurry.wait(file.patience.wait_s(failure))

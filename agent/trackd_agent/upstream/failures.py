@@ -6,6 +6,7 @@ a 2xx whose body is no JSON  the same: somebody else answered
 413                          the caller sends less at once
 401, 403                     read the credentials again, repeat every minute
 `errors` in a 200            park if they say that no repetition helps, else repeat
+400 to the bytes of a file   a few times as if it were transient: damaged on their way
 other 3xx, 4xx               park: repeat hourly, or when the user asks
 ===========================  =======================================================
 """

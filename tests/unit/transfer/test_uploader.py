@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 from tests.fakes import wandb_server as fake
-from tests.fakes.wandb_server import FakeServer, fake_server
+from tests.fakes.wandb_server import FakeServer, fake_server, for_the_first
 from tests.support.runs import FAST, until
 
 from trackd_agent.transfer import FileUploader, TransferConfig, is_safe_name
@@ -33,7 +33,10 @@ async def uploading(tmp_path: Path) -> AsyncGenerator[tuple[FakeServer, FileUplo
         credentials = Credentials(tmp_path / "c.json")
         await credentials.put(server.base_url, server.api_key)
         endpoint = StaticEndpoint(server.base_url, credentials)
-        async with UpstreamPool(UpstreamConfig(**FAST), credentials, endpoint) as pool:
+        # Who waits for the end of one of these does not notice at once.
+        never: dict[str, Any] = {"transfer_timeout_s": 3600.0, "parked_retry_s": 3600.0}
+        config = UpstreamConfig(**(FAST | never))
+        async with UpstreamPool(config, credentials, endpoint) as pool:
             uploader = FileUploader(
                 Courier(pool.get("")),
                 RunPath("e", "p", "r1"),
@@ -125,6 +128,20 @@ async def test_a_failed_file_asks_for_a_new_address(tmp_path: Path, fault: fake.
         server.closing.set()  # lets a hanging answer go
         assert await uploader.drained(120)
         assert server.files["f"] == b"x" * 10_000
+        assert uploader.dropped == {}
+
+
+@pytest.mark.parametrize("fault", [fake.status(400), fake.drop, fake.drop_after_apply])
+async def test_what_was_damaged_or_cut_off_goes_again_at_once(
+    tmp_path: Path, fault: fake.Fault
+) -> None:
+    async with uploading(tmp_path) as (server, uploader):
+        server.faults["put"] = for_the_first(3, fault)
+        (tmp_path / "f").write_bytes(b"x" * 4_000_000)  # more than connections hold back
+        uploader.add("f", "now")
+        assert await uploader.drained(120)
+        assert len(server.files["f"]) == 4_000_000
+        assert server.requests["put"] == 4
         assert uploader.dropped == {}
 
 

@@ -402,10 +402,10 @@ class ArtifactCalls:
             try:
                 answer = await attempt()
             except RequestFailed as failure:
-                is_damage = was_sound and failure.status == HTTPStatus.BAD_REQUEST
+                if is_damage := was_sound and failure.status == HTTPStatus.BAD_REQUEST:
+                    failure.retry_class = RetryClass.TRANSIENT
                 refusals += is_damage or failure.status == HTTPStatus.OK
-                is_final = _is_final(failure) and not is_damage
-                if is_final or refusals >= self._config.refusals:
+                if _is_final(failure) or refusals >= self._config.refusals:
                     raise self.failed("REFUSED", f"the server refused it: {failure.problem}") from (
                         failure
                     )

@@ -9,7 +9,14 @@ import anyio
 import msgspec
 import pytest
 from starlette.responses import JSONResponse
-from tests.fakes.wandb_server import Fault, drop, drop_after_apply, fake_server, status
+from tests.fakes.wandb_server import (
+    Fault,
+    drop,
+    drop_after_apply,
+    fake_server,
+    for_the_first,
+    status,
+)
 from tests.support.artifact_records import end_of, logged, md5_of, record
 from tests.support.rank import Rank
 from tests.support.runs import running_registry, until
@@ -30,18 +37,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 CHUNKS = pytest.mark.parametrize("chunks", [False, True], ids=["files", "chunks"])
-
-
-def for_the_first(count: int, fault: Fault) -> Fault:
-    """Return a fault that goes away."""
-    left = count
-
-    async def fading(request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
-        nonlocal left
-        left -= 1
-        return await fault(request, answer) if left >= 0 else await answer()
-
-    return fading
 
 
 def to_operation(name: str, fault: Fault) -> Fault:
@@ -143,15 +138,15 @@ async def somebody_else(_request: Request, _answer: Callable[[], Awaitable[Respo
 @pytest.mark.parametrize(
     ("chunks", "fault", "kind"),
     [
-        (False, status(503), "graphql"),
-        (False, drop_after_apply, "graphql"),
-        (False, status(429), "bytes"),
-        (False, drop, "bytes"),
-        (True, status(503), "bytes"),
-        (True, drop_after_apply, "bytes"),
-        (True, somebody_else, "bytes"),
-        (False, status(400), "bytes"),
-        (True, status(400), "bytes"),
+        pytest.param(False, status(503), "graphql", id="503-graphql"),
+        pytest.param(False, drop_after_apply, "graphql", id="drop_after_apply-graphql"),
+        pytest.param(False, status(429), "bytes", id="429-files"),
+        pytest.param(False, drop, "bytes", id="drop-files"),
+        pytest.param(True, status(503), "bytes", id="503-chunks"),
+        pytest.param(True, drop_after_apply, "bytes", id="drop_after_apply-chunks"),
+        pytest.param(True, somebody_else, "bytes", id="somebody_else-chunks"),
+        pytest.param(False, status(400), "bytes", id="400-files"),
+        pytest.param(True, status(400), "bytes", id="400-chunks"),
     ],
 )
 async def test_what_passes_is_waited_for(
