@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.agent import agent_environment
+from tests.support.disks import disk_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,15 +32,8 @@ run.finish()
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Generator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("may not mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disk_of(3 * 1024 * 1024, tmp_path / "disk") as disk:
+        yield disk
 
 
 def test_what_a_full_disk_costs_is_counted_to_the_row(small_disk: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.disks import disk_of
 from tests.unit.journal.support import (
     KIND,
     PRODUCER,
@@ -27,7 +26,7 @@ from trackd_agent.core.errors import JournalFull
 from trackd_agent.journal import Checkpoints, Journal, JournalConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -134,22 +133,8 @@ def test_failing_syncs_do_not_use_up_descriptors(tmp_path: Path) -> None:
     journal.close()
 
 
-@contextmanager
-def full_after(folder: Path, size_bytes: int) -> Generator[Path, None, None]:
-    """Mount a small file system on `folder`; skips the test where that is not allowed."""
-    folder.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    target = os.fsencode(folder)
-    if libc.mount(b"none", target, b"tmpfs", 0, f"size={size_bytes}".encode()):
-        pytest.skip(f"cannot mount a tmpfs here: {os.strerror(ctypes.get_errno())}")
-    try:
-        yield folder
-    finally:
-        libc.umount2(target, 2)  # MNT_DETACH
-
-
 def test_a_really_full_disk_refuses_and_takes_up_again_when_there_is_space(tmp_path: Path) -> None:
-    with full_after(tmp_path / "disk", 1024 * 1024) as disk:
+    with disk_of(1024 * 1024, tmp_path / "disk") as disk:
         config = JournalConfig(segment_max_bytes=128 * 1024)
         journal = Journal.open(disk / "j", PRODUCER, 1, config)
         checkpoints = Checkpoints(disk / "j", "upstream")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
 import pytest
 from tests.fakes.download_server import ARTIFACT_ID, DownloadServer, download_server, md5
+from tests.support.disks import disk_of
 
 from trackd_agent.artifacts.config import ArtifactsConfig
 from trackd_agent.artifacts.downloads.addresses import Listing
@@ -349,15 +349,8 @@ async def test_a_file_that_was_changed_is_downloaded_again(tmp_path: Path) -> No
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Generator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("may not mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disk_of(4 * 1024 * 1024, tmp_path / "disk") as disk:
+        yield disk
 
 
 async def test_a_full_disk_ends_the_download_and_says_so(tmp_path: Path, small_disk: Path) -> None:
