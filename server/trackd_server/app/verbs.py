@@ -79,7 +79,7 @@ def server(
     """
     logs.configure(as_json=as_json)
     os.umask(0o077)  # whatever is stored is the user's alone
-    memory.give_back_freed()
+    memory.share_one_heap()
     from trackd_server.app import lifecycle  # heavy: not for --help
 
     chosen = (directory or layout.server_dir(layout.data_dir())).absolute()
