@@ -84,6 +84,19 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, counts: FailureCounts) -> None:
         self._counts = counts
+        self._calls: set[asyncio.Task[Any]] = set()
+
+    async def end_calls(self) -> None:
+        """Wait until every handler has cleaned up; called when the server has stopped.
+
+        grpcio does not: what a handler leaves behind would be cancelled at the end of the event
+        loop, all tasks of it at once.
+        """
+        for call in self._calls:
+            if not call.cancelling():
+                call.cancel()
+        if self._calls:
+            await asyncio.wait(self._calls)
 
     async def intercept_service(
         self,
@@ -112,6 +125,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
     def _guard(self, call: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
         async def guarded(request: Any, context: Any) -> Any:
+            self._note_call()
             try:
                 return await _in_own_task(call, request, context)
             except errors.AgentError as error:
@@ -120,15 +134,15 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 await abort(context, error)
             except grpc.aio.AbortError:
                 raise
-            except grpc.aio.InternalError as error:  # nothing can be written: the caller has left
-                log.info("caller_left", method=method)
-                raise asyncio.CancelledError from error
             except DecodeError as error:  # of a stream; grpcio itself refuses other messages
                 self._counts.add(_MALFORMED)
                 log.info("call_failed", method=method, code=_MALFORMED, problem=str(error))
                 message = f"a message of {method} cannot be decoded: send what its .proto says"
                 await abort(context, errors.InvalidRequest(_MALFORMED, message))
             except Exception as error:
+                if _cannot_write(error):
+                    log.info("caller_left", method=method)
+                    raise asyncio.CancelledError from error
                 log_id = secrets.token_hex(4)
                 self._counts.add("INTERNAL")
                 log.exception("call_crashed", method=method, log_id=log_id)
@@ -138,6 +152,18 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 )
 
         return guarded
+
+    def _note_call(self) -> None:
+        call = asyncio.current_task()
+        assert call is not None
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+
+def _cannot_write(error: Exception) -> bool:
+    """Whether grpcio says that nobody is there any more: the caller has left, or the server."""
+    is_grpc = isinstance(error, grpc.aio.BaseError)
+    return is_grpc and not isinstance(error, grpc.aio.UsageError)
 
 
 async def _in_own_task(

@@ -68,9 +68,8 @@ class RpcServer:
         self._services = services
         # The package has no types.
         self._health = cast("Any", health).aio.HealthServicer()
-        self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(counts)], options=_options(config)
-        )
+        self._calls = ErrorInterceptor(counts)
+        self._server = grpc.aio.server(interceptors=[self._calls], options=_options(config))
 
     async def __aenter__(self) -> Self:
         server = self._server
@@ -97,6 +96,7 @@ class RpcServer:
         with anyio.CancelScope(shield=True):
             await self._health.enter_graceful_shutdown()
             await self._server.stop(_GRACE_S)
+            await self._calls.end_calls()
 
 
 def _options(config: RpcConfig) -> list[tuple[str, int]]:

@@ -14,8 +14,10 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf.message import DecodeError
+from grpc._cython import cygrpc
 
 from trackd_agent.core import errors
+from trackd_agent.rpc.config import RpcConfig
 from trackd_agent.rpc.failures import (
     ERROR_TRAILER,
     STATUSES,
@@ -23,7 +25,14 @@ from trackd_agent.rpc.failures import (
     FailureCounts,
     status_of,
 )
-from trackd_proto.v1 import admin_pb2, admin_pb2_grpc, common_pb2
+from trackd_agent.rpc.server import RpcServer, Services
+from trackd_proto.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    artifact_pb2_grpc,
+    common_pb2,
+    run_pb2_grpc,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,11 +148,44 @@ async def test_a_handler_whose_caller_leaves_cleans_up_behind_its_thread(tmp_pat
     assert slow.steps == ["thread ended", "cleaned up"]
 
 
-async def test_a_caller_who_left_while_he_was_answered_is_no_failure() -> None:
+async def test_a_server_leaves_when_its_handlers_have_cleaned_up(tmp_path: Path) -> None:
+    slow = Slow()  # pyright: ignore[reportAbstractUsage]
+    runs: Any = run_pb2_grpc.RunServiceServicer()  # pyright: ignore[reportAbstractUsage]
+    artifacts: Any = artifact_pb2_grpc.ArtifactServiceServicer()  # pyright: ignore[reportAbstractUsage]
+    services = Services(runs, artifacts, cast("Any", slow))
+    left = anyio.Event()
+
+    async def serve(begun: anyio.Event) -> None:
+        async with RpcServer(tmp_path / "s", services, RpcConfig(), FailureCounts()):
+            begun.set()
+            await anyio.to_thread.run_sync(slow.has_begun.wait, 120)
+        assert slow.steps == ["thread ended", "cleaned up"]
+        left.set()
+
+    async def call() -> None:
+        async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
+            stub = admin_pb2_grpc.AdminServiceStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.GetStatus(admin_pb2.GetStatusRequest())
+
+    async with anyio.create_task_group() as tasks:
+        begun = anyio.Event()
+        tasks.start_soon(serve, begun)
+        await begun.wait()
+        tasks.start_soon(call)
+        with anyio.move_on_after(1.0):  # time enough to do it wrong
+            await left.wait()
+        slow.may_end.set()
+        with anyio.fail_after(120):
+            await left.wait()
+
+
+@pytest.mark.parametrize("name", ["InternalError", "_ServerStoppedError"])
+async def test_who_left_while_he_was_answered_is_no_failure(name: str) -> None:
     counts = FailureCounts()
 
     async def answer(_request: Any, _context: Any) -> None:
-        raise grpc.aio.InternalError("Failed execute_batch")
+        raise getattr(cygrpc, name)("nothing can be written")
 
     handler = cast("Any", grpc).unary_stream_rpc_method_handler(answer)
 
