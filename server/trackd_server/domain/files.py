@@ -120,7 +120,7 @@ class Files:
     def delete(self, opaque_ids: list[str]) -> None:
         """Delete files by their ids."""
         numbers = [names.row_number("File", opaque) for opaque in opaque_ids]
-        with self._database.write() as connection:
+        with self._database.freeing() as connection:
             rows = connection.execute(select(files).where(files.c.id.in_(numbers))).all()
             keys = tuple(row.blob_key for row in rows)
             doomed.doom(connection, keys)
@@ -172,5 +172,12 @@ def find(connection: Connection, run_id: int, name: str) -> Row[Any] | None:
 
 
 def _like(pattern: str) -> re.Pattern[str]:
-    parts = {"%": ".*", "_": "."}
-    return re.compile("".join(parts.get(c) or re.escape(c) for c in pattern), re.DOTALL)
+    """Return what matches the same texts; atomic groups, else a few `%` would search for ever."""
+    first, *others = ["".join(_one(c) for c in part) for part in pattern.split("%")]
+    *inner, last = others or [""]
+    found = "".join(f"(?>.*?{part})" for part in inner) + (f".*{last}" if others else "")
+    return re.compile(first + found, re.DOTALL)
+
+
+def _one(character: str) -> str:
+    return "." if character == "_" else re.escape(character)

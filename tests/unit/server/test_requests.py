@@ -161,6 +161,24 @@ def test_a_damaged_line_costs_itself_only(server: Serving) -> None:
     assert server.http.get("/local/p/runs/r").status_code == 200
 
 
+def test_files_are_found_by_a_pattern_that_never_searches_for_ever(server: Serving) -> None:
+    server.upsert()
+    names = ["a" * 200, "a.b", "d/a.txt", "axb"]
+    for file in server.graphql(CREATE_FILES, {"files": names})["createRunFiles"]["files"]:
+        assert server.http.put(file["uploadUrl"], content=b"x").status_code == 200
+    for pattern, found in (
+        ("a.b", ["a.b"]),
+        ("a_b", ["a.b", "axb"]),
+        ("%a.%", ["a.b", "d/a.txt"]),
+        ("d/%.txt", ["d/a.txt"]),
+        ("%", sorted(names)),
+        ("%%a%%b%", ["a.b", "axb"]),
+        ("%a" * 100 + "b", []),
+    ):
+        shown = server.run('files(pattern: "%s") { edges { node { name } } }' % pattern)  # noqa: UP031
+        assert [edge["node"]["name"] for edge in shown["files"]["edges"]] == found, pattern
+
+
 def test_files_go_up_by_signed_address_without_key_and_come_down_again(server: Serving) -> None:
     server.upsert()
     wanted = ["d/name with space ü.txt", "empty.bin", "50%?#.txt"]
