@@ -41,8 +41,8 @@ _SAY_SO_AFTER_S = 1.5
 _DIGEST_ACKS_S = 0.15
 _DIGEST_S = 0.25
 _POLL_S = 0.1
-#: Longest wait for the name that the server gives a run.
-_NAME_S = 5.0
+#: Longest wait for the name that the server gives a run, and at the end of one that just began.
+_NAME_S, _NAME_AT_END_S = 5.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class Writer:
         self._is_drawn = False
         #: When nobody waits for the name any more; 0: nobody asked yet.
         self._name_due_s = 0.0
+        self._began_s = 0.0
         self._rename_on_conflict = not identity.label_is_explicit and bool(identity.label)
 
     def open(self) -> bool:
@@ -102,6 +103,7 @@ class Writer:
         first_step = identity.starting_step
         start = start_record(self.context, identity.config, first_step=first_step)
         self.recorder.record(Kind.START, start)
+        self._began_s = time.monotonic()
         self.sender.start()
 
     def finish(self, exit_code: int, timeout_s: float) -> Handover:
@@ -111,6 +113,7 @@ class Writer:
         self.recorder.record(Kind.EXIT, end)
         try:
             digest = self._read_digest() if self.context.terminal.shows_info else None
+            self._learn_address(min(_NAME_AT_END_S, timeout_s))
             complete = self._hand_over(timeout_s)
         except BaseException:  # an impatient user: the agent takes the rest from the disk
             self.leave(delete=False)
@@ -147,6 +150,16 @@ class Writer:
         if response is None or response.is_behind:
             return None
         return Digest(json.loads(response.summary_json), json.loads(response.history_json))
+
+    def _learn_address(self, timeout_s: float) -> None:
+        """Give the server of a run that just began a moment to answer: the last lines tell where.
+
+        One that has not answered for longer is away, and not waited for.
+        """
+        is_new = time.monotonic() - self._began_s < _NAME_S
+        is_asked = self.sender.is_streaming and self.context.identity.mode != "offline"
+        if is_new and is_asked and not self.sender.news.url:
+            self.sender.wait_name(timeout_s)
 
     def _hand_over(self, timeout_s: float) -> bool:
         """See to it that an agent has everything or takes it from the disk, while one moves."""
@@ -202,8 +215,8 @@ class Writer:
         left_s = self._name_due_s - now_s if waits else 0.0
         if not (name := self.sender.wait_name(left_s)) and left_s > 0:
             self.context.terminal.warn_once(
-                f"the server did not answer within {_NAME_S:.0f} s: what it calls the "
-                "run, and where, is None until it does: give the run a name to have one at once"
+                f"the server did not answer within {_NAME_S:.0f} s: run.url is None until it "
+                "does, and so is run.name of a run that the script did not name"
             )
         return name or None
 

@@ -39,7 +39,7 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
         self.detached: list[int] = []
         self.messages = 0
         self.mute = False
-        #: What its server says of the run: name and address; the last ones come at the end only.
+        #: Name and address of the run at its server; the last ones come with the end of the run.
         self.name = ""
         self.url = "http://127.0.0.1:1/local/p/runs/r"
         self.last_url = self.last_name = ""
@@ -100,7 +100,7 @@ class SmallAgent(run_pb2_grpc.RunServiceServicer):
                     )
             else:
                 answer = run_pb2.RecordsResponse(acked_seq=journal.last_seq)
-            answer.name = self.name
+            answer.name, answer.url = self.name, self.url
             if not self.mute:
                 yield answer
 

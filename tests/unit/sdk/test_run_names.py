@@ -58,6 +58,31 @@ def test_name_and_address_that_come_with_the_last_answer_are_shown(
     assert (run.name, run.url) == (agent.last_name, agent.last_url)
 
 
+def test_the_end_of_a_run_that_just_began_waits_for_its_address(
+    agent: SmallAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits: list[float] = []
+    wait_name = Sender.wait_name
+
+    def answered(sender: Sender, timeout_s: float) -> str:
+        waits.append(timeout_s)
+        agent.url, agent.name = "http://other/me/p/runs/r", "quiet-river-7"
+        return wait_name(sender, 60)
+
+    monkeypatch.setattr(Sender, "wait_name", answered)
+    agent.url = ""
+    run = trackd.init(project="p", id="r")
+    run.finish()
+    assert run.url == agent.url
+    assert capsys.readouterr().err.count("view run quiet-river-7 at http://other/me/p/runs/r") == 1
+    assert 0 < waits[0] < 1
+    trackd.init(project="p", id="s").finish()  # its address is known from the beginning
+    agent.url = ""
+    monkeypatch.setattr("trackd.writer._NAME_S", 0.0)
+    trackd.init(project="p", id="t").finish()  # its server is away for long
+    assert waits[1:] == [0.0] * len(waits[1:])
+
+
 def test_a_forked_process_knows_what_its_parent_knew(agent: SmallAgent) -> None:
     agent.name = "quiet-river-7"
     with trackd.init(project="p", id="r") as run:
