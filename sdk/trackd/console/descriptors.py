@@ -61,9 +61,12 @@ class DescriptorFeed:
 
     def leave(self, listener: Listener) -> None:
         """Wait for what is on its way, and let the listener hear nothing more."""
-        if self._listeners == (listener,):
+        if listener in self._listeners:
             _flush()
-            self._end()
+            if len(self._listeners) == 1:
+                self._end()
+            for relay in self._relays:
+                relay.settle()
         self._listeners = tuple(one for one in self._listeners if one is not listener)
 
     def drain(self) -> None:
@@ -112,7 +115,7 @@ class _Relay:
         self._mark = b"\x00trackd-" + secrets.token_hex(8).encode()
         self._is_ending = threading.Event()
         self._is_heard = threading.Event()
-        self._is_writing = False
+        self._is_carrying = False
         self._window = b""
         name = f"trackd-console-{number}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -136,14 +139,14 @@ class _Relay:
         # The thread goes on for children that still write; it ends with the last of them, or
         # with this process.
         if self._thread.is_alive():
-            atexit.register(self._carry_rest)
+            atexit.register(self.settle)
 
-    def _carry_rest(self) -> None:
-        """Wait, at the end of the process, until what children wrote is where it belongs."""
+    def settle(self) -> None:
+        """Wait until what was written is carried on and heard; not long while more comes."""
         until_s = time.monotonic() + _LAST_BYTES_S
         while self._thread.is_alive() and time.monotonic() < until_s:
             with contextlib.suppress(OSError, ValueError):  # the thread closed it
-                if not select.select([self._reader], [], [], 0)[0] and not self._is_writing:
+                if not select.select([self._reader], [], [], 0)[0] and not self._is_carrying:
                     return
             time.sleep(_LOOK_S)
 
@@ -170,9 +173,9 @@ class _Relay:
                 if hearing and self._is_terminal:
                     data, hearing = self._cut_mark(data)
                 self._write(data)
-                self._is_writing = False
                 if data and (hearing or not self._is_heard.is_set()):
                     self._hear(self._decode(data))
+                self._is_carrying = False
         except OSError:  # of a terminal: nobody holds the other end any more
             pass
         finally:
@@ -182,7 +185,7 @@ class _Relay:
 
     def _read(self) -> bytes:
         select.select([self._reader], [], [])
-        self._is_writing = True
+        self._is_carrying = True
         return os.read(self._reader, _READ_BYTES)
 
     def _is_empty(self) -> bool:
