@@ -80,7 +80,7 @@ def settle(storage: Storage) -> None:
 
 def die_at(storage: Storage, number: int) -> None:
     """Let the process be killed by a transaction: before it ends, or right after."""
-    write = storage.database.write
+    write = storage.database.freeing
     left = number
 
     @contextmanager
@@ -95,7 +95,7 @@ def die_at(storage: Storage, number: int) -> None:
         if is_last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    storage.database.write = counted  # type: ignore[method-assign]
+    storage.database.write = storage.database.freeing = counted  # type: ignore[method-assign]
 
 
 def repair_and_die(folder: Path, number: int) -> None:

@@ -97,6 +97,7 @@ async def serve(config: ServerConfig, announce: Callable[[str], None]) -> None:
             tasks.start_soon(upkeep.index, services.storage)
             tasks.start_soon(upkeep.compress, services.storage)
             tasks.start_soon(upkeep.expire, services.artifacts, services.pending_s)
+            tasks.start_soon(upkeep.keep_reserve, services.database)
             announce(address)
             await server.serve(sockets=[listener])
             await _cut_off(server.server_state.tasks)
@@ -120,6 +121,7 @@ def open_services(config: ServerConfig) -> Services:
     try:
         key = directory.ensure_api_key(config)
         database = Database(config.database)
+        database.reserve.give_up()
         blobs = BlobFolder(config.blobs)
         done = database.migrate()
         storage = Storage(database, blobs)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from trackd_server.domain.artifacts import Artifacts
     from trackd_server.domain.storage import Storage
+    from trackd_server.store import Database
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ COMPRESS_EVERY_S = 1.0
 PAUSE_AFTER_FAILURE_S = 30.0
 #: How long bytes of an expired version may stay; it is hidden at once.
 EXPIRE_EVERY_S = 5.0
+#: How often is looked whether the reserve on the disk is there; a server of a minute has none.
+RESERVE_EVERY_S = 60.0
 
 
 async def give_back(storage: Storage) -> None:
@@ -70,6 +73,19 @@ async def expire(artifacts: Artifacts, pending_s: float) -> None:
     while True:
         more = await attempted("expire", sweep, limiter)
         await anyio.sleep(RECLAIM_EVERY_S if more else EXPIRE_EVERY_S)
+
+
+async def keep_reserve(database: Database) -> None:
+    """Make the database's reserve on the disk, and again after it was given up; for ever."""
+    limiter = anyio.CapacityLimiter(1)
+
+    def refill() -> bool:
+        database.reserve.refill()
+        return False
+
+    while True:
+        await anyio.sleep(RESERVE_EVERY_S)
+        await attempted("reserve", refill, limiter)
 
 
 async def attempted(duty: str, work: Callable[[], bool], limiter: anyio.CapacityLimiter) -> bool:

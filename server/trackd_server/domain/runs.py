@@ -231,7 +231,7 @@ class Runs:
     def delete(self, opaque_id: str) -> None:
         """Delete a run with its rows, its files and its bytes."""
         number = names.row_number("Run", opaque_id)
-        with self._database.write() as connection:
+        with self._database.freeing() as connection:
             freed = run_removal.remove(connection, number)
         self._storage.finish(freed)
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from trackd_server.store import patterns, tables
+from trackd_server.store.reserve import Reserve
 from trackd_server.store.statements import run_text
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.reserve = Reserve(path.with_name(f"{path.name}-reserve"))
         self._engine = _make_engine(path)
         self._writing = threading.Lock()
 
@@ -114,7 +116,25 @@ class Database:
 
     @contextmanager
     def write(self) -> Generator[Connection]:
-        """Open the writing transaction; it commits on leaving, or rolls back on an exception."""
+        """Open the writing transaction; it commits on leaving, or rolls back on an exception.
+
+        Raises:
+            DatabaseFull: The disk is full, or what it has left is for deletions.
+        """
+        if self.reserve.is_needed:
+            raise DatabaseFull("what the disk has left is for deletions (free some space on it)")
+        with self._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def freeing(self) -> Generator[Connection]:
+        """Open the writing transaction of what frees space: on a full disk it has the reserve."""
+        self.reserve.give_up()
+        with self._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Generator[Connection]:
         with self._writing, _typed_errors(), self._engine.connect() as connection:
             _begin(connection, "BEGIN IMMEDIATE")
             yield connection
@@ -174,7 +194,7 @@ class Database:
     def reclaim(self, slice_pages: int = 4_000) -> None:
         """Give the free pages back to the file system, in slices so that no writer waits long."""
         while True:
-            with self.write() as connection:
+            with self.freeing() as connection:
                 cursor: Any = connection.connection.cursor()  # it frees a page a row fetched
                 free = cursor.execute("PRAGMA freelist_count").fetchone()[0]
                 cursor.execute(f"PRAGMA incremental_vacuum({slice_pages})").fetchall()
@@ -188,9 +208,10 @@ class Database:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
 
     def size_bytes(self) -> int:
-        """Return the bytes of the database and its log on disk."""
+        """Return the bytes of the database, its log and its reserve on disk."""
         names = (self.path, *(self.path.with_name(self.path.name + s) for s in ("-wal", "-shm")))
-        return sum(name.stat().st_size for name in names if name.exists())
+        in_use = sum(name.stat().st_size for name in names if name.exists())
+        return in_use + self.reserve.size_bytes()
 
     def close(self) -> None:
         """Close all connections; the last one folds the log into the database."""

@@ -55,7 +55,7 @@ class Endings:
         """
         for at in range(0, len(version_ids), DELETED_AT_ONCE):
             some = version_ids[at : at + DELETED_AT_ONCE]
-            with self._database.write() as connection:
+            with self._database.freeing() as connection:
                 for version_id in some:
                     versions.require_living(connection, version_id)
                 freed = removal.remove(connection, some, delete_aliases=delete_aliases)
@@ -72,7 +72,7 @@ class Endings:
         """
         is_left = True
         while is_left:
-            with self._database.write() as connection:
+            with self._database.freeing() as connection:
                 some = versions.logged_by(connection, run_number, DELETED_AT_ONCE)
                 freed = removal.remove(connection, some, delete_aliases=True)
                 more, is_done = remains.clear(connection)
@@ -87,7 +87,7 @@ class Endings:
         """
         freed, is_gone = NOTHING_FREED, False
         while not is_gone:
-            with self._database.write() as connection:
+            with self._database.freeing() as connection:
                 more, is_gone = collection_removal.remove_some(
                     connection, collection_id, DELETED_AT_ONCE
                 )
@@ -108,7 +108,7 @@ class Endings:
             if is_done:
                 break
             try:
-                with self._database.write() as connection:
+                with self._database.freeing() as connection:
                     more, _ = remains.clear(connection)
             except (DatabaseBusy, DatabaseFull) as error:  # the deletion stands: later
                 log.warning("remains_not_cleared", extra={"facts": {"error": str(error)}})
@@ -129,7 +129,7 @@ class Endings:
             with self._database.read() as connection:  # most often there is nothing to write
                 if not lifetimes.ended(connection, moment, pending_s, 1):
                     return swept
-            with self._database.write() as connection:
+            with self._database.freeing() as connection:
                 ids = lifetimes.ended(connection, moment, pending_s, DELETED_AT_ONCE)
                 freed = removal.remove(connection, ids, delete_aliases=True)
                 more, is_done = remains.clear(connection)

@@ -109,7 +109,7 @@ class Doomed:
         if not gone:
             return 0
         try:
-            with self._database.write() as connection:
+            with self._database.freeing() as connection:
                 run_text(connection, _DELETE, (json.dumps(gone),))
         except BaseException:
             with self._lock:

@@ -87,7 +87,7 @@ class Reclaimer:
 
     def recover(self) -> None:
         """Take up what a killed server left: call once at the start, before anything uploads."""
-        with self._database.write() as connection:
+        with self._database.freeing() as connection:
             freed = contents.release(connection, dict.fromkeys(contents.arriving(connection), 1))
         self._doomed.delete(freed.keys)
         self._leaving = True
@@ -145,7 +145,7 @@ class Reclaimer:
         while is_left and time.monotonic() < end_s:
             self._leaving = False  # before looking: whoever sends one away from here on says so
             try:
-                with self._database.write() as connection:
+                with self._database.freeing() as connection:
                     more, is_left = contents.take_apart(connection)
             except (DatabaseBusy, DatabaseFull) as error:
                 return freed, error

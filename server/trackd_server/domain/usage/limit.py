@@ -92,7 +92,8 @@ class Limit:
     def _measured(self) -> int:
         with self._storage.database.read() as connection:
             stored = connection.exec_driver_sql(self._PARTS).one()[0]
-        return int(stored) + self._storage.database.size_bytes()
+        database = self._storage.database
+        return int(stored) + database.size_bytes() - database.reserve.size_bytes()
 
     def _refusal(self, used: int) -> str:
         return (
