@@ -112,7 +112,8 @@ async def test_a_second_signal_ends_it_although_an_upload_never_does(tmp_path: P
             with anyio.fail_after(120):
                 while server.process.poll() is None:
                     await anyio.sleep(0.02)
-        assert server.process.returncode == 0
+        # The signal itself ends it where this machine was so slow that it had all but left.
+        assert server.process.returncode in (0, -signal.SIGTERM)
 
 
 async def _refuses_connections(address: str) -> None:
