@@ -97,15 +97,25 @@ def metric_definitions(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def strict(value: Any) -> Any:
-    """Return a value that strict JSON can carry: NaN and infinities become their names."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return {key: strict(item) for key, item in items}
-    if isinstance(value, list):
-        return [strict(item) for item in cast("list[Any]", value)]
-    return value
+    """Return a value that strict JSON can carry: NaN and infinities become their names, in place.
+
+    Without recursion: rows may be nested as deeply as `json` reads them.
+    """
+    whole: dict[Any, Any] = {0: value}
+    waiting: list[Any] = [whole]
+    while waiting:
+        inner = waiting.pop()
+        places: Iterable[tuple[Any, Any]] = (
+            enumerate(cast("list[Any]", inner)) if isinstance(inner, list) else inner.items()
+        )
+        for place, item in places:
+            if isinstance(item, float) and not math.isfinite(item):
+                inner[place] = (
+                    "NaN" if math.isnan(item) else "Infinity" if item > 0 else "-Infinity"
+                )
+            elif isinstance(item, dict | list):
+                waiting.append(item)
+    return whole[0]
 
 
 def _definition(entry: dict[str, Any], entries: Sequence[dict[str, Any]]) -> dict[str, Any]:

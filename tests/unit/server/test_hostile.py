@@ -97,8 +97,9 @@ def test_a_row_that_is_nested_without_end_costs_itself_only(server: Serving) -> 
         rows = {"files": {"wandb-history.jsonl": {"offset": 0, "content": lines}}}
         server.stream(rows, name=name)
         assert [row["_step"] for row in server.document(name)["history"]] == steps
-        run = server.run("historyKeys history", name)
+        run = server.run('historyKeys history sampledHistory(specs: ["{}"])', name)
         assert run["historyKeys"]["lastStep"] == 2 and len(run["history"]) == 3
+        assert [row["_step"] for row in run["sampledHistory"][0] if row] == steps
 
 
 def test_an_operation_may_not_read_for_ever(
