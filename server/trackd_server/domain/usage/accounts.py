@@ -116,7 +116,7 @@ class Accounts:
         kinds = _by_kind(owned)
         blobs = storage.blobs.total_bytes()
         index, in_transit = database - in_rows, self._in_transit(storage)
-        pending = set(self._connection.exec_driver_sql(_PENDING).scalars())
+        pending = set(self._connection.exec_driver_sql(ledger.PENDING).scalars())
         progress = storage.reclaimer.progress()
         return ServerUsage(
             physical=sum(kinds.values()) + index + in_transit,
@@ -260,7 +260,6 @@ class _Held(NamedTuple):
     references: int
 
 
-_PENDING = "SELECT id FROM versions WHERE state = 'PENDING'"
 _VERSIONS = """
 SELECT v.id, k.project_id, v.collection_id, v.run_id, v.version_index, v.state, k.name,
     v.reference_bytes,

@@ -52,10 +52,12 @@ class Entry(NamedTuple):
     owned: bool = True
 
 
+#: Versions whose upload has not ended. SQLite would read another index, with all versions in it.
+PENDING = "SELECT id FROM versions INDEXED BY versions_pending WHERE state = 'PENDING'"
 #: Which versions get lines of their own, as a condition over v, c, r (the version, its collection
 #: and its run): a server may have a million of them, and a page tells but some of them apart.
 EVERY_VERSION = "1"
-PENDING_VERSIONS = "v IN (SELECT id FROM versions WHERE state = 'PENDING')"
+PENDING_VERSIONS = f"v IN ({PENDING})"
 VERSIONS_OF_RUN = "r = {:d}"
 VERSIONS_OF_COLLECTION = "c = {:d}"
 
