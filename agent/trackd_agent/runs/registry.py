@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _MAX_NAME_CHARS = 128
+_POLL_S = 0.02
 
 
 class RunRegistry:
@@ -83,6 +84,8 @@ class RunRegistry:
         self._ended: deque[RunSnapshot] = deque(maxlen=config.remembered_runs)
         self._recovery = Recovery(self._context, self.run_for, self._runs.values())
         self._tasks: TaskGroup | None = None
+        #: How often the watch has looked at everything.
+        self._rounds = 0
 
     async def __aenter__(self) -> RunRegistry:
         self._tasks = await anyio.create_task_group().__aenter__()
@@ -258,6 +261,7 @@ class RunRegistry:
                 await self.recover()
             for run in await self._recovery.adopt_spools(self._known_spools()):
                 self._start_uplinks(run)
+            self._rounds += 1
 
     async def _watch_over(self, run: Run) -> None:
         """Look after one run; whatever goes wrong stays in it, and the next round tries again."""
@@ -383,17 +387,25 @@ class RunRegistry:
         )
 
     async def flush(self, run_id: str | None, timeout_s: float) -> tuple[bool, int]:
-        """Wait until what is journalled now is at every server; return whether, and what is left.
+        """Wait until what is recorded now is at every server; return whether, and what is left.
+
+        Also what a rank that has just ended left in its spool.
 
         Raises:
             UnknownRun: there is no such run here.
         """
+        deadline_s = time.monotonic() + timeout_s
+        with anyio.move_on_after(timeout_s):
+            whole = self._rounds + 2  # the round that is under way may have seen the rank alive
+            while self._rounds < whole:
+                self._context.look.set()
+                await anyio.sleep(_POLL_S)
         runs = [run for run in self._runs.values() if run_id in (None, run.run_id)]
         if run_id is not None and not runs:
             if any(ended.run_id == run_id for ended in self._ended):
                 return True, 0
             raise UnknownRun("UNKNOWN_RUN", f"this agent knows no run {run_id!r}")
-        return await operators.flush(runs, timeout_s)
+        return await operators.flush(runs, max(0.0, deadline_s - time.monotonic()))
 
     async def update(self, ref: RunRef, changes: RunChanges) -> None:
         """Change a run from outside its ranks.

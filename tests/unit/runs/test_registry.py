@@ -285,6 +285,25 @@ async def test_flush_waits_for_everything_journalled(tmp_path: Path) -> None:
             await registry.flush("nope", 1.0)
 
 
+async def test_flush_brings_what_a_rank_that_just_died_left_in_its_spool(tmp_path: Path) -> None:
+    async with (
+        fake_server() as server,
+        running_registry(tmp_path, server.base_url, watch_interval_s=1000.0) as registry,
+    ):
+        rank = Rank(tmp_path)
+        with rank.alive():
+            writer = await rank.attach(registry)
+            rank.log({"n": 0})
+            rank.send()
+        for number in range(1, 50):
+            rank.log({"n": number})
+        rank.exit()
+        rank.write_spool()
+        writer.connection_lost()
+        assert await registry.flush("r1", 120.0) == (True, 0)
+        assert [row["n"] for row in server.rows("r1")] == list(range(50))
+
+
 async def test_operators_change_read_and_finish_runs(tmp_path: Path) -> None:
     async with (
         fake_server() as server,
