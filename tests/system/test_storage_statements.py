@@ -212,6 +212,8 @@ async def test_8_a_kill_at_any_moment_leaves_nothing_half_done(tmp_path: Path) -
                 if round_ == 3:
                     every_version_can_be_read(artifacts)
                     break
+                # A slow machine may get no further than this one before the first kill.
+                artifacts.log("b", {f"f{n}": pool[n] for n in range(4)})
             workers = [
                 threading.Thread(target=log_and_delete, args=(server, pool, f"{SEED}.{round_}.{n}"))
                 for n in range(3)

@@ -145,7 +145,7 @@ def _run(
 ) -> tuple[int, dict[str, Any]]:
     headers = request.headers
     client = Client.of(headers.get(GRAPHQL_CLIENT_ID_HEADER, ""), headers.get(LABEL_HEADER, ""))
-    base_url = f"{request.url.scheme}://{request.headers.get('host') or request.url.netloc}"
+    base_url = f"{request.scope['scheme']}://{headers.get('host') or request.url.netloc}"
     context = RequestContext(services, client, base_url)
     engine: Engine = request.app.state.engine
     return engine.run(wanted, context)

