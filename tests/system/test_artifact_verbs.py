@@ -255,6 +255,23 @@ def test_shares_of_the_disk_sum_up_and_a_deletion_frees_what_was_said(trackd: Sh
     assert trackd.json("gc", "--dry-run")["bytes"] == 0
 
 
+def test_what_is_damaged_is_named_and_repaired_by_what_is_put_again(trackd: Shell) -> None:
+    trackd.write("rotten.txt", "rotten " * 5_000)
+    blobs = trackd.folder / "data" / "server" / "blobs"
+    before = set(blobs.glob("*/*"))
+    trackd.text("artifact", "put", "rotten.txt", "-n", "rotten/data")
+    for path in set(blobs.glob("*/*")) - before:
+        data = path.read_bytes()
+        if b"rotten" in data:
+            path.write_bytes(data.replace(b"rotten", b"ROTTEN"))
+    done = trackd("fsck", "--verify")
+    assert done.returncode == REFUSED
+    assert "local/rotten/data:v0/rotten.txt" in done.stdout and "log these" in done.stdout
+    trackd.text("artifact", "put", "rotten.txt", "-n", "rotten/data")
+    repaired = trackd.text("fsck")
+    assert "repaired" in repaired and "in order" in repaired
+
+
 def test_what_does_not_exist_and_what_is_wrong_have_their_statuses(trackd: Shell) -> None:
     trackd.write("odd.txt", "odd")
     trackd.text("artifact", "put", "odd.txt", "-n", "odd/data")

@@ -7,10 +7,10 @@ Both take MessagePack `{"files": [[algorithm, digest, size or null], ...]}` and 
     POST /api/v1/contents/read     -> for each file u64 little-endian length, then its bytes
 
 The first is for callers on the same machine: ranges of files in the server's folder, in order,
-neighbours merged; null is also told of what would make more than `MAX_RANGES` in one answer. A
-range that has fewer bytes there than it stands for is one compressed chunk
-(`trackd_proto.chunk_encoding`). The second leaves out (length 2**64-1) what is not stored or larger
-than `MAX_READ_BYTES`: such files are for requests of their own.
+neighbours merged; null is also told of what is damaged, and of what would make more than
+`MAX_RANGES` in one answer. A range that has fewer bytes there than it stands for is one compressed
+chunk (`trackd_proto.chunk_encoding`). The second leaves out (length 2**64-1) what is not stored,
+damaged, or larger than `MAX_READ_BYTES`: such files are for requests of their own.
 """
 
 from __future__ import annotations

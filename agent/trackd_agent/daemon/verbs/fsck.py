@@ -13,6 +13,12 @@ from trackd_agent.daemon.verbs.status import size
 
 _DAMAGED = 1
 _MAX_SHOWN = 20
+#: What to do about a sort of findings.
+_REMEDIES = {
+    "objects_without_row": "trackd gc removes them",
+    "rows_without_object": "trackd fsck --verify tells which files these are",
+    "damaged": "log these files again: what comes takes the place of what is damaged",
+}
 
 
 @click.command()
@@ -23,9 +29,9 @@ def fsck(*, verify: bool, as_json: bool, base_url: str) -> None:
     """Check the server's files against what it knows of them.
 
     Each object on the disk must have its row, each row its object, and all counts must be right.
-    `trackd gc` removes objects without a row. What --verify finds damaged is told until it is
-    repaired: log the same files again, in any way, and their bytes take its place. Exit status 1:
-    something is wrong. 4: the server does not answer.
+    What --verify finds damaged is told until it is repaired: log the same files again, in any way,
+    and their bytes take its place. Exit status 1: something is wrong. 4: the server does not
+    answer.
 
     Example: trackd fsck --verify
     """
@@ -60,8 +66,8 @@ def _show(found: dict[str, Any]) -> None:
             click.echo(f"  {_described(problem)}")
         if len(problems) > _MAX_SHOWN:
             click.echo(f"  and {len(problems) - _MAX_SHOWN} more; --json prints them")
-        if name == "damaged":
-            click.echo("  log these files again: what comes takes the place of what is damaged")
+        if name in _REMEDIES:
+            click.echo(f"  {_REMEDIES[name]}")
     click.echo("everything is in order" if found["ok"] else "something is wrong")
 
 
