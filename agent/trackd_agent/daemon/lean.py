@@ -10,11 +10,14 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from contextlib import suppress
 
-#: `mallopt` of glibc: blocks from this size on get pages of their own, which go back when freed.
-_M_MMAP_THRESHOLD = -3
-_OWN_PAGES_BYTES = 1024 * 1024
+#: Parameters of `mallopt` as glibc numbers them (malloc.h); other libraries do not know them.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+#: Blocks from this size on have pages of their own, which go back when they are freed. Smaller
+#: ones, such as pieces of files, would cost a page fault for each 4 KiB: a quarter of an MD5.
+_OWN_PAGES_BYTES = 8 * 1024 * 1024
+#: What may be free at the end of the heap before it goes back.
+_KEPT_BYTES = 16 * 1024 * 1024
 _NOT_FOR_DAEMONS = ("rich", "httpx._main")
 
 
@@ -28,10 +31,14 @@ def keep_out() -> None:
 
 
 def give_back_memory() -> None:
-    """Return large freed blocks to the system, as far as the C library can be told to.
+    """Return what is freed to the system, up to a bound, as far as the C library can be told to.
 
-    Otherwise glibc raises the size from which it does so with each such block, and pieces of files
-    that threads have read stay in the heap of each thread.
+    Otherwise glibc raises the size from which it does so with each large block, and pieces of files
+    that threads have read stay in the heap of each thread. One heap costs nothing: Python runs one
+    thread at a time.
     """
-    with suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES_BYTES)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
