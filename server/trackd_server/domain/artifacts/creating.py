@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 MAX_METADATA_KEYS = 100
+#: Deeper ones the `wandb` package cannot read back, nor any list that the version is in.
+MAX_METADATA_LEVELS = 200
 #: Internal artifacts of clients have digests of their own making; none is longer.
 MAX_DIGEST_CHARS = 128
 MAX_ALIASES = 100
@@ -140,10 +142,13 @@ def client_key(client_id: str) -> bytes:
     return hashlib.blake2b(client_id.encode(errors="replace"), digest_size=16).digest()
 
 
-def check_metadata(text: str) -> dict[str, Any]:
-    """Return metadata as an object of at most 100 keys, else refuse it."""
+def check_metadata(text: str) -> None:
+    """Refuse metadata that are no JSON object of at most 100 keys, or that clients cannot read."""
     try:
         value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"The metadata hold text that is no Unicode: {error}") from error
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"The metadata is no JSON: {error}") from error
     if not isinstance(value, dict):
@@ -153,7 +158,23 @@ def check_metadata(text: str) -> dict[str, Any]:
         raise InvalidRequest(
             f"The metadata has {len(fields)} keys, the most are {MAX_METADATA_KEYS}: nest some."
         )
-    return fields
+    if (levels := _levels(fields)) > MAX_METADATA_LEVELS:
+        raise InvalidRequest(
+            f"The metadata is nested {levels} levels deep, the most are {MAX_METADATA_LEVELS}."
+        )
+
+
+def _levels(value: Any) -> int:
+    """Return how deeply objects and lists are nested in each other."""
+    level: list[Any] = [value]
+    count = 0
+    while level:
+        count += 1
+        inner: list[Any] = [
+            item for one in level for item in (one.values() if type(one) is dict else one)
+        ]
+        level = [item for item in inner if type(item) in (dict, list)]
+    return count
 
 
 def _finite(text: str) -> float:
