@@ -170,9 +170,9 @@ def _levels(value: Any) -> int:
     count = 0
     while level:
         count += 1
-        inner: list[Any] = [
-            item for one in level for item in (one.values() if type(one) is dict else one)
-        ]
+        inner: list[Any] = []
+        for one in level:
+            inner += cast("dict[str, Any]", one).values() if isinstance(one, dict) else one
         level = [item for item in inner if type(item) in (dict, list)]
     return count
 
