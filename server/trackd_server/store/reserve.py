@@ -28,6 +28,7 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._folder = str(path.parent)  # each deletion asks what room there is
         self._is_given_up = path.exists() and self.size_bytes() < BYTES
 
     def size_bytes(self) -> int:
@@ -73,5 +74,5 @@ class Reserve:
         self._is_given_up = False
 
     def _free_bytes(self) -> int:
-        disk = os.statvfs(self.path.parent)
+        disk = os.statvfs(self._folder)
         return disk.f_bavail * disk.f_frsize
