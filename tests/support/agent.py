@@ -83,8 +83,10 @@ class RunningAgent:
 
     def channel(self) -> grpc.aio.Channel:
         """Return a new connection; close it with `async with`."""
+        # It listens a while before it serves: a try to connect has as long as its start.
+        patience = ("grpc.min_reconnect_backoff_ms", int(START_TIMEOUT_S * 1000))
         return grpc.aio.insecure_channel(
-            self.target, options=[("grpc.use_local_subchannel_pool", 1)]
+            self.target, options=[("grpc.use_local_subchannel_pool", 1), patience]
         )
 
     @contextlib.asynccontextmanager
@@ -101,12 +103,14 @@ class RunningAgent:
 
     async def status(self) -> admin_pb2.GetStatusResponse:
         async with self.admin() as admin:
-            return await admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=120)
+            request = admin_pb2.GetStatusRequest()
+            return await admin.GetStatus(request, timeout=120, wait_for_ready=True)
 
     async def flush(self, timeout_s: float = 120.0) -> bool:
         """Wait until everything is uploaded; return whether it is."""
         async with self.admin() as admin:
-            answer = await admin.Flush(admin_pb2.FlushRequest(timeout_s=timeout_s))
+            request = admin_pb2.FlushRequest(timeout_s=timeout_s)
+            answer = await admin.Flush(request, timeout=timeout_s + 60, wait_for_ready=True)
         return answer.complete
 
     async def wait(self, timeout_s: float = 120.0) -> int:

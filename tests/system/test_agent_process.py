@@ -114,7 +114,10 @@ async def test_an_agent_whose_server_is_in_use_is_not_idle(tmp_path: Path) -> No
 async def test_an_idle_agent_leaves(tmp_path: Path) -> None:
     (tmp_path / "agent.toml").write_text("first_rank_timeout_s = 0.2\n")
     config = str(tmp_path / "agent.toml")
-    async with running_agent(tmp_path, TRACKD_IDLE_TIMEOUT="0", TRACKD_CONFIG=config) as agent:
+    async with running_agent(
+        tmp_path, started=False, TRACKD_IDLE_TIMEOUT="0", TRACKD_CONFIG=config
+    ) as agent:
+        agent.begin()  # it may be gone before anybody sees it listen
         assert await agent.wait() == 0
 
 
