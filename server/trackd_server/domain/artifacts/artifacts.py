@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, select, update
 
+from trackd_server.domain import metadata
 from trackd_server.domain.artifacts import (
     aliases,
     committing,
@@ -85,7 +86,7 @@ class Artifacts(Endings):
         """Change a version: description, metadata, ttl_seconds, tags_to_add, tags_to_remove."""
         values = {name: changes[name] for name in ("description", "metadata") if name in changes}
         if values.get("metadata") is not None:
-            creating.check_metadata(values["metadata"])
+            metadata.check(values["metadata"])
         if len(values.get("description") or "") > creating.MAX_DESCRIPTION_CHARS:
             raise InvalidRequest(
                 f"The description is longer than {creating.MAX_DESCRIPTION_CHARS} characters."

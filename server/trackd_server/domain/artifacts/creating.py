@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
-from trackd_server.domain import run_records
+from trackd_server.domain import metadata, run_records
 from trackd_server.domain.artifacts import aliases, collections, entries, lifetimes
 from trackd_server.domain.artifacts.versions import by_client_id
 from trackd_server.domain.damaged_versions import is_damaged
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-MAX_METADATA_KEYS = 100
-#: Deeper ones the `wandb` package cannot read back, nor any list that the version is in.
-MAX_METADATA_LEVELS = 200
 #: Internal artifacts of clients have digests of their own making; none is longer.
 MAX_DIGEST_CHARS = 128
 MAX_ALIASES = 100
@@ -104,7 +100,7 @@ class NewVersion:
         for tag in self.tags:
             collections.checked_tag(tag)
         if self.metadata is not None:
-            check_metadata(self.metadata)
+            metadata.check(self.metadata)
         if self.ttl_seconds is not None:
             lifetimes.checked(self.ttl_seconds)
 
@@ -140,49 +136,6 @@ def create(connection: Connection, new: NewVersion) -> int:
 def client_key(client_id: str) -> bytes:
     """Return the hash under which a client's id for an artifact is kept."""
     return hashlib.blake2b(client_id.encode(errors="replace"), digest_size=16).digest()
-
-
-def check_metadata(text: str) -> None:
-    """Refuse metadata that are no JSON object of at most 100 keys, or that clients cannot read."""
-    try:
-        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRequest(f"The metadata hold text that is no Unicode: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"The metadata is no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InvalidRequest("The metadata must be a JSON object.")
-    fields = cast("dict[str, Any]", value)
-    if len(fields) > MAX_METADATA_KEYS:
-        raise InvalidRequest(
-            f"The metadata has {len(fields)} keys, the most are {MAX_METADATA_KEYS}: nest some."
-        )
-    if (levels := _levels(fields)) > MAX_METADATA_LEVELS:
-        raise InvalidRequest(
-            f"The metadata is nested {levels} levels deep, the most are {MAX_METADATA_LEVELS}."
-        )
-
-
-def _levels(value: Any) -> int:
-    """Return how deeply objects and lists are nested in each other."""
-    level: list[Any] = [value]
-    count = 0
-    while level:
-        count += 1
-        inner: list[Any] = []
-        for one in level:
-            inner += cast("dict[str, Any]", one).values() if isinstance(one, dict) else one
-        level = [item for item in inner if type(item) in (dict, list)]
-    return count
-
-
-def _finite(text: str) -> float:
-    """Return a number; clients cannot read a version back whose metadata has infinite ones."""
-    value = float(text)
-    if math.isinf(value):
-        raise InvalidRequest(f"The metadata holds {text}: give a finite number, or a text.")
-    return value
 
 
 def tag(connection: Connection, version_id: int, tags: Sequence[str]) -> None:
