@@ -32,9 +32,11 @@ _LINEAGE = """query L($id: ID!, $direction: LineageDirection, $depth: Int) { art
     artifacts { id } runs { id name } edges { from to kind } isTruncated } } }"""
 _REGISTRY = """mutation R($input: UpsertModelInput!) { upsertModel(input: $input) {
   inserted project { id } } }"""
-_RUN_FILES = """query F($all: Boolean) { project(name: "p", entityName: "local") {
-  run(name: "maker") { files(includeManifests: $all) { totalCount edges { node {
-    id name kind state sizeBytes ownerVersion { id } } } } } } }"""
+_RUN_FILES = """query F($all: Boolean, $after: String, $first: Int) {
+  project(name: "p", entityName: "local") { run(name: "maker") {
+    files(includeManifests: $all, after: $after, first: $first) { totalCount edges { node {
+      id name kind state sizeBytes ownerVersion { id } } } pageInfo { endCursor hasNextPage } } } }
+  }"""
 _DELETE_FILES = (
     """mutation D($input: DeleteFilesInput!) { deleteFiles(input: $input) { success } }"""
 )
@@ -154,13 +156,28 @@ async def test_manifests_are_listed_only_if_asked_for_and_stay(tmp_path: Path) -
             wire.graphql(_DELETE_FILES, {"input": {"files": [listed[0]["id"]]}})
         text = page(server, "/local/p/runs/maker")
         usage = wire.usage("local/p/runs/maker")
+        assert wire.http.put("/files/local/p/maker/own.txt", content=b"x").status_code == 200
+        ones = one_by_one(wire)
         wire.delete(versions[0])
         after = wire.graphql(_RUN_FILES, {"all": True})["project"]["run"]["files"]
-    assert plain["totalCount"] == 0 and every["totalCount"] == 2 and after["totalCount"] == 1
+    assert plain["totalCount"] == 0 and every["totalCount"] == 2 and after["totalCount"] == 2
+    assert ones == ["own.txt", *(one["name"] for one in listed)]
     assert {(one["kind"], one["state"]) for one in listed} == {("manifest", "COMMITTED")}
     assert [one["ownerVersion"]["id"] for one in listed] == versions
     assert sum(one["sizeBytes"] for one in listed) == usage["kinds"]["manifest"]
     assert "manifests of logged artifacts (2)" in text and "set:v1" in text
+
+
+def one_by_one(wire: Artifacts) -> list[str]:
+    """Return the names of a run's files and manifests, listed in pages of one."""
+    found: list[str] = []
+    page_info: dict[str, Any] = {"endCursor": None, "hasNextPage": True}
+    while page_info["hasNextPage"]:
+        asked = {"all": True, "first": 1, "after": page_info["endCursor"]}
+        listed = wire.graphql(_RUN_FILES, asked)["project"]["run"]["files"]
+        found += [edge["node"]["name"] for edge in listed["edges"]]
+        page_info = listed["pageInfo"]
+    return found
 
 
 async def test_pages_show_what_there_is(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, Select, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from trackd_server.domain import names, run_records
 from trackd_server.domain.errors import NotFound
+from trackd_server.domain.listing import pages
+from trackd_server.domain.listing.pages import Order
 from trackd_server.domain.storage import Freed, doomed
 from trackd_server.store.tables import files
 
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from trackd_server.blobs import Stored
+    from trackd_server.domain.listing.pages import Page, Range
     from trackd_server.domain.run_records import RunPath
     from trackd_server.domain.storage import Storage
+
+_BY_NAME = Order("name", files.c.name, descending=False)
 
 
 @dataclass(frozen=True)
@@ -128,31 +133,48 @@ class Files:
         self._storage.finish(Freed(keys=keys))
 
 
-def listing(
-    connection: Connection, run_id: int, wanted: Sequence[str] = (), pattern: str | None = None
-) -> list[Row[Any]]:
-    """Return a run's files by name; `pattern` is SQL LIKE."""
-    query = select(files).where(files.c.run_id == run_id).order_by(files.c.name)
+def chosen(
+    run_id: int, wanted: Sequence[str] = (), pattern: str | None = None
+) -> Select[*tuple[Any, ...]]:
+    """Return the query of a run's files: all, those of some names, or like a pattern of SQL."""
+    query = select(files).where(files.c.run_id == run_id)
     if wanted:
-        chosen = func.json_each(json.dumps(list(wanted))).table_valued("value")
-        query = query.where(files.c.name.in_(select(chosen.c.value)))
-    rows = list(connection.execute(query).all())
+        these = func.json_each(json.dumps(list(wanted))).table_valued("value")
+        query = query.where(files.c.name.in_(select(these.c.value)))
     if pattern:
-        like = _like(pattern)
-        rows = [row for row in rows if like.fullmatch(row.name)]
-    return rows
+        query = query.where(files.c.name.regexp_match(_like(pattern)))
+    return query
+
+
+def page(
+    connection: Connection, rows: Select[*tuple[Any, ...]], asked: Range
+) -> tuple[Page, Sequence[Row[Any]]]:
+    """Return one page of chosen files, by name."""
+    found = pages.page(connection, rows, files.c.id, _BY_NAME, asked)
+    shown = connection.execute(select(files).where(files.c.id.in_(found.ids)))
+    return found, shown.all()
+
+
+def size(connection: Connection, rows: Select[*tuple[Any, ...]]) -> int:
+    """Return how many files are chosen."""
+    query = rows.with_only_columns(func.count())
+    return int(connection.execute(query).scalar() or 0)
+
+
+def listing(connection: Connection, run_id: int) -> list[Row[Any]]:
+    """Return a run's files by name."""
+    return list(connection.execute(chosen(run_id).order_by(files.c.name)).all())
 
 
 def first(connection: Connection, run_id: int, limit: int) -> list[Row[Any]]:
     """Return at most `limit` of a run's files, by name."""
-    query = select(files).where(files.c.run_id == run_id).order_by(files.c.name)
-    return list(connection.execute(query.limit(limit)).all())
+    query = chosen(run_id).order_by(files.c.name).limit(limit)
+    return list(connection.execute(query).all())
 
 
 def count(connection: Connection, run_id: int) -> int:
     """Return how many files a run has."""
-    query = select(func.count()).select_from(files).where(files.c.run_id == run_id)
-    return int(connection.execute(query).scalar() or 0)
+    return size(connection, chosen(run_id))
 
 
 def mime_type(name: str) -> str:
@@ -171,12 +193,12 @@ def find(connection: Connection, run_id: int, name: str) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
-def _like(pattern: str) -> re.Pattern[str]:
-    """Return what matches the same texts; atomic groups, else a few `%` would search for ever."""
+def _like(pattern: str) -> str:
+    """Return what finds the same texts; atomic groups, else a few `%` would search for ever."""
     first, *others = ["".join(_one(c) for c in part) for part in pattern.split("%")]
     *inner, last = others or [""]
     found = "".join(f"(?>.*?{part})" for part in inner) + (f".*{last}" if others else "")
-    return re.compile(first + found, re.DOTALL)
+    return rf"(?s)\A{first}{found}\Z"
 
 
 def _one(character: str) -> str:

@@ -179,6 +179,30 @@ def test_files_are_found_by_a_pattern_that_never_searches_for_ever(server: Servi
         assert [edge["node"]["name"] for edge in shown["files"]["edges"]] == found, pattern
 
 
+def test_pages_of_files_go_on_after_the_last_name_whatever_comes_or_goes(server: Serving) -> None:
+    server.upsert()
+    names = [f"f{number}" for number in range(7)] + ["g"]
+    made = server.graphql(CREATE_FILES, {"files": [*names, "a"]})["createRunFiles"]["files"]
+    for file in made[:-1]:
+        assert server.http.put(file["uploadUrl"], content=b"x").status_code == 200
+    seen: list[str] = []
+    after, more = "", True
+    while more:
+        found = server.run(
+            f'files(first: 3, after: "{after}", pattern: "f%") {{ totalCount'
+            " edges { node { name } cursor } pageInfo { endCursor hasNextPage } }"
+        )["files"]
+        assert found["totalCount"] == 7
+        seen += [edge["node"]["name"] for edge in found["edges"]]
+        after, more = found["pageInfo"]["endCursor"], found["pageInfo"]["hasNextPage"]
+        assert after == found["edges"][-1]["cursor"]
+        # One that lies before the page repeats nothing.
+        assert server.http.put(made[-1]["uploadUrl"], content=b"x").status_code == 200
+    assert seen == names[:-1]
+    nothing = server.run("files(first: 0) { totalCount edges { cursor } }")["files"]
+    assert nothing == {"totalCount": 9, "edges": []}
+
+
 def test_files_go_up_by_signed_address_without_key_and_come_down_again(server: Serving) -> None:
     server.upsert()
     wanted = ["d/name with space ü.txt", "empty.bin", "50%?#.txt"]

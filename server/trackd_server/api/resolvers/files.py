@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ariadne import ObjectType
 
-from trackd_server.api.resolvers.context import RequestContext, context_of, iso, paged
+from trackd_server.api.resolvers.context import RequestContext, context_of, iso, keyed
 from trackd_server.domain import files, names
 from trackd_server.domain.artifacts import manifests, run_manifests, versions
+from trackd_server.domain.listing.pages import Range
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -26,6 +28,8 @@ MANIFEST_NAMES = {
     "INCREMENTAL": "wandb_manifest.incremental.json",
     "PATCH": "wandb_manifest.patch.json",
 }
+#: What cursors of manifests among the files of a run begin with; those of files are base64.
+_OF_MANIFESTS = "manifest:"
 
 run_type = ObjectType("Run")
 file_type = ObjectType("File")
@@ -62,12 +66,47 @@ def resolve_files(
     context = context_of(info)
     # Clients also ask by the path that they gave to `save`.
     wanted = [name.removeprefix("./") for name in names or ()]
-    rows = files.listing(context.connection, run.row.id, wanted, pattern)
-    found = [lambda row=row: _show(context, run.path, row) for row in rows]
+    asked = Range(page.get("after"), page.get("first"))
     if includeManifests and not wanted and not pattern:
-        rows = run_manifests.of_run(context.connection, run.row.id)
-        found += [lambda row=row: _show_manifest(context, row) for row in rows]
-    return paged(found, page.get("after"), page.get("first"), lambda show: show())
+        return _with_manifests(context, run, asked)
+    chosen = files.chosen(run.row.id, wanted, pattern)
+    found, rows = files.page(context.connection, chosen, asked)
+
+    def total(info: Info) -> int:
+        return files.size(context_of(info).connection, chosen)
+
+    return keyed(found, rows, total, lambda row: _show(context, run.path, row))
+
+
+def _with_manifests(context: RequestContext, run: RunView, asked: Range) -> dict[str, Any]:
+    """Return a page of a run's files, then of its manifests; their cursors say what they are of."""
+    after, room = asked.after or "", asked.count
+    edges: list[dict[str, Any]] = []
+    has_more = False
+    if not after.startswith(_OF_MANIFESTS):
+        chosen = files.chosen(run.row.id)
+        found, rows = files.page(context.connection, chosen, asked)
+        edges = keyed(found, rows, len, lambda row: _show(context, run.path, row))["edges"]
+        after, room, has_more = "", room - len(found.ids), found.has_more
+    if not has_more:
+        rest = Range(after.removeprefix(_OF_MANIFESTS), room)
+        found, rows = run_manifests.page(context.connection, run.row.id, rest)
+        more = keyed(found, rows, len, lambda row: _show_manifest(context, row))["edges"]
+        edges += [edge | {"cursor": _OF_MANIFESTS + edge["cursor"]} for edge in more]
+        has_more = found.has_more
+    return {
+        "edges": edges,
+        "totalCount": partial(_count_with_manifests, run.row.id),
+        "pageInfo": {
+            "endCursor": edges[-1]["cursor"] if edges else None,
+            "hasNextPage": has_more,
+        },
+    }
+
+
+def _count_with_manifests(run_id: int, info: Info) -> int:
+    connection = context_of(info).connection
+    return files.count(connection, run_id) + run_manifests.count(connection, run_id)
 
 
 @file_type.field("url")
