@@ -8,7 +8,6 @@ transaction of its own for them.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from trackd_server.store import DatabaseBusy, DatabaseFull
-from trackd_server.store.statements import run_text
+from trackd_server.store.statements import as_json, run_text
 from trackd_server.store.tables import doomed_blobs
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def doom(connection: Connection, keys: Iterable[str]) -> None:
     run_text(
         connection,
         "INSERT OR IGNORE INTO doomed_blobs SELECT value FROM json_each(?)",
-        (json.dumps(list(keys)),),
+        (as_json(list(keys)),),
     )
 
 
@@ -110,7 +109,7 @@ class Doomed:
             return 0
         try:
             with self._database.freeing() as connection:
-                run_text(connection, _DELETE, (json.dumps(gone),))
+                run_text(connection, _DELETE, (as_json(gone),))
         except BaseException:
             with self._lock:
                 self._gone += gone
