@@ -42,18 +42,23 @@ def packs(storage: Storage) -> list[Path]:
         return [storage.blobs.folder / key for key in keys]
 
 
+def rewrite(path: Path, data: bytes) -> None:
+    path.unlink()  # what was taken over may not be written to
+    path.write_bytes(data)
+
+
 def rot(storage: Storage, places: int = 3) -> None:
     """Turn bits all over the packs."""
     for path in packs(storage):
         data = bytearray(path.read_bytes())
         for place in range(places):
             data[len(data) * (2 * place + 1) // (2 * places)] ^= 1
-        path.write_bytes(data)
+        rewrite(path, bytes(data))
 
 
 def cut_short(storage: Storage) -> None:
     for path in packs(storage):
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        rewrite(path, path.read_bytes()[: path.stat().st_size // 2])
 
 
 def remove(storage: Storage) -> None:
