@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, select, update
 
-from trackd_server.domain import metadata
 from trackd_server.domain.artifacts import (
     aliases,
     committing,
@@ -18,7 +17,7 @@ from trackd_server.domain.artifacts import (
 from trackd_server.domain.artifacts.arrival import Manifests
 from trackd_server.domain.artifacts.ending import Endings
 from trackd_server.domain.artifacts.uploads import Uploads
-from trackd_server.domain.errors import Conflict, InvalidRequest, NotFound
+from trackd_server.domain.errors import Conflict, NotFound
 from trackd_server.store.tables import artifacts as tables
 
 if TYPE_CHECKING:
@@ -85,12 +84,7 @@ class Artifacts(Endings):
     def edit(self, version_id: int, changes: dict[str, Any]) -> None:
         """Change a version: description, metadata, ttl_seconds, tags_to_add, tags_to_remove."""
         values = {name: changes[name] for name in ("description", "metadata") if name in changes}
-        if values.get("metadata") is not None:
-            metadata.check(values["metadata"])
-        if len(values.get("description") or "") > creating.MAX_DESCRIPTION_CHARS:
-            raise InvalidRequest(
-                f"The description is longer than {creating.MAX_DESCRIPTION_CHARS} characters."
-            )
+        creating.check_texts(values.get("description"), values.get("metadata"))
         if "ttl_seconds" in changes:
             values["ttl_seconds"] = lifetimes.checked(changes["ttl_seconds"])
         with self._database.write() as connection:

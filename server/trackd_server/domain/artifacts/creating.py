@@ -39,7 +39,6 @@ _MAX_CHARS = {
     "client_id": 512,
     "distributed_id": 512,
     "storage_region": 128,
-    "description": MAX_DESCRIPTION_CHARS,
 }
 _DIGEST = re.compile(r"[!-~]+")
 
@@ -99,8 +98,7 @@ class NewVersion:
             aliases.checked(alias)
         for tag in self.tags:
             collections.checked_tag(tag)
-        if self.metadata is not None:
-            metadata.check(self.metadata)
+        check_texts(self.description, self.metadata)
         if self.ttl_seconds is not None:
             lifetimes.checked(self.ttl_seconds)
 
@@ -131,6 +129,14 @@ def create(connection: Connection, new: NewVersion) -> int:
         version_id = _insert(connection, collection.id, run_id, new, now)
     _note_client(connection, version_id, new)
     return version_id
+
+
+def check_texts(description: str | None, fields: str | None) -> None:
+    """Refuse a version's description, or its metadata as JSON, that cannot be."""
+    if len(description or "") > MAX_DESCRIPTION_CHARS:
+        raise InvalidRequest(f"The description is longer than {MAX_DESCRIPTION_CHARS} characters.")
+    if fields is not None:
+        metadata.check(fields)
 
 
 def client_key(client_id: str) -> bytes:
