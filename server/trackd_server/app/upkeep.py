@@ -29,8 +29,8 @@ COMPRESS_EVERY_S = 1.0
 PAUSE_AFTER_FAILURE_S = 30.0
 #: How long bytes of an expired version may stay; it is hidden at once.
 EXPIRE_EVERY_S = 5.0
-#: How often is looked whether the reserve on the disk is there; a server of a minute has none.
-RESERVE_EVERY_S = 60.0
+#: How often is looked whether the disk is tight and the reserve is there; it is a `statvfs`.
+RESERVE_EVERY_S = 10.0
 
 
 async def give_back(storage: Storage) -> None:
@@ -76,7 +76,7 @@ async def expire(artifacts: Artifacts, pending_s: float) -> None:
 
 
 async def keep_reserve(database: Database) -> None:
-    """Make the database's reserve on the disk, and again after it was given up; for ever."""
+    """Make the database's reserve on a tight disk, and again after it was given up; for ever."""
     limiter = anyio.CapacityLimiter(1)
 
     def refill() -> bool:

@@ -1,9 +1,9 @@
 """A reserve on the disk: room that is given up when nothing else is left for a deletion or a start.
 
-SQLite needs room to delete, too: it writes what changes to its log first. So a file of `BYTES` lies
-beside the database. When the disk has less room than that, the first deletion gives the file up
-(it stays, empty, so that the next start knows), and until there is room again all other writing is
-refused: what was given up is for deletions alone.
+SQLite needs room to delete, too: it writes what changes to its log first. So a file of `BYTES` is
+put beside the database when the disk gets tight. When the disk has less room than that, the first
+deletion gives the file up (it stays, empty, so that the next start knows), and until there is room
+again all other writing is refused: what was given up is for deletions alone.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ log = logging.getLogger(__name__)
 
 #: Twice what the log of the database has before it is folded.
 BYTES = 32 * 1024 * 1024
-#: Room that the disk must have for the file to be made again: it shall not be given up at once.
+#: Room that the disk must have for the file to be made: it shall not be given up at once.
 ROOM_BYTES = 4 * BYTES
+#: A disk that has less room is tight; one that has more needs no reserve yet.
+TIGHT_BYTES = 10 * 1024**3
 
 
 class Reserve:
@@ -55,13 +57,13 @@ class Reserve:
         log.warning("reserve_given_up", extra={"facts": {"path": str(self.path), "bytes": BYTES}})
 
     def refill(self) -> None:
-        """Take the room again, if there is enough.
+        """Take the room, if the disk is tight and has enough.
 
         Raises:
             OSError: There was not.
         """
         if self.size_bytes() != BYTES:
-            if self._free_bytes() < ROOM_BYTES:
+            if not ROOM_BYTES <= self._free_bytes() < TIGHT_BYTES:
                 return
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:

@@ -106,6 +106,18 @@ def test_a_deletion_has_room_where_nothing_else_has(disk: Path) -> None:
         assert_exact(server)
 
 
+def test_a_disk_with_room_needs_no_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(tmp_path / "server") as server:
+        kept = server.services.database.reserve
+        monkeypatch.setattr(reserve, "TIGHT_BYTES", reserve.ROOM_BYTES)
+        kept.refill()
+        assert not kept.path.exists()
+        monkeypatch.setattr(reserve, "TIGHT_BYTES", 2**60)
+        kept.refill()
+        assert kept.size_bytes() == reserve.BYTES
+        assert_exact(server)
+
+
 def killed(disk: Path) -> None:
     """Log to a server on a disk that is full then, and die."""
     make_small()
