@@ -20,27 +20,20 @@ if TYPE_CHECKING:
     from tests.support.server import RunningServer
 
 SIZE = 48 * 1024 * 1024
-#: Logs a file, the same with 2 MiB changed right after it, and one more that has nothing of them;
-#: keeps the versions, and no copies of their files.
+#: Logs a file, the same with 2 MiB changed right after it, and one more that has nothing of them.
 CHECKPOINTS = """
 import hashlib, os, random, sys, trackd
-from pathlib import Path
-from trackd_proto import layout
 size = int(sys.argv[1])
 draw = random.Random(5)
 data = bytearray(draw.randbytes(size))
 path = "model"
 run = trackd.init(project="p", id="r1", settings=trackd.Settings(x_disable_stats=True))
-copies = layout.staging_folder(Path(run.sync_dir))
-versions = []
 for number in range(3):
     with open(path, "wb") as file:
         file.write(data)
     artifact = trackd.Artifact("model", "data")
     artifact.add_file(path)
-    assert any(copies.rglob("*-0"))
-    versions.append(run.log_artifact(artifact).wait())
-    assert not any(copies.rglob("*-0"))
+    run.log_artifact(artifact).wait()
     print(hashlib.md5(data).hexdigest(), flush=True)
     if number == 0:
         data[size // 2:size // 2 + 2**21] = draw.randbytes(2**21)

@@ -90,7 +90,7 @@ class ArtifactContents(ServerFacts):
         self._is_final = True
 
     def remove_staged(self) -> None:
-        """Remove the copies of added files: a record or a server has its own, nobody needs them."""
+        """Remove the copies of added files: a record has its own, and nothing else needs them."""
         self._staging.remove()
 
     # --- files -------------------------------------------------------------------------------

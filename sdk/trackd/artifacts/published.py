@@ -56,7 +56,6 @@ class PublishedArtifact(StoredArtifact):
         if self._save is None:
             raise ArtifactNotLoggedError("wait", self)
         self._take(self._save.remote, self._save.result(timeout))
-        self._whole.remove_staged()  # from here on the server has what it is made of
         return self
 
     def cancel(self) -> bool:
