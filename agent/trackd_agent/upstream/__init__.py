@@ -9,10 +9,11 @@ from trackd_agent.upstream.asking import ask
 from trackd_agent.upstream.client import RunPath, Upstream, expect
 from trackd_agent.upstream.config import UpstreamConfig
 from trackd_agent.upstream.credentials import Credentials
+from trackd_agent.upstream.endpoint import Endpoint, StaticEndpoint
 from trackd_agent.upstream.failures import RequestFailed, RetryClass
 from trackd_agent.upstream.manner import Manner
 from trackd_agent.upstream.patience import Courier, Patience, Wake
-from trackd_agent.upstream.pool import Endpoint, StaticEndpoint, UpstreamPool, UpstreamState
+from trackd_agent.upstream.pool import UpstreamPool, UpstreamState
 
 __all__ = [
     "Courier",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
     from trackd_agent.upstream.config import UpstreamConfig
-    from trackd_agent.upstream.pool import Endpoint
+    from trackd_agent.upstream.endpoint import Endpoint
     from trackd_proto.wandb_http.operations import Operation
 
 S = TypeVar("S")

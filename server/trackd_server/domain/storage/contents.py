@@ -7,7 +7,6 @@ counts as not stored for whatever comes: that gives it its chunks.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections import Counter
@@ -108,7 +107,7 @@ def drop_unneeded(connection: Connection, content_ids: Sequence[int]) -> Freed:
     found = connection.exec_driver_sql(
         "SELECT bytes, id FROM contents WHERE refs = 0"
         " AND id IN (SELECT value FROM json_each(?)) ORDER BY bytes",
-        (json.dumps(list(content_ids)),),
+        (as_json(list(content_ids)),),
     )
     return _drop_some(connection, [(size, number) for size, number in found])
 
@@ -296,7 +295,7 @@ def _bared(connection: Connection, damaged: Collection[int]) -> Counter[int]:
     """Take the chunks from damaged contents, which get others; return them, to be let go of."""
     if not damaged:
         return Counter()
-    text = json.dumps(list(damaged))
+    text = as_json(list(damaged))
     gone = run_text(
         connection,
         "DELETE FROM content_chunks WHERE content_id IN (SELECT value FROM json_each(?))"
@@ -324,7 +323,7 @@ def hold(connection: Connection, version_id: int, content_ids: Iterable[int]) ->
     held = connection.exec_driver_sql(
         "SELECT content_id FROM held_contents"
         " WHERE version_id = ? AND content_id IN (SELECT value FROM json_each(?))",
-        (version_id, json.dumps([content_id for _, content_id in rows])),
+        (version_id, as_json([content_id for _, content_id in rows])),
     )
     known = {row.content_id for row in held}
     new = {content_id for _, content_id in rows} - known

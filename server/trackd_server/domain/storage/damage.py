@@ -12,11 +12,10 @@ Rows that a mark stands for may go: numbers are never used again, so it then sta
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from trackd_server.store.statements import run_text
+from trackd_server.store.statements import as_json, run_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -90,7 +89,7 @@ def among(connection: Connection, content_ids: Collection[int]) -> set[int]:
     """Return those of some contents that are damaged."""
     if not content_ids or not is_any(connection):
         return set()
-    return {row[0] for row in run_text(connection, _AMONG, (json.dumps(list(content_ids)),))}
+    return {row[0] for row in run_text(connection, _AMONG, (as_json(list(content_ids)),))}
 
 
 def mark_chunk(
@@ -109,7 +108,7 @@ def mark_content(connection: Connection, content_id: int, error: str) -> Mark | 
 
 def note_repaired(connection: Connection, kind: str, numbers: Collection[int]) -> None:
     """Note that chunks or contents have their bytes again."""
-    run_text(connection, _REPAIRED, (kind, time.time(), json.dumps(list(numbers))))
+    run_text(connection, _REPAIRED, (kind, time.time(), as_json(list(numbers))))
 
 
 def marked(connection: Connection) -> list[Marked]:
@@ -135,5 +134,5 @@ def forget(connection: Connection, some: Iterable[Mark]) -> None:
         "DELETE FROM damages WHERE (kind, number) IN (SELECT json_extract(value, '$[0]'),"
         " json_extract(value, '$[1]') FROM json_each(?)) AND (kind = 'content' OR number NOT IN"
         " (SELECT id FROM cdc_chunks WHERE id = number AND refs = 0))",
-        (json.dumps([list(mark) for mark in some]),),
+        (as_json([list(mark) for mark in some]),),
     )
